@@ -1,0 +1,50 @@
+//! Limits and defaults, each with its reason.
+
+use core::time::Duration;
+
+/// Smallest symbol, in bytes: below it, headers cost more than a tenth.
+pub const MIN_SYMBOL_SIZE: u16 = 1_024;
+/// Largest symbol, in bytes: 139 × 64 and all headers fit a 9,000-byte jumbo frame over IPv6.
+pub const MAX_SYMBOL_SIZE: u16 = 8_896;
+/// Default symbol, in bytes: 21 × 64. With 32 bytes of header, a 16-byte tag and 48 of IPv6 and UDP
+/// it is 1,440, so it fits PPPoE (1,492) and leaves 60 bytes for a tunnel on a 1,500-byte path.
+/// 22 × 64 would not fit 1,500 with this header.
+pub const DEFAULT_SYMBOL_SIZE: u16 = 1_344;
+
+/// Most source symbols in a block that we accept.
+pub const MAX_K: u16 = 8_192;
+/// Source symbols in a block of an object below [`LARGE_OBJECT`]: a block then passes in 58 ms at
+/// 100 Mbit/s, which bounds how long a loss waits before it may be asked for.
+pub const SMALL_K: u16 = 512;
+/// Source symbols in a block of larger objects: half as many hashes, and parity that works better.
+pub const LARGE_K: u16 = 1_024;
+/// Objects of this many bytes or more use [`LARGE_K`].
+pub const LARGE_OBJECT: u64 = 256 << 20;
+
+/// Most bytes an encoded file table may have.
+pub const MAX_TABLE_LEN: u32 = 1 << 20;
+
+/// Bytes that a request is padded to (RFC 9000 §8.1 uses the same).
+pub const REQUEST_SIZE: u16 = 1_200;
+
+/// The group round-trip time before any was measured. The old tools start at 250 to 500 ms, which
+/// makes the first repair on a LAN wait a second.
+pub const INITIAL_GRTT: Duration = Duration::from_millis(50);
+/// The least group round-trip time we work with.
+pub const MIN_GRTT: Duration = Duration::from_millis(1);
+/// The greatest (RFC 5401 §5.2).
+pub const MAX_GRTT: Duration = Duration::from_secs(15);
+/// K where receivers hear each other's NAKs (RFC 5401 §5.2.2).
+pub const K_GROUP_FEEDBACK: u8 = 4;
+/// K where NAKs go to the sender only and confirms suppress.
+pub const K_SENDER_FEEDBACK: u8 = 6;
+
+/// How long a receiver waits to hear SYNC or data on its group before it uses unicast.
+pub const SYNC_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a receiver waits for a sender.
+pub const SENDER_TIMEOUT: Duration = Duration::from_secs(60);
+/// What unicast may take of the total rate while groups are busy. The promise is a tenth; the rest
+/// is left for its SYNCs and acknowledgements.
+pub const UNICAST_SHARE: f64 = 0.08;
+/// The rate when none is given, in bit/s of IP bytes: what a 100 Mbit/s LAN carries.
+pub const DEFAULT_RATE_BPS: u64 = 100_000_000;

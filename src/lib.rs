@@ -1,0 +1,37 @@
+//! A reliable multicast file carousel.
+//!
+//! A sender loops objects over IP multicast; any number of receivers join at any moment, stay until
+//! they hold every byte, and leave. `ARCHITECTURE.md` is the map of this crate and
+//! `docs/PROTOCOL.md` the format on the wire.
+//!
+//! Arrows point down only:
+//!
+//! * [`driver`] (feature `driver`), [`store`] (feature `store`) and [`sim`] know a machine: sockets,
+//!   files, or a pretend one;
+//! * [`engine`] holds the sender and the receiver, the only place where the parts meet;
+//! * [`carousel`], [`nak`], [`rate`], [`unicast_fallback`] and [`assemble`] make one decision each;
+//! * [`wire`] and [`object`] are formats; [`config`] the limits and defaults;
+//! * the rest are plain values.
+//!
+//! Nothing from `engine` down reads a clock, opens a socket, touches a file or draws entropy.
+
+pub mod assemble;
+pub mod carousel;
+pub mod config;
+#[cfg(feature = "driver")]
+pub mod driver;
+pub mod engine;
+pub mod ids;
+pub mod nak;
+pub mod object;
+pub mod range_set;
+pub mod rate;
+pub mod rng;
+pub mod sim;
+#[cfg(feature = "store")]
+pub mod store;
+pub mod symbol_set;
+pub mod time;
+pub mod unicast_fallback;
+pub mod units;
+pub mod wire;

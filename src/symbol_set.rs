@@ -1,0 +1,1 @@
+//! A set of the symbols of one block, as a bitmap.
