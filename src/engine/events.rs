@@ -1,0 +1,194 @@
+//! What an engine tells the application.
+
+use core::net::SocketAddr;
+
+use crate::engine::ObjectKey;
+use crate::ids::{ChannelNo, ReceiverId, SessionId};
+use crate::wire::{NoticeCode, Outcome};
+
+/// What a sender has to tell.
+#[derive(Clone, PartialEq, Debug)]
+pub enum SenderEvent {
+    /// A receiver joined for the first time.
+    Joined {
+        /// Who.
+        receiver: ReceiverId,
+        /// Where it sent from.
+        address: SocketAddr,
+        /// It asked for unicast.
+        unicast: bool,
+    },
+    /// An object began to run on a channel.
+    Started {
+        /// Which.
+        object: ObjectKey,
+        /// Where.
+        channel: ChannelNo,
+        /// The channel's group.
+        group: SocketAddr,
+    },
+    /// A receiver went over to unicast or back.
+    Moved {
+        /// Who.
+        receiver: ReceiverId,
+        /// It uses unicast now.
+        unicast: bool,
+    },
+    /// A channel came to the end of a cycle over an object.
+    CycleEnded {
+        /// The object.
+        object: ObjectKey,
+        /// The cycle that ended, from 0.
+        cycle: u32,
+        /// Blocks that the next one will carry.
+        blocks_left: u32,
+    },
+    /// A receiver finished with an object (with everything, when `object` is none).
+    Done {
+        /// Who.
+        receiver: ReceiverId,
+        /// With what.
+        object: Option<ObjectKey>,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A receiver was forgotten; the text says why.
+    Gone {
+        /// Who.
+        receiver: ReceiverId,
+        /// Why.
+        reason: String,
+    },
+    /// An object is no longer sent.
+    Withdrawn {
+        /// Which.
+        object: ObjectKey,
+        /// Why.
+        reason: String,
+    },
+    /// An object's channel was given up, because nobody has asked for it for a while.
+    Stopped {
+        /// Which.
+        object: ObjectKey,
+    },
+    /// Another sender uses our group.
+    OtherSession {
+        /// Its session.
+        session: SessionId,
+        /// Its address.
+        address: SocketAddr,
+    },
+    /// All whom the sender waited for are done or gone, and the end has been announced.
+    Finished,
+}
+
+/// How a receiver gets its data, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PathChoice {
+    /// By multicast: SYNC or data came through.
+    Group,
+    /// By unicast: it was told to.
+    UnicastAsked,
+    /// By unicast: nothing came on the group in time.
+    UnicastSilent,
+    /// By unicast: SYNC came but full-sized data did not.
+    UnicastNoData,
+}
+
+impl PathChoice {
+    /// Whether it is unicast.
+    pub fn is_unicast(self) -> bool {
+        self != PathChoice::Group
+    }
+
+    /// A word for scripts: `multicast` or `unicast`.
+    pub fn name(self) -> &'static str {
+        if self.is_unicast() { "unicast" } else { "multicast" }
+    }
+
+    /// The reason in words.
+    pub fn reason(self) -> &'static str {
+        match self {
+            PathChoice::Group => "the group gets through",
+            PathChoice::UnicastAsked => "as asked",
+            PathChoice::UnicastSilent => "nothing was heard on the group in time",
+            PathChoice::UnicastNoData => "SYNC was heard on the group, but no full-sized data",
+        }
+    }
+}
+
+/// What a receiver has to tell.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ReceiverEvent {
+    /// A sender was heard for the first time.
+    SenderFound {
+        /// Its session.
+        session: SessionId,
+        /// Where it answers.
+        address: SocketAddr,
+    },
+    /// It began to receive an object.
+    Started {
+        /// Its number from now on.
+        object: ObjectKey,
+        /// The name it is offered under.
+        name: String,
+        /// Its length in bytes.
+        length: u64,
+    },
+    /// It chose a path for its data, or changed it.
+    Path(PathChoice),
+    /// The object is complete, verified, synced and under its name.
+    Complete {
+        /// Which.
+        object: ObjectKey,
+    },
+    /// The object can't be kept; the text says why and what to do.
+    Failed {
+        /// Which.
+        object: ObjectKey,
+        /// Why.
+        reason: String,
+    },
+    /// The sender no longer sends the object, because its file changed; what came of it is thrown away.
+    Withdrawn {
+        /// Which.
+        object: ObjectKey,
+        /// Why.
+        reason: String,
+    },
+    /// A block had a wrong hash and is fetched anew.
+    BadBlock {
+        /// The object.
+        object: ObjectKey,
+        /// The block.
+        block: u32,
+    },
+    /// The sender said something that concerns this receiver.
+    Notice {
+        /// What.
+        code: NoticeCode,
+        /// In words.
+        text: String,
+    },
+    /// Another sender was heard on the group; its packets are ignored.
+    OtherSession {
+        /// Its session.
+        session: SessionId,
+        /// Its address.
+        address: SocketAddr,
+    },
+    /// The request was sent on to another sender, as the first one said.
+    Redirected {
+        /// Where to.
+        address: SocketAddr,
+    },
+    /// Nothing is left to do: everything wanted has ended one way or another, and the sender knows
+    /// or can't be told.
+    Finished,
+    /// No sender was heard in time, or it fell silent for good, or it ended before we had everything.
+    GaveUp {
+        /// What happened, in words.
+        reason: String,
+    },
+}

@@ -1,0 +1,27 @@
+//! The sender and the receiver: the only place where the parts meet.
+//!
+//! Both are state machines without I/O. Four families of methods, told apart by name:
+//!
+//! * `handle_*`: something happened (a datagram, a disk result, time);
+//! * verbs: the application wants something (`offer`, `withdraw`, `stop`);
+//! * `poll_*`: what to do now (`poll_transmit`, `poll_read` or `poll_command`, `poll_event`) and
+//!   when to come back (`poll_timeout`);
+//! * plain getters.
+//!
+//! One rule of order: **after each input, drain every `poll_*` but `poll_timeout`, then ask
+//! `poll_timeout`.**
+//!
+//! What the network says is never an error here: a bad packet becomes a counted drop. Time goes in
+//! as an argument and must not run backwards; chance comes from the seed given at the start.
+
+mod events;
+mod output;
+mod receiver;
+mod sender;
+mod stats;
+
+pub use events::{PathChoice, ReceiverEvent, SenderEvent};
+pub use output::{Burst, Command, Link, ObjectKey, ReadCommand, ReadFault, Run, Slot, StoreFault, Timer, Verdict, Via};
+pub use receiver::{ObjectProgress, Receiver, ReceiverConfig, Target};
+pub use sender::{ReceiverFigures, Sender, SenderConfig, SenderError};
+pub use stats::{Counter, DropReason, PacketKind, ReceiverStats, SenderStats};
