@@ -34,4 +34,5 @@ pub mod symbol_set;
 pub mod time;
 pub mod unicast_fallback;
 pub mod units;
+pub mod url;
 pub mod wire;
