@@ -24,7 +24,7 @@ impl fmt::Display for Url {
             }
             Place::Address(ip) => (Some(*ip), None),
             Place::Groups(range) => (
-                Some(range.first),
+                Some(range.first()),
                 (range.len() > 1).then_some(range.prefix()),
             ),
         };
