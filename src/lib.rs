@@ -36,3 +36,6 @@ pub mod unicast_fallback;
 pub mod units;
 pub mod url;
 pub mod wire;
+
+#[cfg(feature = "driver")]
+pub use driver::{Receiver, Sender};

@@ -103,7 +103,11 @@ impl PathChoice {
 
     /// A word for scripts: `multicast` or `unicast`.
     pub fn name(self) -> &'static str {
-        if self.is_unicast() { "unicast" } else { "multicast" }
+        if self.is_unicast() {
+            "unicast"
+        } else {
+            "multicast"
+        }
     }
 
     /// The reason in words.

@@ -21,7 +21,10 @@ mod sender;
 mod stats;
 
 pub use events::{PathChoice, ReceiverEvent, SenderEvent};
-pub use output::{Burst, Command, Link, ObjectKey, ReadCommand, ReadFault, Run, Slot, StoreFault, Timer, Verdict, Via};
+pub use output::{
+    Burst, Command, Link, ObjectKey, ReadCommand, ReadFault, Run, Slot, StoreFault, Timer, Verdict,
+    Via,
+};
 pub use receiver::{ObjectProgress, Receiver, ReceiverConfig, Target};
 pub use sender::{ReceiverFigures, Sender, SenderConfig, SenderError};
 pub use stats::{Counter, DropReason, PacketKind, ReceiverStats, SenderStats};

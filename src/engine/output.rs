@@ -75,7 +75,11 @@ impl Burst {
     /// Calls `each` with every data packet's header and the range of its payload in its slot.
     ///
     /// Packet numbers count on from the first header's; with parts, each symbol takes several.
-    pub fn for_each_packet(&self, symbol_size: u16, mut each: impl FnMut(DataHeader, core::ops::Range<usize>)) {
+    pub fn for_each_packet(
+        &self,
+        symbol_size: u16,
+        mut each: impl FnMut(DataHeader, core::ops::Range<usize>),
+    ) {
         let Some(run) = self.run else { return };
         let mut header = run.first;
         for &symbol in &self.symbols {
@@ -234,7 +238,11 @@ pub enum Timer {
 }
 
 /// A deadline and what it is for.
-pub(crate) fn earliest(deadlines: impl IntoIterator<Item = (Option<Time>, Timer)>) -> Option<(Time, Timer)> {
-    let set = deadlines.into_iter().filter_map(|(at, timer)| at.map(|at| (at, timer)));
+pub(crate) fn earliest(
+    deadlines: impl IntoIterator<Item = (Option<Time>, Timer)>,
+) -> Option<(Time, Timer)> {
+    let set = deadlines
+        .into_iter()
+        .filter_map(|(at, timer)| at.map(|at| (at, timer)));
     set.min_by_key(|&(at, _)| at)
 }

@@ -61,7 +61,12 @@ impl Description {
     }
 
     /// A description of `length` bytes with made-up hashes, for simulations that move no bytes.
-    pub fn pretend(name: &str, length: u64, symbol_size: u16, k: u16) -> Result<Description, GeometryError> {
+    pub fn pretend(
+        name: &str,
+        length: u64,
+        symbol_size: u16,
+        k: u16,
+    ) -> Result<Description, GeometryError> {
         let content = Hash(*blake3::hash(name.as_bytes()).as_bytes());
         Ok(Description {
             name: name.to_owned(),

@@ -64,14 +64,22 @@ pub enum GeometryError {
     #[error("a file table of {0} bytes, where 1 to {max} (and one block) are possible", max = config::MAX_TABLE_LEN)]
     Table(u32),
     /// More blocks than a block number can name.
-    #[error("an object of {0} bytes needs more blocks than there are block numbers: use larger symbols")]
+    #[error(
+        "an object of {0} bytes needs more blocks than there are block numbers: use larger symbols"
+    )]
     Length(u64),
 }
 
 impl Geometry {
     /// Cuts `length` bytes into symbols of `symbol_size` bytes, at most `k` source symbols and `m`
     /// parity symbols a block, with an encoded file table of `table_len` bytes.
-    pub fn new(length: u64, symbol_size: u16, k: u16, m: u16, table_len: u32) -> Result<Geometry, GeometryError> {
+    pub fn new(
+        length: u64,
+        symbol_size: u16,
+        k: u16,
+        m: u16,
+        table_len: u32,
+    ) -> Result<Geometry, GeometryError> {
         let size_ok = (config::MIN_SYMBOL_SIZE..=config::MAX_SYMBOL_SIZE).contains(&symbol_size);
         if !size_ok || !symbol_size.is_multiple_of(64) {
             return Err(GeometryError::SymbolSize(symbol_size));
@@ -87,10 +95,16 @@ impl Geometry {
         let content_blocks = symbols.div_ceil(u64::from(k));
         // Half the block numbers, so that no sum with table and page blocks overflows.
         let too_long = GeometryError::Length(length);
-        let content_blocks = u32::try_from(content_blocks).ok().filter(|&n| n < 1 << 31).ok_or(too_long)?;
+        let content_blocks = u32::try_from(content_blocks)
+            .ok()
+            .filter(|&n| n < 1 << 31)
+            .ok_or(too_long)?;
         let (small, large_blocks) = match content_blocks {
             0 => (0, 0),
-            n => ((symbols / u64::from(n)) as u16, (symbols % u64::from(n)) as u32),
+            n => (
+                (symbols / u64::from(n)) as u16,
+                (symbols % u64::from(n)) as u32,
+            ),
         };
         let hashes_per_page = hashes_per_page(content_blocks, symbol_size);
         let pages = content_blocks.div_ceil(u32::from(hashes_per_page));
@@ -190,7 +204,9 @@ impl Geometry {
 
     /// Source symbols of all blocks.
     pub fn total_symbols(&self) -> u64 {
-        u64::from(self.table_symbols) + u64::from(self.pages) + self.length.div_ceil(u64::from(self.symbol_size))
+        u64::from(self.table_symbols)
+            + u64::from(self.pages)
+            + self.length.div_ceil(u64::from(self.symbol_size))
     }
 
     /// What a block holds. The block must be one of the object's.
@@ -199,10 +215,13 @@ impl Geometry {
             return BlockKind::Table;
         }
         if block < self.first_content_block() {
-            return BlockKind::Pages { first_page: (block - 1) * u32::from(self.k) };
+            return BlockKind::Pages {
+                first_page: (block - 1) * u32::from(self.k),
+            };
         }
         let index = block - self.first_content_block();
-        let before = u64::from(index) * u64::from(self.small) + u64::from(index.min(self.large_blocks));
+        let before =
+            u64::from(index) * u64::from(self.small) + u64::from(index.min(self.large_blocks));
         let offset = before * u64::from(self.symbol_size);
         let full = u64::from(self.symbols(block)) * u64::from(self.symbol_size);
         let len = full.min(self.length.saturating_sub(offset)) as u32;

@@ -3,7 +3,9 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use crate::ids::{BlockNo, ChannelNo, Cookie, PacketNo, ReceiverId, SessionId, ShortCodingId, SymbolNo};
+use crate::ids::{
+    BlockNo, ChannelNo, Cookie, PacketNo, ReceiverId, SessionId, ShortCodingId, SymbolNo,
+};
 use crate::object::Description;
 use crate::symbol_set::SymbolSet;
 use crate::units::Rate;

@@ -4,7 +4,9 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::config;
-use crate::engine::{Burst, Command, ObjectKey, ReceiverEvent, ReceiverStats, StoreFault, Timer, Verdict, Via};
+use crate::engine::{
+    Burst, Command, ObjectKey, ReceiverEvent, ReceiverStats, StoreFault, Timer, Verdict, Via,
+};
 use crate::ids::{BlockNo, ReceiverId};
 use crate::range_set::RangeSet;
 use crate::time::Time;
@@ -96,12 +98,21 @@ impl Receiver {
     /// A receiver that starts at `now`.
     pub fn new(config: ReceiverConfig, now: Time) -> Receiver {
         let _ = now;
-        Receiver { config, stats: ReceiverStats::default() }
+        Receiver {
+            config,
+            stats: ReceiverStats::default(),
+        }
     }
 
     /// A datagram came from `from`. For data the verdict says what to do with the payload, which
     /// starts at byte 32 (36 for a part).
-    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, via: Via, datagram: &[u8]) -> Verdict {
+    pub fn handle_datagram(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        via: Via,
+        datagram: &[u8],
+    ) -> Verdict {
         let _ = (now, from, via, datagram);
         Verdict::Ignore
     }
@@ -125,18 +136,34 @@ impl Receiver {
 
     /// An object has its place on disk, with these blocks verified from an earlier run; or it can't
     /// be kept.
-    pub fn handle_opened(&mut self, now: Time, object: ObjectKey, result: Result<RangeSet, StoreFault>) {
+    pub fn handle_opened(
+        &mut self,
+        now: Time,
+        object: ObjectKey,
+        result: Result<RangeSet, StoreFault>,
+    ) {
         let _ = (now, object, result);
     }
 
     /// A block has been hashed and is on disk, or not. A block whose expected hash is not known yet
     /// (its page has not come) is reported when it is.
-    pub fn handle_checked(&mut self, now: Time, object: ObjectKey, block: BlockNo, result: Result<(), StoreFault>) {
+    pub fn handle_checked(
+        &mut self,
+        now: Time,
+        object: ObjectKey,
+        block: BlockNo,
+        result: Result<(), StoreFault>,
+    ) {
         let _ = (now, object, block, result);
     }
 
     /// An object is under its name, or could not be put there.
-    pub fn handle_finished(&mut self, now: Time, object: ObjectKey, result: Result<(), StoreFault>) {
+    pub fn handle_finished(
+        &mut self,
+        now: Time,
+        object: ObjectKey,
+        result: Result<(), StoreFault>,
+    ) {
         let _ = (now, object, result);
     }
 

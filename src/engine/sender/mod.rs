@@ -4,7 +4,9 @@ use core::net::{IpAddr, SocketAddr};
 
 use thiserror::Error;
 
-use crate::engine::{Burst, Link, ObjectKey, ReadCommand, ReadFault, SenderEvent, SenderStats, Slot, Timer};
+use crate::engine::{
+    Burst, Link, ObjectKey, ReadCommand, ReadFault, SenderEvent, SenderStats, Slot, Timer,
+};
 use crate::ids::{ReceiverId, SessionId};
 use crate::object::Description;
 use crate::time::Time;
@@ -101,7 +103,10 @@ impl Sender {
     /// A sender that starts at `now`.
     pub fn new(config: SenderConfig, now: Time) -> Result<Sender, SenderError> {
         let _ = now;
-        Ok(Sender { config, stats: SenderStats::default() })
+        Ok(Sender {
+            config,
+            stats: SenderStats::default(),
+        })
     }
 
     /// Offers an object from now on.

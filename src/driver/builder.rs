@@ -1,0 +1,266 @@
+//! What to tell a sender or a receiver before it starts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config;
+use crate::driver::{Receiver, Sender, StartError};
+use crate::units::Rate;
+use crate::url::Url;
+
+/// Where a channel's NAKs go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FeedbackMode {
+    /// To the sender, which confirms them to everybody: works where receivers can't hear each
+    /// other, which is most networks with snooping switches.
+    #[default]
+    Sender,
+    /// To a group that all hear.
+    Group,
+}
+
+/// Which path a receiver may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Via {
+    /// The group; unicast while nothing comes that way.
+    #[default]
+    Auto,
+    /// The group only.
+    Multicast,
+    /// Unicast only.
+    Unicast,
+}
+
+/// What to tell a sender before it starts; made by [`Sender::builder`].
+#[derive(Clone, Debug)]
+pub struct SenderBuilder {
+    pub(crate) to: Option<Url>,
+    pub(crate) interface: Option<String>,
+    pub(crate) rate: Rate,
+    pub(crate) wait_for: u32,
+    pub(crate) stay: bool,
+    pub(crate) ttl: u8,
+    pub(crate) loopback: bool,
+    pub(crate) symbol_size: u16,
+    pub(crate) feedback: FeedbackMode,
+    pub(crate) elsewhere: Vec<SocketAddr>,
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) hash_cache: Option<PathBuf>,
+    pub(crate) seed: Option<u64>,
+}
+
+impl Default for SenderBuilder {
+    fn default() -> SenderBuilder {
+        SenderBuilder {
+            to: None,
+            interface: None,
+            rate: Rate::from_bps(config::DEFAULT_RATE_BPS),
+            wait_for: 0,
+            stay: false,
+            ttl: 1,
+            loopback: true,
+            symbol_size: config::DEFAULT_SYMBOL_SIZE,
+            feedback: FeedbackMode::Sender,
+            elsewhere: Vec::new(),
+            paths: Vec::new(),
+            hash_cache: None,
+            seed: None,
+        }
+    }
+}
+
+impl SenderBuilder {
+    /// The groups to send to: one, or a range of which the first carries announcements and each
+    /// object takes one of the others. [`DEFAULT_URL`](crate::driver::DEFAULT_URL) when not given.
+    pub fn to(mut self, url: Url) -> SenderBuilder {
+        self.to = Some(url);
+        self
+    }
+
+    /// The interface that the groups' packets leave by, by name or by one of its addresses. By
+    /// default the one that the system would use for the group.
+    pub fn interface(mut self, interface: impl Into<String>) -> SenderBuilder {
+        self.interface = Some(interface.into());
+        self
+    }
+
+    /// The most it sends, in bit/s of IP bytes, over everything. 100 Mbit/s by default, what the
+    /// slowest common LAN carries.
+    pub fn rate(mut self, rate: Rate) -> SenderBuilder {
+        self.rate = rate;
+        self
+    }
+
+    /// Starts data once so many receivers have asked; with the first by default (0 or 1).
+    pub fn wait_for(mut self, receivers: u32) -> SenderBuilder {
+        self.wait_for = receivers;
+        self
+    }
+
+    /// Serves on when all who came are done, until told to stop. False by default.
+    pub fn stay(mut self, stay: bool) -> SenderBuilder {
+        self.stay = stay;
+        self
+    }
+
+    /// Routers that the groups' packets may pass, 1 (this network only, the default) to 255.
+    pub fn ttl(mut self, ttl: u8) -> SenderBuilder {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Whether receivers on this same machine hear the groups. True by default.
+    pub fn loopback(mut self, loopback: bool) -> SenderBuilder {
+        self.loopback = loopback;
+        self
+    }
+
+    /// Bytes of content in a data packet: a multiple of 64 from 1,024 to 8,896. 1,344 by default,
+    /// which fits a 1,500-byte path with room for PPPoE and a tunnel.
+    pub fn symbol_size(mut self, bytes: u16) -> SenderBuilder {
+        self.symbol_size = bytes;
+        self
+    }
+
+    /// Where NAKs go; to the sender by default.
+    pub fn feedback(mut self, feedback: FeedbackMode) -> SenderBuilder {
+        self.feedback = feedback;
+        self
+    }
+
+    /// Other senders to name to a receiver that asks for what this one lacks; at most 8 are named.
+    pub fn elsewhere(mut self, addresses: Vec<SocketAddr>) -> SenderBuilder {
+        self.elsewhere = addresses;
+        self
+    }
+
+    /// Offers a file, or every regular file in a directory (recursively, links not followed) under
+    /// its path relative to the directory's parent. May be called several times.
+    pub fn offer_path(mut self, path: impl Into<PathBuf>) -> SenderBuilder {
+        self.paths.push(path.into());
+        self
+    }
+
+    /// The folder in which hashes of files are remembered; the user's cache folder by default.
+    pub fn hash_cache(mut self, folder: impl Into<PathBuf>) -> SenderBuilder {
+        self.hash_cache = Some(folder.into());
+        self
+    }
+
+    /// Seeds timers and samples, never identities or cookies. From the system by default.
+    pub fn seed(mut self, seed: u64) -> SenderBuilder {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Binds sockets, joins groups and starts the threads. Files are hashed after that, while
+    /// receivers gather.
+    pub fn start(self) -> Result<Sender, StartError> {
+        Sender::start(self)
+    }
+}
+
+/// What to tell a receiver before it starts; made by [`Receiver::builder`].
+#[derive(Clone, Debug)]
+pub struct ReceiverBuilder {
+    pub(crate) from: Option<Url>,
+    pub(crate) interface: Option<String>,
+    pub(crate) into: PathBuf,
+    pub(crate) via: Via,
+    pub(crate) sync_timeout: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) drop_rate: f64,
+    pub(crate) drop_group: bool,
+    pub(crate) seed: Option<u64>,
+    pub(crate) max_size: u64,
+}
+
+impl Default for ReceiverBuilder {
+    fn default() -> ReceiverBuilder {
+        ReceiverBuilder {
+            from: None,
+            interface: None,
+            into: PathBuf::from("."),
+            via: Via::Auto,
+            sync_timeout: config::SYNC_TIMEOUT,
+            timeout: config::SENDER_TIMEOUT,
+            drop_rate: 0.0,
+            drop_group: false,
+            seed: None,
+            max_size: u64::MAX,
+        }
+    }
+}
+
+impl ReceiverBuilder {
+    /// Where the sender is: its group, or its host; with the name of what is wanted, or without for
+    /// everything. [`DEFAULT_URL`](crate::driver::DEFAULT_URL) when not given.
+    pub fn from(mut self, url: Url) -> ReceiverBuilder {
+        self.from = Some(url);
+        self
+    }
+
+    /// The interface to join groups on, by name or by one of its addresses. By default the one that
+    /// the system would use for the group.
+    pub fn interface(mut self, interface: impl Into<String>) -> ReceiverBuilder {
+        self.interface = Some(interface.into());
+        self
+    }
+
+    /// The folder to put files in; it is made if it isn't there. The current one by default.
+    pub fn into_dir(mut self, folder: impl Into<PathBuf>) -> ReceiverBuilder {
+        self.into = folder.into();
+        self
+    }
+
+    /// Which path it may take; finds out by itself by default.
+    pub fn via(mut self, via: Via) -> ReceiverBuilder {
+        self.via = via;
+        self
+    }
+
+    /// How long it waits to hear SYNC or data on the group before it uses unicast; 2 s by default.
+    pub fn sync_timeout(mut self, timeout: Duration) -> ReceiverBuilder {
+        self.sync_timeout = timeout;
+        self
+    }
+
+    /// How long it waits for a sender; 60 s by default.
+    pub fn timeout(mut self, timeout: Duration) -> ReceiverBuilder {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The share of arriving packets to discard at random, 0 to below 1, before anything looks at
+    /// them: loss for benchmarks. 0 by default.
+    pub fn drop_rate(mut self, share: f64) -> ReceiverBuilder {
+        self.drop_rate = share;
+        self
+    }
+
+    /// Discards every packet that comes by a group, as a network without multicast would: for
+    /// demonstrations and tests of the fallback. False by default.
+    pub fn drop_group(mut self, drop: bool) -> ReceiverBuilder {
+        self.drop_group = drop;
+        self
+    }
+
+    /// Seeds timers and what [`drop_rate`](ReceiverBuilder::drop_rate) discards, never the identity.
+    /// From the system by default.
+    pub fn seed(mut self, seed: u64) -> ReceiverBuilder {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The most bytes that an object may have to be accepted; no limit by default.
+    pub fn max_size(mut self, bytes: u64) -> ReceiverBuilder {
+        self.max_size = bytes;
+        self
+    }
+
+    /// Binds sockets, looks at the folder and starts the threads.
+    pub fn start(self) -> Result<Receiver, StartError> {
+        Receiver::start(self)
+    }
+}
