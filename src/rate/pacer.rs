@@ -1,0 +1,223 @@
+//! When the next bytes may leave: a token bucket in exact integers.
+//!
+//! Takes a rate and what was sent; gives how much may leave now and when more may. It does not
+//! know what is sent or to whom, and never sleeps.
+
+use core::time::Duration;
+
+use crate::time::Time;
+use crate::units::Rate;
+
+/// What a bucket holds, as time at the rate. Below a millisecond or so a driver's timers are too
+/// coarse to keep the rate; above a few, bursts overrun the buffers of a cheap switch.
+const BURST_TIME: Duration = Duration::from_millis(2);
+
+const NANOBITS_PER_BYTE: i128 = 8_000_000_000;
+
+/// A token bucket over IP bytes (payload plus UDP and IP headers).
+///
+/// It holds a burst of 2 ms of the rate, and at least one packet. In any stretch of time, what
+/// [`may_send`](Pacer::may_send) allows is at most [`burst`](Pacer::burst) plus the rate times the
+/// stretch, so that a late caller catches up by no more than a burst. Credit is counted in
+/// billionths of a bit, which makes a nanosecond at any rate a whole number: nothing drifts.
+#[derive(Clone, Debug)]
+pub struct Pacer {
+    rate: Rate,
+    packet: u64,
+    /// When `credit` was right.
+    at: Time,
+    /// Nanobits that may leave before the bucket owes. A packet may leave when it owes nothing, so
+    /// the bucket is full one packet short of a burst, and owes a packet at most.
+    credit: i128,
+}
+
+impl Pacer {
+    /// A full bucket at `rate`, for packets of at most `packet` IP bytes.
+    pub fn new(rate: Rate, packet: u64, now: Time) -> Pacer {
+        let mut pacer = Pacer {
+            rate,
+            packet,
+            at: now,
+            credit: 0,
+        };
+        pacer.credit = pacer.cap();
+        pacer
+    }
+
+    /// Goes on at `rate` from `now` on. At rate zero nothing may leave.
+    pub fn set_rate(&mut self, now: Time, rate: Rate) {
+        self.refill(now);
+        self.rate = rate;
+        self.credit = self.credit.min(self.cap());
+    }
+
+    /// The rate that it keeps.
+    pub const fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// IP bytes that may leave at once when nothing left for a while.
+    pub fn burst(&self) -> u64 {
+        self.rate.bytes_in(BURST_TIME).max(self.packet)
+    }
+
+    /// IP bytes that may leave now: nothing, or at least one packet, and at most a burst.
+    pub fn may_send(&mut self, now: Time) -> u64 {
+        self.refill(now);
+        if self.credit < 0 || self.rate.is_zero() {
+            return 0;
+        }
+        u64::try_from(self.credit / NANOBITS_PER_BYTE)
+            .unwrap_or(u64::MAX)
+            .saturating_add(self.packet)
+    }
+
+    /// Takes note that `bytes` IP bytes left. More than was allowed is taken too, and paid for
+    /// before anything else may leave.
+    pub fn sent(&mut self, bytes: u64) {
+        self.credit = self
+            .credit
+            .saturating_sub(i128::from(bytes) * NANOBITS_PER_BYTE);
+    }
+
+    /// When [`may_send`](Pacer::may_send) will allow `bytes` (a burst at most), if nothing is sent
+    /// before; a moment in the past if it does already. Never at rate zero.
+    pub fn next_at(&self, bytes: u64) -> Time {
+        let rate = i128::from(self.rate.as_bps());
+        if rate == 0 {
+            return Time::NEVER;
+        }
+        let beyond_packet = bytes.min(self.burst()).saturating_sub(self.packet);
+        let lacking = i128::from(beyond_packet) * NANOBITS_PER_BYTE - self.credit;
+        if lacking <= 0 {
+            return self.at;
+        }
+        let nanos = lacking / rate + i128::from(lacking % rate != 0);
+        u64::try_from(nanos).map_or(Time::NEVER, |n| self.at + Duration::from_nanos(n))
+    }
+
+    fn refill(&mut self, now: Time) {
+        let elapsed = now.since(self.at).as_nanos();
+        if elapsed == 0 {
+            return;
+        }
+        self.at = now;
+        let earned = elapsed.saturating_mul(u128::from(self.rate.as_bps()));
+        let earned = i128::try_from(earned).unwrap_or(i128::MAX);
+        self.credit = self.credit.saturating_add(earned).min(self.cap());
+    }
+
+    fn cap(&self) -> i128 {
+        i128::from(self.burst() - self.packet) * NANOBITS_PER_BYTE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One wake-up: how long after the last, what part of the allowance is used (of 4; 5 asks
+    /// [`Pacer::next_at`] and waits for it), and whether the rate changes.
+    fn schedule() -> impl Strategy<Value = Vec<(u64, u8)>> {
+        let gap = prop_oneof![
+            Just(0u64),
+            0u64..50_000,
+            0u64..5_000_000,
+            0u64..3_000_000_000
+        ];
+        prop::collection::vec((gap, 0u8..=5), 1..80)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn no_window_exceeds_a_burst_and_the_rate(
+            bps in prop_oneof![1u64..100_000, 1_000_000u64..20_000_000_000, Just(u64::MAX / 2)],
+            packet in 1u64..9_100,
+            schedule in schedule(),
+        ) {
+            let mut now = Time::from_millis(7);
+            let rate = Rate::from_bps(bps);
+            let mut pacer = Pacer::new(rate, packet, now);
+            let mut sends: Vec<(Time, u64)> = Vec::new();
+            for (gap, part) in schedule {
+                now += Duration::from_nanos(gap);
+                if part == 5 {
+                    now = now.max(pacer.next_at(packet).min(now + Duration::from_secs(10)));
+                }
+                let allowed = pacer.may_send(now);
+                prop_assert!(allowed == 0 || (packet..=pacer.burst()).contains(&allowed));
+                let bytes = (u128::from(allowed) * u128::from(part.min(4)) / 4) as u64;
+                pacer.sent(bytes);
+                sends.push((now, bytes));
+            }
+            for (i, (from, _)) in sends.iter().enumerate() {
+                let mut sum = 0u128;
+                for (to, bytes) in &sends[i..] {
+                    sum += u128::from(*bytes);
+                    let earned = u128::from(bps) * to.since(*from).as_nanos();
+                    prop_assert!(sum * 8_000_000_000 <= u128::from(pacer.burst()) * 8_000_000_000 + earned);
+                }
+            }
+        }
+
+        #[test]
+        fn next_at_is_the_first_moment_allowed(bps in 1_000u64..10_000_000_000, packet in 100u64..2_000, asked in 1u64..100_000, debt in 0u64..50_000) {
+            let mut pacer = Pacer::new(Rate::from_bps(bps), packet, Time::from_millis(5));
+            pacer.sent(debt);
+            let at = pacer.next_at(asked);
+            let enough = asked.min(pacer.burst());
+            prop_assert!(pacer.clone().may_send(at) >= enough);
+            if at > Time::from_millis(5) {
+                prop_assert!(pacer.may_send(at - Duration::from_nanos(1)) < enough);
+            }
+        }
+    }
+
+    #[test]
+    fn a_busy_sender_gets_just_its_rate() {
+        let rate = Rate::from_bps(99_999_989);
+        let mut now = Time::ZERO;
+        let mut pacer = Pacer::new(rate, 1_440, now);
+        let mut total = 0;
+        while now < Time::from_millis(10_000) {
+            while pacer.may_send(now) >= 1_440 {
+                pacer.sent(1_440);
+                total += 1_440;
+            }
+            now = pacer.next_at(1_440);
+        }
+        let earned = rate.bytes_in(now.since(Time::ZERO));
+        assert!(total <= earned + pacer.burst() && total + pacer.burst() >= earned);
+    }
+
+    #[test]
+    fn years_of_rest_earn_one_burst() {
+        let mut pacer = Pacer::new(Rate::from_bps(u64::MAX), 1_500, Time::ZERO);
+        let allowed = pacer.may_send(Time::from_nanos(u64::MAX - 1));
+        assert_eq!(allowed, pacer.burst());
+        pacer.sent(u64::MAX);
+        pacer.sent(u64::MAX);
+        assert_eq!(pacer.may_send(Time::NEVER), 0);
+        assert!(pacer.next_at(1) >= Time::NEVER - Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_change_of_rate_counts_from_then_on() {
+        let mut pacer = Pacer::new(Rate::from_bps(8_000), 1_000, Time::ZERO);
+        pacer.sent(1_000);
+        assert_eq!(pacer.next_at(1_000), Time::from_millis(1_000));
+        pacer.set_rate(Time::from_millis(500), Rate::from_bps(80_000));
+        assert_eq!(pacer.next_at(1_000), Time::from_millis(550));
+        pacer.set_rate(Time::from_millis(520), Rate::ZERO);
+        assert_eq!(pacer.next_at(1_000), Time::NEVER);
+        assert_eq!(pacer.may_send(Time::from_millis(5_000)), 0);
+        pacer.set_rate(Time::from_millis(6_000), Rate::from_bps(8_000_000_000));
+        assert_eq!(pacer.burst(), 2_000_000);
+        assert_eq!(pacer.may_send(Time::from_millis(7_000)), 2_000_000);
+        pacer.set_rate(Time::from_millis(7_000), Rate::from_bps(8_000));
+        assert_eq!(pacer.may_send(Time::from_millis(7_000)), 1_000);
+    }
+}
