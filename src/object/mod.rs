@@ -5,6 +5,16 @@
 
 mod description;
 mod geometry;
+mod pages;
+mod safe_name;
+mod table;
 
 pub use description::{Codec, Description};
 pub use geometry::{BlockKind, Geometry, GeometryError};
+pub use pages::{
+    PageChecker, PageError, PageHashes, PageTree, PageTreeBuilder, block_hash, verify_page,
+};
+pub use safe_name::{
+    MAX_COMPONENT, MAX_DEPTH, MAX_OFFERED_NAME, MAX_TABLE_PATH, NameError, SafeName,
+};
+pub use table::{FileEntry, FileTable, TableError};
