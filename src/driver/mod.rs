@@ -10,10 +10,14 @@
 //! with a blocking task.
 
 mod builder;
+mod clock;
 mod error;
 mod events;
 mod handle;
+mod interface;
+mod socket;
 mod summary;
+mod sys;
 
 pub use builder::{FeedbackMode, ReceiverBuilder, SenderBuilder, Via};
 pub use error::{DriverError, StartError};

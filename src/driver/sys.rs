@@ -1,0 +1,153 @@
+//! The socket options that no safe crate offers: the only file with `unsafe`.
+//!
+//! Linux has them all. Elsewhere sources can't be told apart by the system, which is an error for
+//! those who ask for one source only, and drops in the socket's buffer are not counted.
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{block_source, drops, join_source, leave_source};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::{block_source, drops, join_source, leave_source};
+
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+mod linux {
+    use std::io;
+    use std::mem::{self, MaybeUninit};
+    use std::net::IpAddr;
+    use std::os::fd::{AsFd, AsRawFd};
+    use std::ptr;
+
+    use socket2::{SockAddr, SockAddrStorage};
+
+    /// Hears `group` on an interface from `source` only (RFC 3678 §5.1).
+    pub(crate) fn join_source(
+        socket: &impl AsFd,
+        index: u32,
+        group: IpAddr,
+        source: IpAddr,
+    ) -> io::Result<()> {
+        source_option(socket, libc::MCAST_JOIN_SOURCE_GROUP, index, group, source)
+    }
+
+    /// Takes [`join_source`] back.
+    pub(crate) fn leave_source(
+        socket: &impl AsFd,
+        index: u32,
+        group: IpAddr,
+        source: IpAddr,
+    ) -> io::Result<()> {
+        source_option(socket, libc::MCAST_LEAVE_SOURCE_GROUP, index, group, source)
+    }
+
+    /// Hears everybody in a group joined before but `source`.
+    pub(crate) fn block_source(
+        socket: &impl AsFd,
+        index: u32,
+        group: IpAddr,
+        source: IpAddr,
+    ) -> io::Result<()> {
+        source_option(socket, libc::MCAST_BLOCK_SOURCE, index, group, source)
+    }
+
+    fn source_option(
+        socket: &impl AsFd,
+        option: libc::c_int,
+        index: u32,
+        group: IpAddr,
+        source: IpAddr,
+    ) -> io::Result<()> {
+        let level = if group.is_ipv4() {
+            libc::IPPROTO_IP
+        } else {
+            libc::IPPROTO_IPV6
+        };
+        // SAFETY: `group_source_req` is plain integers, for which all zeros is a value.
+        let mut request: libc::group_source_req = unsafe { mem::zeroed() };
+        request.gsr_interface = index;
+        request.gsr_group = storage(group);
+        request.gsr_source = storage(source);
+        // SAFETY: the file descriptor is open for as long as `socket` is borrowed, and the pointer
+        // and length are those of a live `group_source_req`, which is what these options read.
+        let result = unsafe {
+            libc::setsockopt(
+                socket.as_fd().as_raw_fd(),
+                level,
+                option,
+                ptr::from_ref(&request).cast(),
+                mem::size_of_val(&request) as libc::socklen_t,
+            )
+        };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+
+    fn storage(ip: IpAddr) -> libc::sockaddr_storage {
+        let address = SockAddr::from(std::net::SocketAddr::new(ip, 0));
+        let mut whole = SockAddrStorage::zeroed();
+        // SAFETY: a socket2 storage has the layout of `sockaddr_storage` (that is its purpose), and
+        // the bytes copied are an address's own, which is never longer.
+        unsafe {
+            let to = whole.view_as::<libc::sockaddr_storage>();
+            ptr::copy_nonoverlapping(
+                address.as_ptr().cast::<u8>(),
+                ptr::from_mut(to).cast::<u8>(),
+                address.len() as usize,
+            );
+            *to
+        }
+    }
+
+    /// Datagrams that the system has dropped because the socket's receive buffer was full, since the
+    /// socket was made. Wraps at 2^32.
+    pub(crate) fn drops(socket: &impl AsFd) -> u32 {
+        const FIGURES: usize = libc::SK_MEMINFO_DROPS as usize + 1;
+        let mut figures = MaybeUninit::<[u32; FIGURES]>::zeroed();
+        let mut len = mem::size_of::<[u32; FIGURES]>() as libc::socklen_t;
+        // SAFETY: the file descriptor is open for as long as `socket` is borrowed; the system writes
+        // at most `len` bytes, the size of the array behind the pointer.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_MEMINFO,
+                figures.as_mut_ptr().cast(),
+                &mut len,
+            )
+        };
+        // SAFETY: the array was zeroed, and every bit pattern is a `u32`.
+        let figures = unsafe { figures.assume_init() };
+        if result == 0 { figures[FIGURES - 1] } else { 0 }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod portable {
+    use std::io;
+    use std::net::IpAddr;
+
+    fn unsupported() -> io::Error {
+        io::Error::new(
+            io::ErrorKind::Unsupported,
+            "one source of a group can't be named on this system",
+        )
+    }
+
+    pub(crate) fn join_source<S>(_: &S, _: u32, _: IpAddr, _: IpAddr) -> io::Result<()> {
+        Err(unsupported())
+    }
+
+    pub(crate) fn leave_source<S>(_: &S, _: u32, _: IpAddr, _: IpAddr) -> io::Result<()> {
+        Err(unsupported())
+    }
+
+    pub(crate) fn block_source<S>(_: &S, _: u32, _: IpAddr, _: IpAddr) -> io::Result<()> {
+        Err(unsupported())
+    }
+
+    pub(crate) fn drops<S>(_: &S) -> u32 {
+        0
+    }
+}
