@@ -1,1 +1,265 @@
-//! (in progress)
+//! What is here: which symbols of an object a receiver holds.
+//!
+//! Takes symbols as they come; says whether each is new and which block it completed, and what a
+//! block lacks. It sees numbers, no bytes. Memory is a bit a block, and a bitmap for each block that
+//! is begun and not complete.
+
+use core::ops::Range;
+use std::collections::BTreeMap;
+
+use crate::ids::{BlockNo, SymbolNo};
+use crate::object::Geometry;
+use crate::range_set::RangeSet;
+use crate::symbol_set::SymbolSet;
+
+/// The symbols of one object that are here.
+#[derive(Clone, Debug)]
+pub struct Holdings {
+    geometry: Geometry,
+    /// Blocks whose source symbols are all here.
+    complete: RangeSet,
+    partial: BTreeMap<BlockNo, SymbolSet>,
+    /// The block that the last symbol went to, out of the map, because the next goes there too.
+    open: Option<(BlockNo, SymbolSet)>,
+    held: u64,
+}
+
+/// What a symbol did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Insert {
+    /// It was here already, or its block is complete.
+    Duplicate,
+    /// It is new.
+    New,
+    /// It is new and completes its block.
+    Completed,
+}
+
+impl Holdings {
+    /// Nothing is here.
+    pub fn new(geometry: Geometry) -> Holdings {
+        Holdings {
+            geometry,
+            complete: RangeSet::new(),
+            partial: BTreeMap::new(),
+            open: None,
+            held: 0,
+        }
+    }
+
+    /// The object's geometry.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    fn open(&mut self, block: BlockNo) -> &mut SymbolSet {
+        if self.open.as_ref().is_none_or(|(b, _)| *b != block) {
+            let set = self.partial.remove(&block);
+            let set = set.unwrap_or_else(|| SymbolSet::with_capacity(self.geometry.symbols(block)));
+            if let Some((b, s)) = self.open.replace((block, set))
+                && !s.is_empty()
+            {
+                self.partial.insert(b, s);
+            }
+        }
+        &mut self.open.get_or_insert_with(|| (block, SymbolSet::new())).1
+    }
+
+    fn set(&self, block: BlockNo) -> Option<&SymbolSet> {
+        match &self.open {
+            Some((b, set)) if *b == block => Some(set),
+            _ => self.partial.get(&block),
+        }
+    }
+
+    /// A source symbol of the object came.
+    pub fn insert(&mut self, block: BlockNo, symbol: SymbolNo) -> Insert {
+        if self.complete.contains(u64::from(block)) {
+            return Insert::Duplicate;
+        }
+        let all = usize::from(self.geometry.symbols(block));
+        if usize::from(symbol) >= all {
+            return Insert::Duplicate;
+        }
+        let set = self.open(block);
+        if !set.insert(symbol) {
+            return Insert::Duplicate;
+        }
+        let whole = set.len() == all;
+        self.held += 1;
+        if !whole {
+            return Insert::New;
+        }
+        self.open = None;
+        self.complete.insert(u64::from(block)..u64::from(block) + 1);
+        Insert::Completed
+    }
+
+    /// The symbol is here.
+    pub fn contains(&self, block: BlockNo, symbol: SymbolNo) -> bool {
+        self.is_complete(block) || self.set(block).is_some_and(|s| s.contains(symbol))
+    }
+
+    /// A symbol is not here after all.
+    pub fn remove(&mut self, block: BlockNo, symbol: SymbolNo) {
+        if symbol >= self.geometry.symbols(block) {
+            return;
+        }
+        if self.is_complete(block) {
+            self.complete.remove(u64::from(block)..u64::from(block) + 1);
+            *self.open(block) = SymbolSet::full(self.geometry.symbols(block));
+        }
+        if self.open(block).remove(symbol) {
+            self.held -= 1;
+        }
+    }
+
+    /// All of a block is to be fetched anew.
+    pub fn remove_block(&mut self, block: BlockNo) {
+        if self.complete.remove(u64::from(block)..u64::from(block) + 1) > 0 {
+            self.held -= u64::from(self.geometry.symbols(block));
+        } else {
+            self.held -= self.open(block).len() as u64;
+            self.open = None;
+        }
+    }
+
+    /// All of a block is here, from an earlier run.
+    pub fn insert_block(&mut self, block: BlockNo) {
+        let all = self.geometry.symbols(block);
+        if all > 0 && !self.is_complete(block) {
+            let had = self.open(block).len() as u64;
+            self.open = None;
+            self.held += u64::from(all) - had;
+            self.complete.insert(u64::from(block)..u64::from(block) + 1);
+        }
+    }
+
+    /// The block's source symbols are all here.
+    pub fn is_complete(&self, block: BlockNo) -> bool {
+        self.complete.contains(u64::from(block))
+    }
+
+    /// Nothing of the block is here.
+    pub fn is_absent(&self, block: BlockNo) -> bool {
+        !self.is_complete(block) && self.set(block).is_none_or(SymbolSet::is_empty)
+    }
+
+    /// What the block lacks.
+    pub fn missing(&self, block: BlockNo) -> SymbolSet {
+        if self.is_complete(block) {
+            return SymbolSet::new();
+        }
+        let mut missing = SymbolSet::full(self.geometry.symbols(block));
+        if let Some(set) = self.set(block) {
+            missing.subtract(set);
+        }
+        missing
+    }
+
+    /// The first block at or after `block`, and before `end`, that is not complete.
+    pub fn next_incomplete(&self, block: BlockNo, end: BlockNo) -> Option<BlockNo> {
+        let end = u64::from(end.min(self.geometry.blocks()));
+        let mut at = u64::from(block);
+        if let Some(r) = self.complete.next_range_at(at)
+            && r.start == at
+        {
+            at = r.end;
+        }
+        (at < end).then_some(at as BlockNo)
+    }
+
+    /// The runs of blocks that are not complete, in order.
+    pub fn incomplete(&self) -> impl Iterator<Item = Range<BlockNo>> + '_ {
+        let mut at = 0;
+        let blocks = self.geometry.blocks();
+        core::iter::from_fn(move || {
+            let start = self.next_incomplete(at, blocks)?;
+            let end = self
+                .complete
+                .next_range_at(u64::from(start))
+                .map_or(blocks, |r| r.start as BlockNo);
+            at = end;
+            Some(start..end)
+        })
+    }
+
+    /// Source symbols that are here.
+    pub fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Every source symbol is here.
+    pub fn is_whole(&self) -> bool {
+        self.held == self.geometry.total_symbols()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Insert(u32, u16),
+        Remove(u32, u16),
+        RemoveBlock(u32),
+        InsertBlock(u32),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            8 => (0..8u32, 0..6u16).prop_map(|(b, s)| Op::Insert(b, s)),
+            1 => (0..8u32, 0..4u16).prop_map(|(b, s)| Op::Remove(b, s)),
+            1 => (0..8u32).prop_map(Op::RemoveBlock),
+            1 => (0..8u32).prop_map(Op::InsertBlock),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_a_plain_set(ops in proptest::collection::vec(op(), 0..200)) {
+            let g = Geometry::new(6 * 4 * 1024 - 1500, 1024, 4, 0, 64).unwrap();
+            let mut h = Holdings::new(g);
+            let mut oracle: BTreeSet<(u32, u16)> = BTreeSet::new();
+            for op in ops {
+                match op {
+                    Op::Insert(b, s) => {
+                        let fits = s < g.symbols(b);
+                        let new = fits && oracle.insert((b, s));
+                        let whole = oracle.range((b, 0)..(b + 1, 0)).count() == usize::from(g.symbols(b));
+                        let want = match (new, whole) {
+                            (false, _) => Insert::Duplicate,
+                            (true, false) => Insert::New,
+                            (true, true) => Insert::Completed,
+                        };
+                        prop_assert_eq!(h.insert(b, s), want);
+                    }
+                    Op::Remove(b, s) => {
+                        h.remove(b, s);
+                        oracle.remove(&(b, s));
+                    }
+                    Op::RemoveBlock(b) => {
+                        h.remove_block(b);
+                        oracle.retain(|&(x, _)| x != b);
+                    }
+                    Op::InsertBlock(b) => {
+                        h.insert_block(b);
+                        oracle.extend((0..g.symbols(b)).map(|s| (b, s)));
+                    }
+                }
+                prop_assert_eq!(h.held(), oracle.len() as u64);
+                for b in 0..g.blocks() {
+                    let missing: Vec<u16> = (0..g.symbols(b)).filter(|&s| !oracle.contains(&(b, s))).collect();
+                    prop_assert_eq!(h.missing(b).iter().collect::<Vec<_>>(), missing.clone());
+                    prop_assert_eq!(h.is_complete(b), missing.is_empty());
+                }
+                let runs: Vec<u32> = h.incomplete().flatten().collect();
+                let want: Vec<u32> = (0..g.blocks()).filter(|&b| !h.is_complete(b)).collect();
+                prop_assert_eq!(runs, want);
+            }
+        }
+    }
+}

@@ -1,1 +1,17 @@
-//! (in progress)
+//! Which symbol goes next on a channel, and why: in the course of a cycle, or as a repair.
+//!
+//! Takes what receivers lack and how many packets may leave; gives runs of symbols of one block and
+//! the position to tell in SYNC. It knows no packet, no address and no time.
+//!
+//! * [`Walk`]: cycle after cycle over one object's blocks;
+//! * [`Repairs`]: what NAKs have asked for and has not been sent;
+//! * [`SentLog`]: what left on a channel under which packet numbers, so that a NAK that was
+//!   overtaken by a repair is not answered twice.
+
+mod repairs;
+mod sent_log;
+mod walk;
+
+pub use repairs::Repairs;
+pub use sent_log::SentLog;
+pub use walk::Walk;

@@ -1,1 +1,14 @@
-//! (in progress)
+//! Whether and when a receiver asks for what it lacks, and what a sender makes of being asked.
+//!
+//! * [`NakTable`]: the receiver's entries, one a block, each in its suppression or data wait;
+//! * [`backoff`](backoff::backoff): how long a suppression wait is (RFC 5401 §5.2.2);
+//! * [`Hearing`]: the sender's view of the NAKs for one block, which tells when to send it whole.
+//!
+//! It takes what is lacking as plain sets and gives block numbers and times; it sends nothing.
+
+pub mod backoff;
+mod hearing;
+mod table;
+
+pub use hearing::Hearing;
+pub use table::{NakTable, Timing};

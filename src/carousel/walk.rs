@@ -1,0 +1,222 @@
+//! Cycle after cycle over one object's blocks.
+
+use core::ops::Range;
+
+use crate::ids::{BlockNo, SymbolNo};
+use crate::object::Geometry;
+use crate::range_set::RangeSet;
+use crate::wire::Position;
+
+/// One object's cycles: blocks in increasing order, each from symbol 0 to its last source symbol.
+///
+/// A cycle carries only blocks that somebody lacks. What is asked for ahead of the position joins
+/// the running cycle, the rest waits for the next.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    geometry: Geometry,
+    cycle: u32,
+    /// Of this cycle; the block at `at` included.
+    todo: RangeSet,
+    next: RangeSet,
+    at: Option<(BlockNo, SymbolNo)>,
+    begun: bool,
+}
+
+impl Walk {
+    /// A walk that nobody has asked anything of.
+    pub fn new(geometry: Geometry) -> Walk {
+        Walk {
+            geometry,
+            cycle: 0,
+            todo: RangeSet::new(),
+            next: RangeSet::new(),
+            at: None,
+            begun: false,
+        }
+    }
+
+    /// Where the next fresh symbol stands.
+    pub fn position(&self) -> Position {
+        let (block, symbol) = self.at.unwrap_or((self.geometry.blocks(), 0));
+        Position {
+            cycle: self.cycle,
+            block,
+            symbol,
+        }
+    }
+
+    /// The blocks are lacked by somebody. Those ahead come in this cycle. A block that is half sent
+    /// is left alone: whoever lacks its beginning asks for just that.
+    pub fn want(&mut self, blocks: Range<BlockNo>) {
+        let blocks = u64::from(blocks.start)..u64::from(blocks.end.min(self.geometry.blocks()));
+        if blocks.is_empty() {
+            return;
+        }
+        let Some((block, symbol)) = self.at else {
+            self.next.insert(blocks);
+            return;
+        };
+        let ahead = u64::from(block) + u64::from(symbol > 0);
+        if blocks.end > ahead {
+            self.todo.insert(blocks.start.max(ahead)..blocks.end);
+        }
+        let behind = blocks.start..blocks.end.min(u64::from(block));
+        if !behind.is_empty() {
+            self.next.insert(behind);
+        }
+    }
+
+    /// The running cycle will still bring all of this block.
+    pub fn is_ahead(&self, block: BlockNo) -> bool {
+        match self.at {
+            Some((at, symbol)) if at == block => symbol == 0,
+            Some((at, _)) => block > at && self.todo.contains(u64::from(block)),
+            None => false,
+        }
+    }
+
+    /// The running cycle, or the next, will bring this block without being asked.
+    pub fn will_bring(&self, block: BlockNo) -> bool {
+        self.is_ahead(block) || self.next.contains(u64::from(block))
+    }
+
+    /// Begins the next cycle if the last is at its end and something is lacked; true if it did.
+    pub fn begin_cycle(&mut self) -> bool {
+        if self.at.is_some() || self.next.is_empty() {
+            return false;
+        }
+        core::mem::swap(&mut self.todo, &mut self.next);
+        self.next.clear();
+        if self.begun {
+            self.cycle = self.cycle.wrapping_add(1);
+        }
+        self.begun = true;
+        self.at = self.todo.first().map(|b| (b as BlockNo, 0));
+        self.at.is_some()
+    }
+
+    /// The block that the next fresh symbols come from.
+    pub fn current(&self) -> Option<BlockNo> {
+        self.at.map(|(block, _)| block)
+    }
+
+    /// The first block of this cycle after `block`.
+    pub fn after(&self, block: BlockNo) -> Option<BlockNo> {
+        self.at?;
+        self.todo
+            .next_range_at(u64::from(block) + 1)
+            .map(|r| r.start as BlockNo)
+    }
+
+    /// Blocks left in this cycle and asked for the next.
+    pub fn blocks_left(&self) -> u64 {
+        self.todo.total() + self.next.total()
+    }
+
+    /// Nothing is left to send, in this cycle or the next.
+    pub fn is_at_end(&self) -> bool {
+        self.at.is_none() && self.next.is_empty()
+    }
+
+    /// Takes up to `max` fresh symbols of the current block and moves on; the cycle is at its end
+    /// when none are left.
+    pub fn take(&mut self, max: usize, symbols: &mut Vec<SymbolNo>) -> Option<BlockNo> {
+        let (block, from) = self.at?;
+        let all = self.geometry.symbols(block);
+        let to = all.min(from.saturating_add(max.min(usize::from(u16::MAX)) as u16));
+        symbols.extend(from..to);
+        if to < all {
+            self.at = Some((block, to));
+        } else {
+            self.todo.remove(u64::from(block)..u64::from(block) + 1);
+            self.at = self.todo.first().map(|b| (b as BlockNo, 0));
+        }
+        Some(block)
+    }
+
+    /// Forgets all that is lacked: nobody is left.
+    pub fn clear(&mut self) {
+        self.todo.clear();
+        self.next.clear();
+        self.at = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(blocks: u64) -> Walk {
+        // One table block and no more than one page block before the content.
+        let g = Geometry::new(blocks * 4 * 1024, 1024, 4, 0, 64).unwrap();
+        Walk::new(g)
+    }
+
+    fn sent(w: &mut Walk, max: usize) -> Vec<(BlockNo, SymbolNo)> {
+        let mut out = Vec::new();
+        let mut symbols = Vec::new();
+        loop {
+            symbols.clear();
+            let Some(block) = w.take(max, &mut symbols) else {
+                return out;
+            };
+            out.extend(symbols.iter().map(|&s| (block, s)));
+        }
+    }
+
+    #[test]
+    fn a_cycle_brings_each_wanted_symbol_once_in_order() {
+        let mut w = walk(10);
+        let blocks = w.geometry.blocks();
+        w.want(0..blocks);
+        assert!(w.begin_cycle());
+        let got = sent(&mut w, 3);
+        assert_eq!(got.len() as u64, w.geometry.total_symbols());
+        assert!(got.windows(2).all(|p| p[0] < p[1]));
+        assert!(w.is_at_end() && !w.begin_cycle());
+        assert_eq!(
+            w.position(),
+            Position {
+                cycle: 0,
+                block: blocks,
+                symbol: 0
+            }
+        );
+    }
+
+    #[test]
+    fn a_late_joiner_makes_a_second_cycle_of_what_it_missed_only() {
+        let mut w = walk(10);
+        let blocks = w.geometry.blocks();
+        w.want(0..blocks);
+        w.begin_cycle();
+        let mut first = Vec::new();
+        while w.current() != Some(6) {
+            w.take(4, &mut first);
+        }
+        w.take(2, &mut first);
+        w.want(0..blocks);
+        sent(&mut w, 4);
+        assert!(w.begin_cycle());
+        let again: Vec<_> = sent(&mut w, 4).into_iter().map(|(b, _)| b).collect();
+        assert_eq!(again.first(), Some(&0));
+        assert_eq!(
+            again.last(),
+            Some(&5),
+            "the half-sent block is asked for by NAK"
+        );
+        assert_eq!(w.position().cycle, 1);
+    }
+
+    #[test]
+    fn what_is_ahead_joins_the_running_cycle() {
+        let mut w = walk(10);
+        w.want(3..4);
+        w.begin_cycle();
+        w.want(2..6);
+        assert!(w.is_ahead(5) && !w.is_ahead(2) && w.will_bring(2));
+        let got: Vec<_> = sent(&mut w, 9).into_iter().map(|(b, _)| b).collect();
+        assert!(got.contains(&5) && !got.contains(&2));
+        assert!(w.begin_cycle());
+    }
+}
