@@ -275,6 +275,8 @@ pub struct Request {
     pub wanted: Wanted,
     /// What the sender shall do about it.
     pub stage: Stage,
+    /// It holds part of it already and will say by NAK what it lacks; otherwise it lacks all of it.
+    pub holds: bool,
     /// What it believes its downlink carries; 0 when unknown. In kbit/s on the wire.
     pub downlink: Rate,
     /// Its receive buffer in KiB; 0 when unknown.
