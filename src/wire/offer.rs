@@ -1,0 +1,126 @@
+//! The body of OFFER: description and channels.
+
+use super::fields::{Put, Reader, clip};
+use super::from_sender::MIN_GRTT;
+use super::{ChannelInfo, Feedback, MAX_CHANNELS, MAX_NAME_LEN, MAX_SYMBOL, Offer, WireError};
+use crate::config::MAX_GRTT;
+use crate::ids::UNICAST_CHANNELS;
+use crate::object::{Codec, Description, Geometry};
+
+impl Offer {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        debug_assert!(self.index < self.total && self.channels.len() <= MAX_CHANNELS);
+        out.put_u64(self.sent_at);
+        out.put_u32(self.index);
+        out.put_u32(self.total);
+        out.put_micros(self.grtt.clamp(MIN_GRTT, MAX_GRTT));
+        out.put_u32(self.receivers.max(1));
+        write_description(&self.description, out);
+        let channels = &self.channels[..self.channels.len().min(MAX_CHANNELS)];
+        out.put_u8(channels.len() as u8);
+        for channel in channels {
+            channel.write(out);
+        }
+    }
+
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Offer, WireError> {
+        let sent_at = r.nonzero_u64()?;
+        let index = r.u32()?;
+        let total = r.u32()?;
+        if index >= total {
+            return Err(WireError::Range);
+        }
+        let grtt = r.micros_in(MIN_GRTT, MAX_GRTT)?;
+        let receivers = r.u32_from(1)?;
+        let description = read_description(r)?;
+        let count = usize::from(r.u8()?);
+        if count > MAX_CHANNELS {
+            return Err(WireError::Count);
+        }
+        let mut channels = Vec::with_capacity(count);
+        for _ in 0..count {
+            channels.push(ChannelInfo::read(r)?);
+        }
+        Ok(Offer { sent_at, index, total, grtt, receivers, description, channels })
+    }
+}
+
+fn write_description(d: &Description, out: &mut Vec<u8>) {
+    debug_assert!(is_codable(d.codec, &d.geometry) && !d.name.is_empty());
+    let name = clip(&d.name, MAX_NAME_LEN);
+    let g = &d.geometry;
+    out.put_bytes(&d.content.0);
+    out.put_u64(g.length());
+    out.put_u16(g.symbol_size());
+    out.put_u16(g.k());
+    out.put_u16(g.m());
+    out.put_u8(d.codec.number());
+    out.put_u8(name.len() as u8);
+    out.put_u32(g.table_len());
+    out.put_bytes(&d.table_hash.0);
+    out.put_bytes(&d.hash_root.0);
+    out.put_bytes(name.as_bytes());
+}
+
+fn read_description(r: &mut Reader<'_>) -> Result<Description, WireError> {
+    let content = r.hash()?;
+    let length = r.u64()?;
+    let symbol_size = r.u16()?;
+    let k = r.u16()?;
+    let m = r.u16()?;
+    let codec = Codec::from_number(r.u8()?).ok_or(WireError::Range)?;
+    let name_len = usize::from(r.u8()?);
+    let table_len = r.u32()?;
+    let table_hash = r.hash()?;
+    let hash_root = r.hash()?;
+    if name_len == 0 {
+        return Err(WireError::Range);
+    }
+    let name = r.text(name_len)?;
+    let geometry = Geometry::new(length, symbol_size, k, m, table_len).map_err(|_| WireError::Geometry)?;
+    if !is_codable(codec, &geometry) {
+        return Err(WireError::Geometry);
+    }
+    Ok(Description { name, content, geometry, codec, table_hash, hash_root })
+}
+
+/// Whether the codec can make the parity that the geometry speaks of, and its symbols have numbers.
+fn is_codable(codec: Codec, g: &Geometry) -> bool {
+    match codec {
+        Codec::None => g.m() == 0 && g.k() <= MAX_SYMBOL,
+    }
+}
+
+impl ChannelInfo {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.put_u16(self.number);
+        out.put_rate(self.rate);
+        out.put_socket(Some(self.group));
+        out.put_ip(self.source);
+        out.put_socket(match self.feedback {
+            Feedback::Sender => None,
+            Feedback::Group(group) => Some(group),
+        });
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<ChannelInfo, WireError> {
+        let number = r.u16()?;
+        if number >= UNICAST_CHANNELS {
+            return Err(WireError::Range);
+        }
+        let rate = r.rate()?;
+        // A receiver joins the group and sends to the feedback group: neither may be made to point
+        // at a host.
+        let group = r.socket()?.filter(|a| a.ip().is_multicast()).ok_or(WireError::Address)?;
+        let source = r.ip()?;
+        if source.is_some_and(|ip| ip.is_multicast() || ip.is_unspecified() || ip.is_ipv4() != group.is_ipv4()) {
+            return Err(WireError::Address);
+        }
+        let feedback = match r.socket()? {
+            None => Feedback::Sender,
+            Some(a) if a.ip().is_multicast() => Feedback::Group(a),
+            Some(_) => return Err(WireError::Address),
+        };
+        Ok(ChannelInfo { number, group, source, rate, feedback })
+    }
+}
