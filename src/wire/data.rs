@@ -13,9 +13,17 @@ use crate::ids::{MAX_PACKET_NO, SessionId, ShortCodingId};
 /// [`data_packet_len`](super::data_packet_len) bytes makes it free of allocation.
 pub fn write_data(header: &DataHeader, payload: &[u8], out: &mut Vec<u8>) {
     debug_assert!(header.packet <= MAX_PACKET_NO && header.symbol <= MAX_SYMBOL);
-    debug_assert!(payload_fits(payload.len(), header.part), "no symbol has {} bytes", payload.len());
+    debug_assert!(
+        payload_fits(payload.len(), header.part),
+        "no symbol has {} bytes",
+        payload.len()
+    );
     let start = out.len();
-    let kind = if header.part.is_some() { Kind::Part } else { Kind::Data };
+    let kind = if header.part.is_some() {
+        Kind::Part
+    } else {
+        Kind::Data
+    };
     let flags = if header.repair { frame::REPAIR } else { 0 };
     let mut bytes = [0; DATA_HEADER_LEN];
     bytes[..4].copy_from_slice(&frame::first_bytes(kind, flags, header.channel));
@@ -53,7 +61,19 @@ pub(super) fn read(kind: Kind, flags: u8, packet: &[u8]) -> Result<(DataHeader, 
         return Err(WireError::Range);
     }
     let repair = flags & frame::REPAIR != 0;
-    Ok((DataHeader { channel, session, coding, packet: number, block, symbol, repair, part }, payload))
+    Ok((
+        DataHeader {
+            channel,
+            session,
+            coding,
+            packet: number,
+            block,
+            symbol,
+            repair,
+            part,
+        },
+        payload,
+    ))
 }
 
 /// Whether a payload is as long as some symbol, or lies within one.

@@ -78,7 +78,11 @@ impl<'a> Reader<'a> {
     /// A `u32` from `min` on.
     pub(super) fn u32_from(&mut self, min: u32) -> Result<u32, WireError> {
         let n = self.u32()?;
-        if n < min { Err(WireError::Range) } else { Ok(n) }
+        if n < min {
+            Err(WireError::Range)
+        } else {
+            Ok(n)
+        }
     }
 
     pub(super) fn hash(&mut self) -> Result<Hash, WireError> {
@@ -90,9 +94,17 @@ impl<'a> Reader<'a> {
     }
 
     /// A duration of `min` to `max`.
-    pub(super) fn micros_in(&mut self, min: Duration, max: Duration) -> Result<Duration, WireError> {
+    pub(super) fn micros_in(
+        &mut self,
+        min: Duration,
+        max: Duration,
+    ) -> Result<Duration, WireError> {
         let d = self.micros()?;
-        if d < min || d > max { Err(WireError::Range) } else { Ok(d) }
+        if d < min || d > max {
+            Err(WireError::Range)
+        } else {
+            Ok(d)
+        }
     }
 
     pub(super) fn rate(&mut self) -> Result<Rate, WireError> {
@@ -123,7 +135,9 @@ impl<'a> Reader<'a> {
 
     /// An address and a port other than 0, or none.
     pub(super) fn socket(&mut self) -> Result<Option<SocketAddr>, WireError> {
-        let Some(ip) = self.ip()? else { return Ok(None) };
+        let Some(ip) = self.ip()? else {
+            return Ok(None);
+        };
         match self.u16()? {
             0 => Err(WireError::Address),
             port => Ok(Some(SocketAddr::new(ip, port))),

@@ -1,7 +1,9 @@
 //! What all packets share: first bytes, control header, extensions, trailer.
 
 use super::fields::{Put, Reader};
-use super::{CONTROL_HEADER_LEN, DATA_HEADER_LEN, MAX_PACKET_LEN, PART_HEADER_LEN, TRAILER_LEN, WireError};
+use super::{
+    CONTROL_HEADER_LEN, DATA_HEADER_LEN, MAX_PACKET_LEN, PART_HEADER_LEN, TRAILER_LEN, WireError,
+};
 use crate::ids::{ChannelNo, SessionId};
 
 /// The version of the format, in the high half of the first byte.
@@ -74,7 +76,9 @@ impl Kind {
 /// Checks version, type, size and checksum. Gives the type, the flags, and the packet without its
 /// trailer, which is at least as long as the type's header.
 pub(super) fn open(datagram: &[u8]) -> Result<(Kind, u8, &[u8]), WireError> {
-    let &[first, flags, ..] = datagram else { return Err(WireError::TooShort) };
+    let &[first, flags, ..] = datagram else {
+        return Err(WireError::TooShort);
+    };
     if first >> 4 != VERSION {
         return Err(WireError::Version);
     }
@@ -88,7 +92,9 @@ pub(super) fn open(datagram: &[u8]) -> Result<(Kind, u8, &[u8]), WireError> {
     if datagram.len() < kind.min_len() {
         return Err(WireError::TooShort);
     }
-    let (packet, crc) = datagram.split_last_chunk::<TRAILER_LEN>().ok_or(WireError::TooShort)?;
+    let (packet, crc) = datagram
+        .split_last_chunk::<TRAILER_LEN>()
+        .ok_or(WireError::TooShort)?;
     if crc32fast::hash(packet) != u32::from_be_bytes(*crc) {
         return Err(WireError::Checksum);
     }
@@ -103,7 +109,10 @@ pub(super) fn first_bytes(kind: Kind, flags: u8, channel: ChannelNo) -> [u8; 4] 
 
 /// Appends the checksum of what stands from `start` on.
 pub(super) fn seal(out: &mut Vec<u8>, start: usize) {
-    debug_assert!(out.len() - start + TRAILER_LEN <= MAX_PACKET_LEN, "a packet longer than any receiver takes");
+    debug_assert!(
+        out.len() - start + TRAILER_LEN <= MAX_PACKET_LEN,
+        "a packet longer than any receiver takes"
+    );
     let crc = crc32fast::hash(&out[start..]);
     out.put_u32(crc);
 }
@@ -126,13 +135,20 @@ pub(super) fn open_control(packet: &[u8]) -> Result<Control<'_>, WireError> {
     let session = SessionId(header.u64()?);
     let body = header.take(usize::from(body_len))?;
     skip_extensions(header)?;
-    Ok(Control { channel, session, body: Reader::new(body) })
+    Ok(Control {
+        channel,
+        session,
+        body: Reader::new(body),
+    })
 }
 
 /// Version 1 knows no extension, so all are stepped over.
 fn skip_extensions(mut rest: Reader<'_>) -> Result<(), WireError> {
     while !rest.is_empty() {
-        let value = rest.take(2).and_then(|_| rest.u16()).and_then(|len| rest.take(usize::from(len)));
+        let value = rest
+            .take(2)
+            .and_then(|_| rest.u16())
+            .and_then(|len| rest.take(usize::from(len)));
         value.map_err(|_| WireError::Extension)?;
     }
     Ok(())
@@ -145,7 +161,13 @@ pub(super) struct ControlWriter<'a> {
 }
 
 impl<'a> ControlWriter<'a> {
-    pub(super) fn new(out: &'a mut Vec<u8>, kind: Kind, flags: u8, channel: ChannelNo, session: SessionId) -> Self {
+    pub(super) fn new(
+        out: &'a mut Vec<u8>,
+        kind: Kind,
+        flags: u8,
+        channel: ChannelNo,
+        session: SessionId,
+    ) -> Self {
         let start = out.len();
         out.put_bytes(&first_bytes(kind, flags, channel));
         out.put_u32(0);

@@ -5,8 +5,8 @@ use core::time::Duration;
 use super::fields::{Put, Reader, clip};
 use super::frame::{self, ControlWriter, Kind};
 use super::{
-    Ack, Done, Echo, FromReceiver, MAX_ACK_RANGES, MAX_CODINGS, MAX_NAME_LEN, Nak, Needs, Outcome, ReceiverBody,
-    Report, Request, Stage, Wanted, WireError,
+    Ack, Done, Echo, FromReceiver, MAX_ACK_RANGES, MAX_CODINGS, MAX_NAME_LEN, Nak, Needs, Outcome,
+    ReceiverBody, Report, Request, Stage, Wanted, WireError,
 };
 use crate::config::REQUEST_SIZE;
 use crate::ids::{Cookie, MAX_PACKET_NO, ReceiverId, ShortCodingId};
@@ -26,7 +26,10 @@ impl FromReceiver {
         let (kind, flags) = match &self.body {
             ReceiverBody::Request(_) => (Kind::Request, 0),
             ReceiverBody::Nak(nak) => (Kind::Nak, if nak.more { frame::MORE } else { 0 }),
-            ReceiverBody::Report(report) => (Kind::Report, if report.unicast { frame::UNICAST } else { 0 }),
+            ReceiverBody::Report(report) => (
+                Kind::Report,
+                if report.unicast { frame::UNICAST } else { 0 },
+            ),
             ReceiverBody::Ack(_) => (Kind::Ack, 0),
             ReceiverBody::Done(_) => (Kind::Done, 0),
         };
@@ -47,7 +50,10 @@ impl FromReceiver {
     }
 
     fn write_prefix(&self, out: &mut Vec<u8>) {
-        let echo = self.echo.unwrap_or(Echo { sent_at: 0, held: Duration::ZERO });
+        let echo = self.echo.unwrap_or(Echo {
+            sent_at: 0,
+            held: Duration::ZERO,
+        });
         out.put_u64(self.receiver.0);
         out.put_u64(self.counter);
         out.put_u64(self.cookie.0);
@@ -58,7 +64,12 @@ impl FromReceiver {
 }
 
 /// Reads a packet from a receiver, without its trailer. `datagram_len` counts the trailer.
-pub(super) fn read(kind: Kind, flags: u8, packet: &[u8], datagram_len: usize) -> Result<FromReceiver, WireError> {
+pub(super) fn read(
+    kind: Kind,
+    flags: u8,
+    packet: &[u8],
+    datagram_len: usize,
+) -> Result<FromReceiver, WireError> {
     // Whoever asks must have sent as much as the answer may have (RFC 9000, section 8.1).
     if kind == Kind::Request && datagram_len < usize::from(REQUEST_SIZE) {
         return Err(WireError::TooShort);
@@ -160,7 +171,14 @@ fn read_request(r: &mut Reader<'_>) -> Result<Request, WireError> {
         }
         _ => return Err(WireError::Range),
     };
-    Ok(Request { wanted, stage, downlink, buffer_kib, last_channel, largest_heard })
+    Ok(Request {
+        wanted,
+        stage,
+        downlink,
+        buffer_kib,
+        last_channel,
+        largest_heard,
+    })
 }
 
 fn write_nak(nak: &Nak, out: &mut Vec<u8>) {
@@ -171,7 +189,11 @@ fn write_nak(nak: &Nak, out: &mut Vec<u8>) {
 fn read_nak(flags: u8, r: &mut Reader<'_>) -> Result<Nak, WireError> {
     let seen_to = r.u48()?;
     let needs = Needs::read(r)?;
-    Ok(Nak { seen_to, needs, more: flags & frame::MORE != 0 })
+    Ok(Nak {
+        seen_to,
+        needs,
+        more: flags & frame::MORE != 0,
+    })
 }
 
 fn write_report(report: &Report, out: &mut Vec<u8>) {
@@ -201,7 +223,10 @@ fn read_report(flags: u8, r: &mut Reader<'_>) -> Result<Report, WireError> {
 
 fn write_ack(ack: &Ack, out: &mut Vec<u8>) {
     debug_assert!(ack.ranges.iter().all(|(from, to)| from < to));
-    debug_assert!(ack.ranges.windows(2).all(|pair| pair[1].1 < pair[0].0) && ack.ranges.len() <= MAX_ACK_RANGES);
+    debug_assert!(
+        ack.ranges.windows(2).all(|pair| pair[1].1 < pair[0].0)
+            && ack.ranges.len() <= MAX_ACK_RANGES
+    );
     // The highest are the ones that tell something new.
     let ranges = &ack.ranges[..ack.ranges.len().min(MAX_ACK_RANGES)];
     out.put_micros(ack.delay);
@@ -236,7 +261,11 @@ fn read_ack(r: &mut Reader<'_>) -> Result<Ack, WireError> {
         below = from;
         ranges.push((from, to));
     }
-    Ok(Ack { ranges, delay, largest_heard })
+    Ok(Ack {
+        ranges,
+        delay,
+        largest_heard,
+    })
 }
 
 impl Outcome {
@@ -272,7 +301,10 @@ fn read_done(r: &mut Reader<'_>) -> Result<Vec<Done>, WireError> {
         if done.len() == MAX_CODINGS {
             return Err(WireError::Count);
         }
-        done.push(Done { coding: ShortCodingId(r.u64()?), outcome: Outcome::from_number(r.u8()?)? });
+        done.push(Done {
+            coding: ShortCodingId(r.u64()?),
+            outcome: Outcome::from_number(r.u8()?)?,
+        });
     }
     Ok(done)
 }

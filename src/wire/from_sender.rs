@@ -6,8 +6,9 @@ use core::time::Duration;
 use super::fields::{Put, Reader, clip};
 use super::frame::{self, ControlWriter, Kind};
 use super::{
-    CONTROL_HEADER_LEN, Challenge, FromSender, Heard, MAX_ADDRESSES, MAX_HEARD, MAX_NOTICE_TEXT, MAX_SYMBOL, Needs,
-    Notice, NoticeCode, Offer, Position, SenderBody, Sync, TRAILER_LEN, WireError,
+    CONTROL_HEADER_LEN, Challenge, FromSender, Heard, MAX_ADDRESSES, MAX_HEARD, MAX_NOTICE_TEXT,
+    MAX_SYMBOL, Needs, Notice, NoticeCode, Offer, Position, SenderBody, Sync, TRAILER_LEN,
+    WireError,
 };
 use crate::config::MAX_GRTT;
 use crate::ids::{Cookie, ReceiverId, ShortCodingId};
@@ -47,7 +48,12 @@ impl FromSender {
 }
 
 /// Reads a control packet from a sender, without its trailer. `datagram_len` counts the trailer.
-pub(super) fn read(kind: Kind, flags: u8, packet: &[u8], datagram_len: usize) -> Result<FromSender, WireError> {
+pub(super) fn read(
+    kind: Kind,
+    flags: u8,
+    packet: &[u8],
+    datagram_len: usize,
+) -> Result<FromSender, WireError> {
     let control = frame::open_control(packet)?;
     let mut r = control.body;
     let body = match kind {
@@ -62,7 +68,11 @@ pub(super) fn read(kind: Kind, flags: u8, packet: &[u8], datagram_len: usize) ->
     if !r.is_empty() {
         return Err(WireError::Body);
     }
-    Ok(FromSender { channel: control.channel, session: control.session, body })
+    Ok(FromSender {
+        channel: control.channel,
+        session: control.session,
+        body,
+    })
 }
 
 fn sync_flags(sync: &Sync) -> u8 {
@@ -74,10 +84,9 @@ fn sync_flags(sync: &Sync) -> u8 {
 /// Gives the size to pad the packet to, 0 for none.
 fn write_sync(sync: &Sync, out: &mut Vec<u8>) -> usize {
     let unpadded = CONTROL_HEADER_LEN + SYNC_LEN + TRAILER_LEN;
-    let padded_to = match frame::padding(unpadded, usize::from(sync.padded_to)) {
-        Some(_) => sync.padded_to,
-        None => 0,
-    };
+    let wanted = usize::from(sync.padded_to);
+    let reachable = wanted == unpadded || frame::padding(unpadded, wanted).is_some();
+    let padded_to = if reachable { sync.padded_to } else { 0 };
     out.put_u64(sync.coding.0);
     out.put_u48(sync.next_packet);
     out.put_u16(sync.position.symbol.min(MAX_SYMBOL));
@@ -113,7 +122,11 @@ fn read_sync(flags: u8, r: &mut Reader<'_>, datagram_len: usize) -> Result<Sync,
     Ok(Sync {
         coding,
         next_packet,
-        position: Position { cycle, block, symbol },
+        position: Position {
+            cycle,
+            block,
+            symbol,
+        },
         sent_at,
         grtt,
         k,
@@ -139,7 +152,10 @@ fn read_heard(r: &mut Reader<'_>) -> Result<Vec<Heard>, WireError> {
         if heard.len() == MAX_HEARD {
             return Err(WireError::Count);
         }
-        heard.push(Heard { receiver: ReceiverId(r.u64()?), counter: r.u32()? });
+        heard.push(Heard {
+            receiver: ReceiverId(r.u64()?),
+            counter: r.u32()?,
+        });
     }
     Ok(heard)
 }
@@ -207,7 +223,13 @@ fn read_notice(r: &mut Reader<'_>) -> Result<Notice, WireError> {
         let address = r.socket()?.filter(is_host).ok_or(WireError::Address)?;
         addresses.push(address);
     }
-    Ok(Notice { receiver, coding, code, text, addresses })
+    Ok(Notice {
+        receiver,
+        coding,
+        code,
+        text,
+        addresses,
+    })
 }
 
 /// Whether one host may be asked at this address.
@@ -225,5 +247,9 @@ fn read_challenge(r: &mut Reader<'_>) -> Result<Challenge, WireError> {
     let receiver = ReceiverId(r.nonzero_u64()?);
     let cookie = Cookie(r.nonzero_u64()?);
     let sent_at = r.nonzero_u64()?;
-    Ok(Challenge { receiver, cookie, sent_at })
+    Ok(Challenge {
+        receiver,
+        cookie,
+        sent_at,
+    })
 }

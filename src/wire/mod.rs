@@ -21,6 +21,10 @@ mod from_sender;
 mod needs;
 mod offer;
 mod packets;
+#[cfg(test)]
+mod strategies;
+#[cfg(test)]
+mod tests;
 
 pub use data::write_data;
 pub use error::WireError;
@@ -43,7 +47,8 @@ pub const TAG_LEN: usize = 16;
 /// The longest packet: the largest symbol with header and tag.
 pub const MAX_PACKET_LEN: usize = DATA_HEADER_LEN + config::MAX_SYMBOL_SIZE as usize + TAG_LEN;
 /// UDP payload of a NAK without entries.
-pub const NAK_EMPTY_LEN: usize = CONTROL_HEADER_LEN + RECEIVER_PREFIX_LEN + 6 + Needs::EMPTY_LEN + TRAILER_LEN;
+pub const NAK_EMPTY_LEN: usize =
+    CONTROL_HEADER_LEN + RECEIVER_PREFIX_LEN + 6 + Needs::EMPTY_LEN + TRAILER_LEN;
 /// UDP payload of a confirm without entries.
 pub const CONFIRM_EMPTY_LEN: usize = CONTROL_HEADER_LEN + Needs::EMPTY_LEN + TRAILER_LEN;
 
@@ -105,7 +110,9 @@ impl Packet<'_> {
 pub fn parse(bytes: &[u8]) -> Result<Packet<'_>, WireError> {
     let (kind, flags, packet) = frame::open(bytes)?;
     match kind {
-        Kind::Data | Kind::Part => data::read(kind, flags, packet).map(|(header, payload)| Packet::Data(header, payload)),
+        Kind::Data | Kind::Part => {
+            data::read(kind, flags, packet).map(|(header, payload)| Packet::Data(header, payload))
+        }
         Kind::Sync | Kind::Offer | Kind::Confirm | Kind::Heard | Kind::Notice | Kind::Challenge => {
             from_sender::read(kind, flags, packet, bytes.len()).map(Packet::FromSender)
         }

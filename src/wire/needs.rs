@@ -40,7 +40,10 @@ impl Form {
         let bytes = end.saturating_sub(first).div_ceil(8);
         match u8::try_from(items) {
             Ok(items) if RANGES_LEN + item_bytes <= BITMAP_LEN + usize::from(bytes) => {
-                Form::Ranges { items, bytes: item_bytes }
+                Form::Ranges {
+                    items,
+                    bytes: item_bytes,
+                }
             }
             _ => Form::Bitmap { first, bytes },
         }
@@ -98,15 +101,28 @@ impl Need {
         let block = r.u32()?;
         match kind {
             BLOCKS => {
-                let need = Need::Blocks { first: block, count: r.u32_from(1)? };
-                if need.end() > 1 << 32 { Err(WireError::Range) } else { Ok(need) }
+                let need = Need::Blocks {
+                    first: block,
+                    count: r.u32_from(1)?,
+                };
+                if need.end() > 1 << 32 {
+                    Err(WireError::Range)
+                } else {
+                    Ok(need)
+                }
             }
             COUNT => match r.u16()? {
                 0 => Err(WireError::Range),
                 lacking => Ok(Need::Count { block, lacking }),
             },
-            BITMAP => Ok(Need::Symbols { block, missing: read_bitmap(r)? }),
-            RANGES => Ok(Need::Symbols { block, missing: read_ranges(r)? }),
+            BITMAP => Ok(Need::Symbols {
+                block,
+                missing: read_bitmap(r)?,
+            }),
+            RANGES => Ok(Need::Symbols {
+                block,
+                missing: read_ranges(r)?,
+            }),
             _ => Err(WireError::Range),
         }
     }
@@ -162,7 +178,11 @@ fn read_bitmap(r: &mut Reader<'_>) -> Result<SymbolSet, WireError> {
             symbol += 1;
         }
     }
-    if set.is_empty() { Err(WireError::Range) } else { Ok(set) }
+    if set.is_empty() {
+        Err(WireError::Range)
+    } else {
+        Ok(set)
+    }
 }
 
 fn read_ranges(r: &mut Reader<'_>) -> Result<SymbolSet, WireError> {
@@ -182,7 +202,11 @@ fn read_ranges(r: &mut Reader<'_>) -> Result<SymbolSet, WireError> {
         from = last + 1;
         set.insert_range(first..from);
     }
-    if items == 0 { Err(WireError::Range) } else { Ok(set) }
+    if items == 0 {
+        Err(WireError::Range)
+    } else {
+        Ok(set)
+    }
 }
 
 impl Needs {

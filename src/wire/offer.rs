@@ -41,7 +41,15 @@ impl Offer {
         for _ in 0..count {
             channels.push(ChannelInfo::read(r)?);
         }
-        Ok(Offer { sent_at, index, total, grtt, receivers, description, channels })
+        Ok(Offer {
+            sent_at,
+            index,
+            total,
+            grtt,
+            receivers,
+            description,
+            channels,
+        })
     }
 }
 
@@ -77,11 +85,19 @@ fn read_description(r: &mut Reader<'_>) -> Result<Description, WireError> {
         return Err(WireError::Range);
     }
     let name = r.text(name_len)?;
-    let geometry = Geometry::new(length, symbol_size, k, m, table_len).map_err(|_| WireError::Geometry)?;
+    let geometry =
+        Geometry::new(length, symbol_size, k, m, table_len).map_err(|_| WireError::Geometry)?;
     if !is_codable(codec, &geometry) {
         return Err(WireError::Geometry);
     }
-    Ok(Description { name, content, geometry, codec, table_hash, hash_root })
+    Ok(Description {
+        name,
+        content,
+        geometry,
+        codec,
+        table_hash,
+        hash_root,
+    })
 }
 
 /// Whether the codec can make the parity that the geometry speaks of, and its symbols have numbers.
@@ -111,9 +127,14 @@ impl ChannelInfo {
         let rate = r.rate()?;
         // A receiver joins the group and sends to the feedback group: neither may be made to point
         // at a host.
-        let group = r.socket()?.filter(|a| a.ip().is_multicast()).ok_or(WireError::Address)?;
+        let group = r
+            .socket()?
+            .filter(|a| a.ip().is_multicast())
+            .ok_or(WireError::Address)?;
         let source = r.ip()?;
-        if source.is_some_and(|ip| ip.is_multicast() || ip.is_unspecified() || ip.is_ipv4() != group.is_ipv4()) {
+        if source.is_some_and(|ip| {
+            ip.is_multicast() || ip.is_unspecified() || ip.is_ipv4() != group.is_ipv4()
+        }) {
             return Err(WireError::Address);
         }
         let feedback = match r.socket()? {
@@ -121,6 +142,12 @@ impl ChannelInfo {
             Some(a) if a.ip().is_multicast() => Feedback::Group(a),
             Some(_) => return Err(WireError::Address),
         };
-        Ok(ChannelInfo { number, group, source, rate, feedback })
+        Ok(ChannelInfo {
+            number,
+            group,
+            source,
+            rate,
+            feedback,
+        })
     }
 }
