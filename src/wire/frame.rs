@@ -19,6 +19,8 @@ pub(super) const QUERY: u8 = 0x02;
 pub(super) const IDLE: u8 = 0x04;
 /// Flag of NAK: more is lacking than it says.
 pub(super) const MORE: u8 = 0x02;
+/// Flag of REQUEST: the receiver holds part of what it wants.
+pub(super) const HOLDS: u8 = 0x02;
 /// Flag of REPORT: the receiver is on unicast.
 pub(super) const UNICAST: u8 = 0x02;
 

@@ -24,7 +24,9 @@ impl FromReceiver {
     /// [`REQUEST_SIZE`] bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let (kind, flags) = match &self.body {
-            ReceiverBody::Request(_) => (Kind::Request, 0),
+            ReceiverBody::Request(request) => {
+                (Kind::Request, if request.holds { frame::HOLDS } else { 0 })
+            }
             ReceiverBody::Nak(nak) => (Kind::Nak, if nak.more { frame::MORE } else { 0 }),
             ReceiverBody::Report(report) => (
                 Kind::Report,
@@ -83,7 +85,7 @@ pub(super) fn read(
     let held = r.micros_in(Duration::ZERO, MAX_HELD)?;
     r.u32()?;
     let body = match kind {
-        Kind::Request => ReceiverBody::Request(read_request(&mut r)?),
+        Kind::Request => ReceiverBody::Request(read_request(flags, &mut r)?),
         Kind::Nak => ReceiverBody::Nak(read_nak(flags, &mut r)?),
         Kind::Report => ReceiverBody::Report(read_report(flags, &mut r)?),
         Kind::Ack => ReceiverBody::Ack(read_ack(&mut r)?),
@@ -150,7 +152,7 @@ fn write_request(request: &Request, out: &mut Vec<u8>) {
     }
 }
 
-fn read_request(r: &mut Reader<'_>) -> Result<Request, WireError> {
+fn read_request(flags: u8, r: &mut Reader<'_>) -> Result<Request, WireError> {
     let kind = r.u8()?;
     let stage = Stage::from_number(r.u8()?)?;
     let last_channel = r.u16()?;
@@ -174,6 +176,7 @@ fn read_request(r: &mut Reader<'_>) -> Result<Request, WireError> {
     Ok(Request {
         wanted,
         stage,
+        holds: flags & frame::HOLDS != 0,
         downlink,
         buffer_kib,
         last_channel,

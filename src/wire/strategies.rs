@@ -318,16 +318,17 @@ fn request() -> impl Strategy<Value = Request> {
     ];
     (
         wanted,
-        stage,
+        (stage, any::<bool>()),
         any::<u32>(),
         any::<u32>(),
         any::<u16>(),
         any::<u16>(),
     )
         .prop_map(
-            |(wanted, stage, kbps, buffer_kib, last_channel, largest_heard)| Request {
+            |(wanted, (stage, holds), kbps, buffer_kib, last_channel, largest_heard)| Request {
                 wanted,
                 stage,
+                holds,
                 downlink: Rate::from_bps(u64::from(kbps) * 1_000),
                 buffer_kib,
                 last_channel,

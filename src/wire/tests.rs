@@ -256,6 +256,7 @@ fn a_short_request_is_refused() {
     let request = Request {
         wanted: Wanted::All { from: 0 },
         stage: Stage::Ask,
+        holds: false,
         downlink: Rate::ZERO,
         buffer_kib: 0,
         last_channel: 0xffff,
