@@ -1,0 +1,287 @@
+//! The command line, a contract with scripts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use loopcast::driver::{DEFAULT_URL, FeedbackMode, Via};
+use loopcast::object::Geometry;
+use loopcast::units::Rate;
+use loopcast::url::Url;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  complete: everything asked for is done
+  1  some or all of it failed; what is complete stays
+  2  usage: the command line can't be
+  3  environment: a file, folder, interface, port or permission is in the way
+  4  timed out: no sender was heard in time
+  5  interrupted by SIGINT or SIGTERM (a second one ends it at once)
+
+Errors go to standard error and say what to do.";
+
+const EVENTS: &str = "\
+With --json, every line of standard output is one JSON object with `event`, its name, and `t`, seconds
+since the start; the last one is `end` with `outcome` and `exit_code`. README.md lists them all.";
+
+/// Sends files by multicast, once for everyone, to any number of receivers that join at any moment.
+#[derive(Parser, Debug)]
+#[command(name = "loopcast", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Loop files over multicast until everyone who came has them
+    Send(Send),
+    /// Receive what a sender loops
+    Receive(Receive),
+    /// Show it on this machine: one sender and four receivers on loopback
+    Demo(Demo),
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EVENTS}\n\n{EXIT_CODES}"))]
+pub(crate) struct Send {
+    /// Files and directories to send; a directory's files keep their paths in it
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Group, or range of groups, to send to: loopcast://[SOURCE@]GROUP[/PREFIX]:PORT
+    ///
+    /// The first group of a range carries announcements, and every object gets one of the others
+    /// while somebody wants it. A single group loops all objects. Requests are answered on PORT at
+    /// this machine's own addresses; PORT+1 of the group is used too.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_URL, value_parser = place_to_send)]
+    pub(crate) to: Url,
+
+    /// Interface for the groups, by name or address [default: the one the system routes them to]
+    #[arg(long, value_name = "NAME|IP")]
+    pub(crate) interface: Option<String>,
+
+    /// Most IP bits a second of all it sends, like 800k, 100M or 1.5G
+    #[arg(long, default_value = "100M")]
+    pub(crate) rate: Rate,
+
+    /// Start data once N receivers have asked [default: with the first]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) wait_for: u32,
+
+    /// Serve on when all who came are done or gone
+    #[arg(long)]
+    pub(crate) stay: bool,
+
+    /// Routers that multicast packets may pass: 1 is this network only
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) ttl: u8,
+
+    /// Bytes of content in a packet: a multiple of 64 from 1024 to 8896; more than the default needs
+    /// jumbo frames
+    #[arg(long, value_name = "N", default_value_t = loopcast::config::DEFAULT_SYMBOL_SIZE, value_parser = symbol_size)]
+    pub(crate) symbol_size: u16,
+
+    /// Where receivers send NAKs: to the sender, or to a group that all of them hear
+    #[arg(long, value_enum, default_value_t = Feedback::Sender)]
+    pub(crate) feedback: Feedback,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+
+    /// Folder in which hashes of files are remembered [default: the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) hash_cache: Option<PathBuf>,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EVENTS}\n\n{EXIT_CODES}"))]
+pub(crate) struct Receive {
+    /// Where the sender is: loopcast://[SOURCE@]HOST-OR-GROUP:PORT[/NAME], an IPv6 address in
+    /// brackets, with %INTERFACE if need be
+    ///
+    /// With a group, it listens there and, hearing nothing, multicasts its request to the group. With
+    /// a host, it asks that host and is told the group. Without NAME it gets all that is offered.
+    #[arg(value_name = "URL")]
+    pub(crate) url: Url,
+
+    /// Interface to join groups on, by name or address [default: the one the system routes them to]
+    #[arg(long, value_name = "NAME|IP")]
+    pub(crate) interface: Option<String>,
+
+    /// Folder to put files in
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) into: PathBuf,
+
+    /// Which path data may take
+    #[arg(long, value_enum, default_value_t = Path::Auto)]
+    pub(crate) via: Path,
+
+    /// Seconds to wait for a sign of life on the group before unicast is used
+    #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
+    pub(crate) sync_timeout: Duration,
+
+    /// Seconds to wait for a sender
+    #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+
+    /// Share of arriving packets to discard at random, like 5%, for benchmarking
+    #[arg(long, value_name = "SHARE", default_value = "0%", hide_default_value = true, value_parser = share)]
+    pub(crate) drop: f64,
+
+    /// Seed of timers and of what --drop discards, so that a run can be repeated [default: random]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+
+    /// Discard everything that comes by a group, as a network without multicast does
+    #[arg(long, hide = true)]
+    pub(crate) deaf: bool,
+}
+
+/// What `send` and `receive` have in common.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Output {
+    /// Write a JSON summary to FILE at exit
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stats: Option<PathBuf>,
+
+    /// Write one JSON event a line to standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// End when standard input does.
+    #[arg(long, hide = true)]
+    pub(crate) tied: bool,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Demo {
+    /// File to send [default: 64 MB of made-up bytes]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Most IP bits a second of all the sender sends
+    #[arg(long, default_value = "100M")]
+    pub(crate) rate: Rate,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Path {
+    /// The group, and unicast while nothing comes that way
+    Auto,
+    /// The group only
+    Multicast,
+    /// Unicast only
+    Unicast,
+}
+
+impl From<Path> for Via {
+    fn from(path: Path) -> Via {
+        match path {
+            Path::Auto => Via::Auto,
+            Path::Multicast => Via::Multicast,
+            Path::Unicast => Via::Unicast,
+        }
+    }
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Feedback {
+    /// To the sender, which confirms them to everyone
+    Sender,
+    /// To a group
+    Group,
+}
+
+impl From<Feedback> for FeedbackMode {
+    fn from(feedback: Feedback) -> FeedbackMode {
+        match feedback {
+            Feedback::Sender => FeedbackMode::Sender,
+            Feedback::Group => FeedbackMode::Group,
+        }
+    }
+}
+
+fn place_to_send(text: &str) -> Result<Url, String> {
+    let url: Url = text
+        .parse()
+        .map_err(|e: loopcast::url::UrlError| e.to_string())?;
+    url.to_send_to().map_err(|e| e.to_string())?;
+    Ok(url)
+}
+
+fn symbol_size(text: &str) -> Result<u16, String> {
+    let size = text
+        .parse()
+        .map_err(|_| "it takes a number of bytes, like 1344".to_owned())?;
+    // The smallest object tells whether any can have symbols of this size.
+    Geometry::new(0, size, 1, 0, 1).map_err(|e| e.to_string())?;
+    Ok(size)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text).trim_end();
+    let seconds: f64 = number
+        .parse()
+        .map_err(|_| "it takes seconds, like 2 or 0.5".to_owned())?;
+    if !(0.0..=1e9).contains(&seconds) {
+        return Err("it takes seconds from 0 to a billion".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let (number, whole) = match text.strip_suffix('%') {
+        Some(number) => (number.trim_end(), 100.0),
+        None => (text, 1.0),
+    };
+    let share: f64 = number
+        .parse()
+        .map_err(|_| "it takes a share like 5% or 0.05".to_owned())?;
+    let share = share / whole;
+    if !(0.0..1.0).contains(&share) {
+        return Err("it takes a share from 0% to below 100%".to_owned());
+    }
+    Ok(share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn shares() {
+        assert_eq!(share("5%"), Ok(0.05));
+        assert_eq!(share("0.05"), Ok(0.05));
+        assert_eq!(share("0"), Ok(0.0));
+        for bad in ["5", "100%", "-1%", "nan", "five", ""] {
+            assert!(share(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds("2s"), Ok(Duration::from_secs(2)));
+        for bad in ["-1", "inf", "nan", "1e300", ""] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn symbols() {
+        assert_eq!(symbol_size("1344"), Ok(1344));
+        for bad in ["0", "1345", "9000", "70000", "x"] {
+            assert!(symbol_size(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Exit codes, a contract with scripts.
+
+use std::process::ExitCode;
+
+use loopcast::driver::{RunOutcome, StartError};
+
+use crate::console;
+
+/// How the program ends. The numbers are documented in `--help` and README.md.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Exit {
+    /// Everything asked for is done.
+    Complete = 0,
+    /// Some or all of it failed.
+    Failed = 1,
+    /// The command line can't be.
+    Usage = 2,
+    /// A file, folder, interface, port or permission is in the way.
+    Environment = 3,
+    /// No sender was heard in time.
+    TimedOut = 4,
+    /// SIGINT or SIGTERM came.
+    Interrupted = 5,
+}
+
+impl Exit {
+    /// Its number.
+    pub(crate) fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// A stable word for scripts.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Exit::Complete => "complete",
+            Exit::Failed => "failed",
+            Exit::Usage => "usage",
+            Exit::Environment => "environment",
+            Exit::TimedOut => "timed_out",
+            Exit::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl From<RunOutcome> for Exit {
+    fn from(outcome: RunOutcome) -> Exit {
+        match outcome {
+            RunOutcome::Complete => Exit::Complete,
+            RunOutcome::TimedOut => Exit::TimedOut,
+            RunOutcome::Stopped => Exit::Interrupted,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// The end of a run, with what stands in its way if anything does.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) exit: Exit,
+    /// For people, with what to do; empty when all has been said.
+    pub(crate) error: String,
+}
+
+impl End {
+    /// An end that needs no more words.
+    pub(crate) fn quiet(exit: Exit) -> End {
+        End {
+            exit,
+            error: String::new(),
+        }
+    }
+
+    /// An end with an error.
+    pub(crate) fn error(exit: Exit, error: impl ToString) -> End {
+        End {
+            exit,
+            error: error.to_string(),
+        }
+    }
+}
+
+impl From<StartError> for End {
+    fn from(error: StartError) -> End {
+        use StartError as E;
+        let exit = match &error {
+            E::NothingToSend
+            | E::NameClash { .. }
+            | E::Url(_)
+            | E::SymbolSize(_)
+            | E::NoRate
+            | E::DropRate(_) => Exit::Usage,
+            _ => Exit::Environment,
+        };
+        End::error(exit, error)
+    }
+}
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> ExitCode {
+        if !end.error.is_empty() {
+            console::error_line(&format!("error: {}", end.error));
+        }
+        ExitCode::from(end.exit.code())
+    }
+}

@@ -1,0 +1,84 @@
+//! Sizes, times and names as people read them.
+
+use std::time::Duration;
+
+/// Bytes with a decimal prefix, three figures: `64.0 MB`.
+pub(crate) fn bytes(n: u64) -> String {
+    const STEPS: [(f64, &str); 4] = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+    let n = n as f64;
+    for (step, unit) in STEPS {
+        // A number that would be rounded up to the next unit's 1.00 is written in that unit.
+        if n >= step * 0.9995 {
+            let v = n / step;
+            let decimals = if v >= 99.95 {
+                0
+            } else {
+                1 + usize::from(v < 9.995)
+            };
+            return format!("{v:.decimals$} {unit}");
+        }
+    }
+    format!("{n} bytes")
+}
+
+/// A share from 0 to 1 as `4.9 %`. Whole only when it is.
+pub(crate) fn percent(share: f64) -> String {
+    if share.is_finite() {
+        format!("{:.1} %", share * 100.0)
+    } else {
+        "-".to_owned()
+    }
+}
+
+/// A time in seconds, with the tenth: `8.1 s`.
+pub(crate) fn seconds(d: Duration) -> String {
+    format!("{:.1} s", d.as_secs_f64())
+}
+
+/// `3 files`, `1 file`.
+pub(crate) fn count(n: u64, one: &str) -> String {
+    if n == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{n} {one}s")
+    }
+}
+
+/// Text from elsewhere without characters that move a terminal's cursor or change its colours.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_three_figures() {
+        let cases = [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1_000, "1.00 kB"),
+            (9_994, "9.99 kB"),
+            (9_996, "10.0 kB"),
+            (64_000_000, "64.0 MB"),
+            (999_400_000, "999 MB"),
+            (999_900_000, "1.00 GB"),
+            (4_398_046_511_104, "4.40 TB"),
+        ];
+        for (n, text) in cases {
+            assert_eq!(bytes(n), text);
+        }
+    }
+
+    #[test]
+    fn shares_and_names() {
+        assert_eq!(percent(0.0493), "4.9 %");
+        assert_eq!(percent(f64::NAN), "-");
+        assert_eq!(plain("a\x1b[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(count(1, "file"), "1 file");
+        assert_eq!(count(0, "file"), "0 files");
+    }
+}

@@ -1,0 +1,298 @@
+//! `loopcast receive`.
+
+use std::time::Duration;
+
+use crossbeam_channel::RecvTimeoutError;
+use loopcast::driver::{Receiver, ReceiverEvent, ReceiverProgress, ReceiverSummary};
+use loopcast::engine::PathChoice;
+use loopcast::url::Place;
+use loopcast::wire::NoticeCode;
+
+use crate::advice;
+use crate::args;
+use crate::bars::Bars;
+use crate::console::Console;
+use crate::exit::{End, Exit};
+use crate::human;
+use crate::interrupt::Interrupt;
+use crate::receiver_json;
+use crate::run;
+use crate::stats::{self, StatsFile};
+
+/// How often a signal is looked for.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Receives, and says how it went.
+pub(crate) fn run(args: args::Receive, interrupt: &Interrupt) -> End {
+    if args.output.tied {
+        Interrupt::tie_to_stdin();
+    }
+    let stats = match args
+        .output
+        .stats
+        .as_deref()
+        .map(StatsFile::create)
+        .transpose()
+    {
+        Ok(stats) => stats,
+        Err(end) => return end,
+    };
+    let console = Console::new(args.output.json);
+    let mut view = View::new(&console, &args);
+    let (figures, end) = match view.receive(interrupt) {
+        Ok(summary) => {
+            let end = view.verdict(&summary);
+            view.say_figures(&summary);
+            (stats::receiver(&summary, &end), end)
+        }
+        Err(end) => (stats::not_started("receiver", &end), end),
+    };
+    run::finish(&console, stats, &figures, end)
+}
+
+/// What is shown of a receiver.
+struct View<'a> {
+    console: &'a Console,
+    args: &'a args::Receive,
+    bars: Bars<'a>,
+    interface: Option<String>,
+}
+
+impl<'a> View<'a> {
+    fn new(console: &'a Console, args: &'a args::Receive) -> View<'a> {
+        View {
+            console,
+            args,
+            bars: Bars::new(console),
+            interface: None,
+        }
+    }
+
+    fn receive(&mut self, interrupt: &Interrupt) -> Result<ReceiverSummary, End> {
+        let receiver = self.start()?;
+        let mut stopping = false;
+        loop {
+            match receiver.events().recv_timeout(TICK) {
+                Ok(event) => self.show(&event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if interrupt.came() && !stopping {
+                stopping = true;
+                self.bars.clear();
+                self.console.say("stopping; once more to end at once");
+                receiver.stop();
+            }
+        }
+        self.bars.clear();
+        receiver
+            .join()
+            .map_err(|e| End::error(Exit::Environment, e))
+    }
+
+    fn start(&self) -> Result<Receiver, End> {
+        let args = self.args;
+        let mut builder = Receiver::builder()
+            .from(args.url.clone())
+            .into_dir(&args.into)
+            .via(args.via.into())
+            .sync_timeout(args.sync_timeout)
+            .timeout(args.timeout)
+            .drop_rate(args.drop)
+            .drop_group(args.deaf);
+        if let Some(interface) = &args.interface {
+            builder = builder.interface(interface);
+        }
+        if let Some(seed) = args.seed {
+            builder = builder.seed(seed);
+        }
+        Ok(builder.start()?)
+    }
+
+    fn show(&mut self, event: &ReceiverEvent) {
+        if let Some((name, fields)) = receiver_json::event(event) {
+            self.console.event(name, fields);
+        }
+        let console = self.console;
+        use ReceiverEvent as E;
+        match event {
+            E::Ready { interface, .. } => {
+                let port = self.args.url.port();
+                console.say(match self.args.url.place() {
+                    Place::Groups(g) => format!("listening to group {}, port {port}, on {interface}", g.first()),
+                    Place::Address(ip) => format!("asking {ip}, port {port}, from {interface}"),
+                    Place::Name(name) => format!("asking {name}, port {port}, from {interface}"),
+                });
+                self.interface = Some(interface.clone());
+            }
+            E::SmallBuffer(b) => console.warn(format!(
+                "the socket's receive buffer is {}, not {}: at 1 Gbit/s it is full after {} ms, then packets are lost and \
+                 sent again (root can allow more with: sysctl -w net.core.rmem_max={})",
+                human::bytes(b.got as u64),
+                human::bytes(b.wanted as u64),
+                b.bridges(loopcast::units::Rate::from_bps(1_000_000_000)).as_millis(),
+                b.wanted
+            )),
+            E::Heard { session, address } => console.say(format!("found a sender at {address}, session {session}")),
+            E::AnotherSender { session, address } => console.warn(format!(
+                "another sender (session {session} at {address}) uses this group and is left alone: \
+                 senders should use groups or ports of their own"
+            )),
+            E::Opened { name, path, bytes, .. } => {
+                let name = human::plain(name);
+                console.say(format!("receiving {name} ({}) into {}", human::bytes(*bytes), path.display()));
+            }
+            E::PathChosen(path) => console.say(self.path_words(*path)),
+            E::Progress(p) => self.progress(p),
+            E::Complete { name, path, bytes, took, .. } => {
+                let name = human::plain(name);
+                self.bars.remove(&name);
+                console.say(format!(
+                    "complete and verified: {} ({} in {})",
+                    path.display(),
+                    human::bytes(*bytes),
+                    human::seconds(*took)
+                ));
+            }
+            E::Failed { name, reason } => {
+                let name = human::plain(name);
+                self.bars.remove(&name);
+                console.warn(format!("{name} failed: {}", human::plain(reason)));
+            }
+            E::Withdrawn { name, reason } => {
+                let name = human::plain(name);
+                self.bars.remove(&name);
+                console.warn(format!("the sender withdrew {name}: {}", human::plain(reason)));
+            }
+            E::Redirected { to } => {
+                console.say(format!("the sender does not hold it and names another: asking {to}"));
+            }
+            E::Notice { code: NoticeCode::NotFound, .. } => console.warn(match self.args.url.name() {
+                Some(name) => format!(
+                    "the sender offers no {}: check the name, or leave it out to get all that is offered",
+                    human::plain(name)
+                ),
+                None => "the sender offers nothing yet".to_owned(),
+            }),
+            E::Notice { code: NoticeCode::Evicted, text } => {
+                console.warn(format!("the sender gave up on this receiver: {}", human::plain(text)));
+            }
+            E::BadBlock { name, block } => console.warn(format!(
+                "block {block} of {} came damaged and is fetched again",
+                human::plain(name)
+            )),
+            E::JoinFailed { group, reason } => {
+                console.warn(format!("can't join {group}: {}", human::plain(reason)));
+            }
+            _ => {}
+        }
+    }
+
+    fn path_words(&self, path: PathChoice) -> String {
+        let limit = human::seconds(self.args.sync_timeout);
+        match path {
+            PathChoice::Group => "using multicast: the group gets through".to_owned(),
+            PathChoice::UnicastAsked => "using unicast, as told".to_owned(),
+            PathChoice::UnicastSilent => format!("no SYNC within {limit}: using unicast"),
+            PathChoice::UnicastNoData => {
+                format!(
+                    "SYNC came, but no full-sized data within {limit} (a narrow MTU?): using unicast"
+                )
+            }
+        }
+    }
+
+    fn progress(&mut self, p: &ReceiverProgress) {
+        let words = format!(
+            "of {}, {}, {} lost, {}",
+            human::bytes(p.total),
+            p.rate,
+            p.lost,
+            human::count(p.naks, "NAK")
+        );
+        self.bars
+            .update(&human::plain(&p.name), p.have, p.total, &words);
+    }
+
+    fn verdict(&self, s: &ReceiverSummary) -> End {
+        let exit = Exit::from(s.outcome);
+        let error = match exit {
+            Exit::TimedOut => self.timed_out(s),
+            Exit::Failed => self.failed(s),
+            Exit::Interrupted => {
+                format!(
+                    "interrupted: what is not complete stays as .part in {}",
+                    self.args.into.display()
+                )
+            }
+            _ => String::new(),
+        };
+        End { exit, error }
+    }
+
+    fn timed_out(&self, s: &ReceiverSummary) -> String {
+        let waited = human::seconds(self.args.timeout);
+        let mut lines = match (&s.gave_up, s.session) {
+            (Some(reason), _) => vec![human::plain(reason)],
+            (None, None) => vec![format!("no sender was heard within {waited}")],
+            (None, Some(_)) => vec!["the sender fell silent".to_owned()],
+        };
+        if s.session.is_some() {
+            lines.push(format!(
+                "what came stays in .part files in {}",
+                self.args.into.display()
+            ));
+        }
+        let others = self
+            .interface
+            .as_deref()
+            .map(advice::other_interfaces)
+            .unwrap_or_default();
+        lines.extend(advice::nothing_heard(
+            &self.args.url,
+            self.interface.as_deref(),
+            &others,
+        ));
+        lines.join("\n")
+    }
+
+    fn failed(&self, s: &ReceiverSummary) -> String {
+        let failed: Vec<_> = s.objects.iter().filter(|o| !o.complete).collect();
+        let mut lines: Vec<String> = failed
+            .iter()
+            .map(|o| {
+                let why = o
+                    .error
+                    .as_deref()
+                    .unwrap_or("the sender ended before it was complete; start it again");
+                format!(
+                    "{} is not complete: {}",
+                    human::plain(&o.name),
+                    human::plain(why)
+                )
+            })
+            .collect();
+        if lines.is_empty() {
+            lines.push("nothing of what was asked for came; check the name in the URL".to_owned());
+        }
+        lines.join("\n")
+    }
+
+    fn say_figures(&self, s: &ReceiverSummary) {
+        if s.session.is_none() {
+            return;
+        }
+        let complete = s.objects.iter().filter(|o| o.complete).count();
+        let heard = s.received.total();
+        let lost = s.loss.network + s.loss.overflowed + s.loss.stalled + s.loss.discarded;
+        self.console.say(format!(
+            "{complete} of {} complete in {}: {} in {} came, {lost} lost, {} sent, {} suppressed",
+            human::count(s.objects.len() as u64, "object"),
+            human::seconds(s.spent.wall),
+            human::bytes(heard.bytes),
+            human::count(heard.packets, "packet"),
+            human::count(s.naks_sent, "NAK"),
+            s.naks_suppressed,
+        ));
+    }
+}

@@ -1,0 +1,349 @@
+//! `loopcast send`.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::RecvTimeoutError;
+use loopcast::driver::{Sender, SenderEvent, SenderProgress, SenderSummary};
+use loopcast::url::GroupRange;
+use loopcast::wire::Outcome;
+
+use crate::advice::{self, Ways};
+use crate::args;
+use crate::bars::Bars;
+use crate::console::Console;
+use crate::exit::{End, Exit};
+use crate::human;
+use crate::interrupt::Interrupt;
+use crate::run;
+use crate::sender_json;
+use crate::stats::{self, StatsFile};
+
+/// How often a signal is looked for.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How long no receiver may come before we say what may be wrong.
+const LONELY: Duration = Duration::from_secs(15);
+
+/// Sends, and says how it went.
+pub(crate) fn run(args: args::Send, interrupt: &Interrupt) -> End {
+    if args.output.tied {
+        Interrupt::tie_to_stdin();
+    }
+    let stats = match args
+        .output
+        .stats
+        .as_deref()
+        .map(StatsFile::create)
+        .transpose()
+    {
+        Ok(stats) => stats,
+        Err(end) => return end,
+    };
+    let console = Console::new(args.output.json);
+    let (figures, end) = match serve(&args, interrupt, &console) {
+        Ok(summary) => {
+            let end = verdict(&summary);
+            say_figures(&console, &summary);
+            (stats::sender(&summary, &end), end)
+        }
+        Err(end) => (stats::not_started("sender", &end), end),
+    };
+    run::finish(&console, stats, &figures, end)
+}
+
+fn serve(
+    args: &args::Send,
+    interrupt: &Interrupt,
+    console: &Console,
+) -> Result<SenderSummary, End> {
+    let groups = args
+        .to
+        .to_send_to()
+        .map_err(|e| End::error(Exit::Usage, e))?;
+    let sender = start(args)?;
+    let mut view = View::new(console, args, groups);
+    let mut stopping = false;
+    loop {
+        match sender.events().recv_timeout(TICK) {
+            Ok(event) => view.show(&event),
+            Err(RecvTimeoutError::Timeout) => view.tick(),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if interrupt.came() && !stopping {
+            stopping = true;
+            view.bars.clear();
+            console.say("stopping; once more to end at once");
+            sender.stop();
+        }
+    }
+    view.bars.clear();
+    sender.join().map_err(|e| End::error(Exit::Environment, e))
+}
+
+fn start(args: &args::Send) -> Result<Sender, End> {
+    let mut builder = Sender::builder()
+        .to(args.to.clone())
+        .rate(args.rate)
+        .wait_for(args.wait_for)
+        .stay(args.stay)
+        .ttl(args.ttl)
+        .symbol_size(args.symbol_size)
+        .feedback(args.feedback.into());
+    if let Some(interface) = &args.interface {
+        builder = builder.interface(interface);
+    }
+    if let Some(folder) = &args.hash_cache {
+        builder = builder.hash_cache(folder);
+    }
+    let builder = args
+        .paths
+        .iter()
+        .fold(builder, |b, path| b.offer_path(path));
+    Ok(builder.start()?)
+}
+
+fn verdict(s: &SenderSummary) -> End {
+    let exit = Exit::from(s.outcome);
+    match exit {
+        Exit::Failed => {}
+        Exit::Interrupted => {
+            return End::error(exit, "interrupted: receivers were told that it is over");
+        }
+        _ => return End::quiet(exit),
+    }
+    let lost = s
+        .receivers
+        .iter()
+        .filter(|r| r.outcome != Some(Outcome::Complete))
+        .count();
+    let mut parts = Vec::new();
+    if !s.not_offered.is_empty() {
+        parts.push(format!(
+            "{} could not be offered",
+            human::count(s.not_offered.len() as u64, "file")
+        ));
+    }
+    if lost > 0 {
+        parts.push(format!(
+            "{} did not say that it has everything; start it again to get the rest",
+            human::count(lost as u64, "receiver")
+        ));
+    }
+    let withdrawn = s.objects.iter().filter(|o| o.withdrawn.is_some()).count();
+    if withdrawn > 0 {
+        parts.push(format!(
+            "{} changed on the way; leave files alone while they are sent",
+            human::count(withdrawn as u64, "file")
+        ));
+    }
+    End::error(
+        exit,
+        if parts.is_empty() {
+            "not everything was sent".to_owned()
+        } else {
+            parts.join(", and ")
+        },
+    )
+}
+
+fn say_figures(console: &Console, s: &SenderSummary) {
+    let content: u64 = s.objects.iter().map(|o| o.bytes).sum();
+    let sent = s.sent.total().bytes;
+    let over = if content > 0 {
+        format!(" ({:.3} x the content)", sent as f64 / content as f64)
+    } else {
+        String::new()
+    };
+    let done = s
+        .receivers
+        .iter()
+        .filter(|r| r.outcome == Some(Outcome::Complete))
+        .count();
+    console.say(format!(
+        "sent {}{over} in {} to {}, {done} of them complete; {} for {}",
+        human::bytes(sent),
+        human::seconds(s.spent.wall),
+        human::count(s.receivers_known, "receiver"),
+        human::count(s.repairs, "repair"),
+        human::count(s.naks_received, "NAK"),
+    ));
+}
+
+/// What is shown of a sender.
+struct View<'a> {
+    console: &'a Console,
+    args: &'a args::Send,
+    groups: GroupRange,
+    bars: Bars<'a>,
+    interface: String,
+    ways: Option<Ways>,
+    hashing: BTreeSet<String>,
+    /// The object that began to run last.
+    sending: String,
+    came: u32,
+    lonely_since: Instant,
+    advised: bool,
+}
+
+impl<'a> View<'a> {
+    fn new(console: &'a Console, args: &'a args::Send, groups: GroupRange) -> View<'a> {
+        View {
+            console,
+            args,
+            groups,
+            bars: Bars::new(console),
+            interface: String::new(),
+            ways: None,
+            hashing: BTreeSet::new(),
+            sending: String::new(),
+            came: 0,
+            lonely_since: console.start(),
+            advised: false,
+        }
+    }
+
+    fn show(&mut self, event: &SenderEvent) {
+        if let Some((name, fields)) = sender_json::event(event) {
+            self.console.event(name, fields);
+        }
+        use SenderEvent as E;
+        match event {
+            E::Listening { interface, addresses, .. } => self.listening(interface, addresses),
+            E::SmallBuffer(b) => self.console.warn(format!(
+                "the socket's receive buffer is {}, not {}: answers may be lost with very many receivers \
+                 (root can allow more with: sysctl -w net.core.rmem_max={})",
+                human::bytes(b.got as u64),
+                human::bytes(b.wanted as u64),
+                b.wanted
+            )),
+            E::Hashing { name, done, total } => {
+                let key = format!("hashing {}", human::plain(name));
+                self.bars.update(&key, *done, *total, &human::bytes(*total));
+                self.hashing.insert(key);
+            }
+            E::Offered { name, bytes, cached, again, .. } => self.offered(name, *bytes, *cached, *again),
+            E::OfferFailed { path, reason } => {
+                self.console.warn(format!("{} is not offered: {reason}", path.display()));
+            }
+            E::Withdrawn { name, reason } => {
+                self.console.warn(format!("{} is withdrawn: {reason}", human::plain(name)));
+            }
+            E::Joined { receiver, address, path } => {
+                self.came += 1;
+                self.console.say(format!("receiver {receiver} at {address} wants it by {}{}", path.name(), self.missing()));
+            }
+            E::Moved { receiver, path } => self.console.say(format!("receiver {receiver} is now served by {}", path.name())),
+            E::Done { receiver, name: None, outcome } => {
+                let what = match outcome {
+                    Outcome::Complete => "has everything",
+                    Outcome::Failed => "could not keep it",
+                    Outcome::Left => "was told to stop",
+                };
+                self.console.say(format!("receiver {receiver} {what}"));
+            }
+            E::Gone { receiver, reason } => {
+                self.console.warn(format!("receiver {receiver} is no longer waited for: {reason}"));
+            }
+            E::Started { name, group } => {
+                self.sending.clone_from(name);
+                self.console.say(format!("sending {} to {group}", human::plain(name)));
+            }
+            E::Progress(p) => self.progress(p),
+            E::AnotherSender { session, address } => self.console.warn(format!(
+                "another sender (session {session} at {address}) uses this group: choose another group or port with --to"
+            )),
+            E::AddressSkipped { address, reason } => {
+                self.console.warn(format!("requests to {address} are not answered: {reason}"));
+            }
+            E::TooLarge { size } => self.console.warn(format!(
+                "packets of {size} bytes don't fit the interface, so none leaves: use a smaller --symbol-size"
+            )),
+            _ => {}
+        }
+    }
+
+    fn listening(&mut self, interface: &str, addresses: &[SocketAddr]) {
+        self.interface = interface.to_owned();
+        let own = advice::addresses_of(interface);
+        let shown: Vec<String> = own.iter().map(|ip| ip.to_string()).collect();
+        let groups = match self.groups.len() {
+            1 => format!("group {}", self.groups.first()),
+            n => format!("{n} groups from {}", self.groups.first()),
+        };
+        self.console.say(format!(
+            "sending to {groups}, port {}, on {interface} ({}), at most {}",
+            self.args.to.port(),
+            shown.join(", "),
+            self.args.rate
+        ));
+        let ways = Ways::new(&self.args.to, self.groups, &own, addresses);
+        ways.lines().iter().for_each(|line| self.console.say(line));
+        self.ways = Some(ways);
+    }
+
+    fn offered(&mut self, name: &str, bytes: u64, cached: bool, again: bool) {
+        let name = human::plain(name);
+        let key = format!("hashing {name}");
+        self.hashing.remove(&key);
+        self.bars.remove(&key);
+        let how = match (again, cached) {
+            (true, _) => ", changed and offered anew",
+            (_, true) => ", hashes remembered",
+            _ => "",
+        };
+        self.console
+            .say(format!("offering {name} ({}{how})", human::bytes(bytes)));
+        if self.hashing.is_empty() && self.came == 0 {
+            self.lonely_since = Instant::now();
+            self.console.say(format!(
+                "waiting for {}",
+                human::count(u64::from(self.args.wait_for.max(1)), "receiver")
+            ));
+        }
+    }
+
+    /// How many are still waited for, if any.
+    fn missing(&self) -> String {
+        match self.args.wait_for.saturating_sub(self.came) {
+            0 => String::new(),
+            n => format!("; waiting for {n} more"),
+        }
+    }
+
+    fn progress(&mut self, p: &SenderProgress) {
+        if p.sent_bytes == 0 || p.receivers == 0 {
+            return;
+        }
+        let words = format!(
+            "{}, {} at {}, {}, {} done, {} for {}",
+            human::plain(&self.sending),
+            human::bytes(p.sent_bytes),
+            p.rate,
+            human::count(u64::from(p.receivers), "receiver"),
+            p.done,
+            human::count(p.repairs, "repair"),
+            human::count(p.naks, "NAK"),
+        );
+        self.bars.status("sending", &words);
+    }
+
+    /// Nothing happened for a moment.
+    fn tick(&mut self) {
+        if self.advised
+            || self.came > 0
+            || !self.hashing.is_empty()
+            || self.lonely_since.elapsed() < LONELY
+        {
+            return;
+        }
+        let Some(ways) = &self.ways else { return };
+        self.advised = true;
+        let others = advice::other_interfaces(&self.interface);
+        let port = self.args.to.port();
+        for line in advice::nobody_came(LONELY.as_secs(), port, &self.interface, &others, ways) {
+            self.console.say(line);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A sender's events as JSON. The names are a contract with scripts; README.md lists them.
+
+use std::net::SocketAddr;
+
+use loopcast::driver::{SenderEvent, SenderProgress};
+
+use crate::fields::Fields;
+use crate::stats::outcome_word;
+
+/// The name and fields of an event; `None` for one that has no name here yet.
+pub(crate) fn event(event: &SenderEvent) -> Option<(&'static str, Fields)> {
+    use SenderEvent as E;
+    let f = Fields::new();
+    Some(match event {
+        E::Listening {
+            session,
+            group,
+            interface,
+            addresses,
+        } => {
+            let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+            let f = f
+                .with("session", session.to_string())
+                .with("group", group.map(|g| g.to_string()));
+            (
+                "listening",
+                f.with("interface", interface.as_str())
+                    .with("addresses", addresses),
+            )
+        }
+        E::SmallBuffer(b) => (
+            "small_buffer",
+            f.with("wanted", b.wanted).with("got", b.got),
+        ),
+        E::Hashing { name, done, total } => (
+            "hashing",
+            f.with("name", name.as_str())
+                .with("done", *done)
+                .with("total", *total),
+        ),
+        E::Offered {
+            name,
+            path,
+            bytes,
+            content,
+            coding,
+            cached,
+            again,
+        } => {
+            let f = f
+                .with("name", name.as_str())
+                .with("path", path.to_string_lossy())
+                .with("bytes", *bytes);
+            let f = f
+                .with("content", content.to_string())
+                .with("coding", coding.0.to_string());
+            ("offered", f.with("cached", *cached).with("again", *again))
+        }
+        E::OfferFailed { path, reason } => (
+            "offer_failed",
+            f.with("path", path.to_string_lossy())
+                .with("reason", reason.as_str()),
+        ),
+        E::Withdrawn { name, reason } => (
+            "withdrawn",
+            f.with("name", name.as_str())
+                .with("reason", reason.as_str()),
+        ),
+        E::Joined {
+            receiver,
+            address,
+            path,
+        } => {
+            let f = f
+                .with("receiver", receiver.to_string())
+                .with("address", address.to_string());
+            ("joined", f.with("path", path.name()))
+        }
+        E::Moved { receiver, path } => (
+            "moved",
+            f.with("receiver", receiver.to_string())
+                .with("path", path.name()),
+        ),
+        E::Done {
+            receiver,
+            name,
+            outcome,
+        } => {
+            let f = f
+                .with("receiver", receiver.to_string())
+                .with("name", name.as_deref());
+            ("done", f.with("outcome", outcome_word(*outcome)))
+        }
+        E::Gone { receiver, reason } => (
+            "gone",
+            f.with("receiver", receiver.to_string())
+                .with("reason", reason.as_str()),
+        ),
+        E::Started { name, group } => (
+            "started",
+            f.with("name", name.as_str())
+                .with("group", group.to_string()),
+        ),
+        E::CycleEnded {
+            name,
+            cycle,
+            blocks_left,
+        } => {
+            let f = f.with("name", name.as_str()).with("cycle", *cycle);
+            ("cycle_ended", f.with("blocks_left", *blocks_left))
+        }
+        E::Stopped { name } => ("stopped", f.with("name", name.as_str())),
+        E::Progress(p) => ("progress", progress(p)),
+        E::AnotherSender { session, address } => (
+            "another_sender",
+            f.with("session", session.to_string())
+                .with("address", address.to_string()),
+        ),
+        E::AddressSkipped { address, reason } => (
+            "address_skipped",
+            f.with("address", address.to_string())
+                .with("reason", reason.as_str()),
+        ),
+        E::TooLarge { size } => ("too_large", f.with("size", *size)),
+        E::Finished => ("finished", f),
+        _ => return None,
+    })
+}
+
+fn progress(p: &SenderProgress) -> Fields {
+    Fields::new()
+        .with("sent_bytes", p.sent_bytes)
+        .with("rate_bps", p.rate.as_bps())
+        .with("receivers", p.receivers)
+        .with("done", p.done)
+        .with("repairs", p.repairs)
+        .with("naks", p.naks)
+}
