@@ -6,6 +6,8 @@
 
 #[path = "support/netns.rs"]
 mod netns;
+#[path = "support/tcp.rs"]
+mod tcp;
 
 use netns::{Blocked, Net, Traffic};
 use std::io::ErrorKind;
@@ -176,4 +178,13 @@ fn packets_larger_than_a_link_vanish_silently() {
     burst(&net, 0, GROUP, 100); // 1,428 bytes of IP each
     assert_eq!(arrived(&narrow).len(), 0);
     assert_eq!(arrived(&wide).len(), 100);
+}
+
+#[test]
+fn one_tcp_flow_fills_a_bucket() {
+    let Some(net) = network(2) else { return };
+    net.limit(1, 100).unwrap();
+    let mbit = tcp::alone(&net, 1, Duration::from_secs(2)).unwrap();
+    assert!((80.0..98.0).contains(&mbit), "{mbit} Mbit/s of 100");
+    eprintln!("one TCP flow through 100 Mbit/s: {mbit:.1} Mbit/s");
 }

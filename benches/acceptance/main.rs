@@ -1,1 +1,95 @@
-fn main() {}
+//! The acceptance bench: what the first release promises of a real network, measured.
+//!
+//! `cargo bench --bench acceptance -- [--list] [--quick] [--peers] [--program PATH] [CASE...]`, as
+//! root: each case builds a network of namespaces, runs the program there and prints its figures
+//! beside their limits. The limits are ratios, so that they hold on slow machines and fast ones.
+//! Ends with 1 if any case failed; without root it says that it measures nothing and ends with 0.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod cases;
+#[path = "../../tests/support/content.rs"]
+mod content;
+#[path = "../../tests/support/netns.rs"]
+mod netns;
+mod peers;
+#[path = "../../tests/support/program.rs"]
+mod program;
+#[path = "../../tests/support/tcp.rs"]
+mod tcp;
+
+use bench::{Bench, Options};
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    let options = match Options::from_args(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(complaint) => {
+            eprintln!("{complaint}");
+            return ExitCode::from(2);
+        }
+    };
+    if options.list {
+        for case in cases::ALL {
+            println!("{:32} {}", case.name, case.promise);
+        }
+        return ExitCode::SUCCESS;
+    }
+    if let Some(why) = netns::missing() {
+        eprintln!("SKIPPED, NOTHING MEASURED: no network namespaces here: {why}");
+        return ExitCode::SUCCESS;
+    }
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // Without the handler an interrupted run leaves its namespaces to the next one to remove.
+        let _ = signal_hook::flag::register(signal, program::interrupted().clone());
+    }
+
+    match run(&options) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(failed) => {
+            println!("{failed} failed");
+            ExitCode::FAILURE
+        }
+        Err(e) => {
+            eprintln!("{e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the chosen cases; how many of them failed.
+fn run(options: &Options) -> Result<usize, String> {
+    let bench = Bench::new(options)?;
+    let mut failed = 0;
+    let chosen = cases::ALL.iter().filter(|case| options.chose(case.name));
+    for case in chosen {
+        let started = Instant::now();
+        let result = (case.run)(&bench);
+        let passed = match &result {
+            Ok(measures) => {
+                measures
+                    .iter()
+                    .for_each(|m| println!("{:32} {m}", case.name));
+                measures.iter().all(|m| m.passed())
+            }
+            Err(why) => {
+                println!("{:32} FAIL: {}", case.name, why.trim_end());
+                false
+            }
+        };
+        failed += usize::from(!passed);
+        eprintln!(
+            "{:32} took {:.1} s",
+            case.name,
+            started.elapsed().as_secs_f64()
+        );
+        if program::interrupted().load(std::sync::atomic::Ordering::Relaxed) {
+            return Err("interrupted".into());
+        }
+    }
+    if options.peers {
+        peers::compare(&bench)?;
+    }
+    Ok(failed)
+}

@@ -1,0 +1,180 @@
+//! The cases by name, and what they share: one transfer from host 0 to the others, timed.
+
+mod fallback;
+mod faults;
+mod multicast;
+mod unicast;
+
+use crate::bench::{Bench, Desk, Measure};
+use crate::netns::Net;
+use crate::program::Program;
+pub(crate) use multicast::{LOSS5_RECEIVERS, loss5_network};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// One group, which receivers name too.
+const GROUP: &str = "loopcast://239.192.7.1:4700";
+/// A range: each object takes a group of its own, the first carries announcements.
+const RANGE: &str = "loopcast://239.192.7.0/24:4700";
+/// What receivers name for [`RANGE`].
+const RANGE_BASE: &str = "loopcast://239.192.7.0:4700";
+/// The sender's own address, which is host 0 of every network.
+const SENDER: &str = "loopcast://10.77.0.1:4700";
+
+/// A named promise.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) promise: &'static str,
+    pub(crate) run: fn(&Bench) -> Result<Vec<Measure>, String>,
+}
+
+/// Every case, in the order they run.
+pub(crate) const ALL: &[Case] = &[
+    Case {
+        name: "loss5",
+        promise: "64 MB, 8 receivers losing 5 % each: all identical, wire <= 1.50 x the file",
+        run: multicast::loss5,
+    },
+    Case {
+        name: "late_join",
+        promise: "joins half way through a cycle: done within one cycle and 1 s of joining",
+        run: multicast::late_join,
+    },
+    Case {
+        name: "small_file_latency",
+        promise: "1 MB to 4 receivers: under 0.5 s from sender start to the last verified copy",
+        run: multicast::small_file_latency,
+    },
+    Case {
+        name: "blocked_in_group_url",
+        promise: "256 MB, one of four without inbound multicast: gets it; others <= 12 % slower",
+        run: fallback::blocked_in_group_url,
+    },
+    Case {
+        name: "blocked_both_host_url",
+        promise: "the same, multicast blocked both ways, told the sender's address",
+        run: fallback::blocked_both_host_url,
+    },
+    Case {
+        name: "mtu1400",
+        promise: "MTU 1,400 before one receiver: completes, or says why not and what to do",
+        run: fallback::mtu1400,
+    },
+    Case {
+        name: "unicast_100m_vs_tcp",
+        promise: "unicast alone on 100 Mbit/s: >= 0.7 of one TCP flow",
+        run: unicast::alone_vs_tcp,
+    },
+    Case {
+        name: "unicast_10m_loss",
+        promise: "unicast alone on 10 Mbit/s: loses <= 5 %",
+        run: unicast::loss_at_10m,
+    },
+    Case {
+        name: "unicast_beside_tcp",
+        promise: "unicast beside one TCP flow on 100 Mbit/s: each keeps at least a quarter",
+        run: unicast::beside_tcp,
+    },
+    Case {
+        name: "killed_receiver",
+        promise: "a receiver killed half way: the sender ends within 5 s of the last live one",
+        run: faults::killed_receiver,
+    },
+    Case {
+        name: "source_truncated_and_rewritten",
+        promise: "one source truncated, one rewritten during a send: named, nobody gets a mixture",
+        run: faults::source_truncated_and_rewritten,
+    },
+];
+
+/// How one receiver of a transfer is started.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    host: usize,
+    url: &'a str,
+    args: &'a [&'a str],
+}
+
+/// Receivers on hosts 1 to `count` that name the group.
+fn group_receivers(count: usize) -> Vec<Wanted<'static>> {
+    (1..=count)
+        .map(|host| Wanted {
+            host,
+            url: GROUP,
+            args: &[],
+        })
+        .collect()
+}
+
+/// What became of a transfer in which all went well.
+struct Transferred {
+    /// From the sender's start to each receiver's verified copy.
+    completed: Vec<Duration>,
+    /// Bytes that left the sender's device, Ethernet headers included, over the file's.
+    wire: f64,
+    receivers: Vec<Program>,
+}
+
+impl Transferred {
+    fn last(&self) -> Duration {
+        self.completed.iter().copied().max().unwrap_or_default()
+    }
+}
+
+/// Sends `file` to receivers that were there first. All must exit with 0, before `within` is over,
+/// and hold an exact copy.
+fn transfer(
+    desk: &Desk,
+    net: &Net,
+    file: &Path,
+    wanted: &[Wanted],
+    send_args: &[&str],
+    within: Duration,
+) -> Result<Transferred, String> {
+    let mut receivers = Vec::new();
+    for w in wanted {
+        let into = desk.inbox(w.host);
+        receivers.push(
+            desk.loopcast
+                .receive(net.host(w.host), &into, w.args, w.url)?,
+        );
+    }
+    for receiver in &mut receivers {
+        receiver.wait_until_up()?;
+    }
+    let before = net.host(0).sent_bytes()?;
+    let mut args = vec!["--to", GROUP];
+    args.extend(send_args);
+    let mut sender = desk.loopcast.send(net.host(0), &args, &[file])?;
+    let deadline = sender.started + within;
+    for receiver in &mut receivers {
+        receiver
+            .succeed(deadline)
+            .map_err(|e| format!("{e}the sender said:\n{}", sender.tail()))?;
+    }
+    sender.succeed(deadline)?;
+    let sent = net.host(0).sent_bytes()? - before;
+
+    let mut completed = Vec::new();
+    for (receiver, w) in receivers.iter().zip(wanted) {
+        desk.verify(w.host, file)?;
+        completed.push(since(sender.started, receiver.completed_at())?);
+    }
+    let length = std::fs::metadata(file).map_err(|e| e.to_string())?.len();
+    Ok(Transferred {
+        completed,
+        wire: sent as f64 / length as f64,
+        receivers,
+    })
+}
+
+/// From `start` to a moment that must have come.
+fn since(start: Instant, moment: Option<Instant>) -> Result<Duration, String> {
+    let moment = moment.ok_or("a program ended without a trace of when")?;
+    Ok(moment.saturating_duration_since(start))
+}
+
+/// The time that `bytes` take at `mbit` Mbit/s, without any overhead.
+fn time_at(bytes: u64, mbit: u64) -> Duration {
+    Duration::from_secs_f64(bytes as f64 * 8.0 / (mbit * 1_000_000) as f64)
+}
