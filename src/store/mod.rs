@@ -1,1 +1,31 @@
-//! (in progress)
+//! Real files: what a sender reads and a receiver writes.
+//!
+//! * [`Source`]: a file that is offered. Hashed once with all cores ([`HashCache`] remembers), then
+//!   read block by block, each read checked.
+//! * [`BlockPool`]: where a receiver's network thread puts symbols, one copy each, until a block is
+//!   whole.
+//! * [`Sink`]: an object on the receiver's disk, worked by a disk thread. A file gets its name only when
+//!   every hash holds and it is synced.
+//!
+//! It takes block numbers and bytes; which symbol is wanted when is decided elsewhere. Nothing here
+//! has a thread that outlives a call, reads a clock for anything but the age of files, or keeps
+//! memory that grows with a file beyond bitmaps and the tree over hash pages.
+
+mod bitmap;
+mod disk;
+mod folder;
+mod hash_cache;
+mod hash_list;
+mod hashing;
+mod pool;
+mod recover;
+mod sidecar;
+mod sink;
+mod sink_error;
+mod source;
+
+pub use hash_cache::HashCache;
+pub use pool::{BlockBuf, BlockPool, DEFAULT_POOL, Put};
+pub use sink::{BlockResult, Settled, Sink};
+pub use sink_error::SinkError;
+pub use source::{Source, SourceError};
