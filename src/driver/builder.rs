@@ -136,7 +136,7 @@ impl SenderBuilder {
     }
 
     /// Offers a file, or every regular file in a directory (recursively, links not followed) under
-    /// its path relative to the directory's parent. May be called several times.
+    /// its path within the directory. May be called several times; names must differ.
     pub fn offer_path(mut self, path: impl Into<PathBuf>) -> SenderBuilder {
         self.paths.push(path.into());
         self

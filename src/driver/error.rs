@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::engine::SenderError;
 use crate::object::GeometryError;
 use crate::url::UrlError;
 
@@ -144,6 +145,9 @@ pub enum StartError {
     /// The share to drop is not from 0 to below 1.
     #[error("a share of {0} can't be dropped; give one from 0 to below 1")]
     DropRate(f64),
+    /// The session can't be.
+    #[error(transparent)]
+    Session(#[from] SenderError),
     /// A thread can't be started.
     #[error("can't start a thread: {0}")]
     Thread(#[source] io::Error),

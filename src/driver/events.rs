@@ -22,6 +22,14 @@ pub enum DeliveryPath {
 }
 
 impl DeliveryPath {
+    pub(crate) fn of(unicast: bool) -> DeliveryPath {
+        if unicast {
+            DeliveryPath::Unicast
+        } else {
+            DeliveryPath::Multicast
+        }
+    }
+
     /// `multicast` or `unicast`.
     pub fn name(self) -> &'static str {
         match self {
@@ -178,6 +186,13 @@ pub enum SenderEvent {
     TooLarge {
         /// Bytes of UDP payload.
         size: usize,
+    },
+    /// Packets can't leave, for a reason told once.
+    CannotSend {
+        /// Where they were to go.
+        to: SocketAddr,
+        /// Why.
+        reason: String,
     },
     /// All is done; the last event.
     Finished,

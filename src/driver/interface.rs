@@ -80,16 +80,11 @@ pub(crate) fn list() -> Result<Vec<Interface>, StartError> {
     Ok(found)
 }
 
-/// The interface for `group`: the one `wanted` by name, address or index, or else the one that the
-/// system would send to the group from, or else any that can, or else the loopback.
-pub(crate) fn choose(wanted: Option<&str>, group: SocketAddr) -> Result<Interface, StartError> {
+/// The interface for groups of `to`'s family: the one `wanted` by name, address or index, or else
+/// the one that the system would send to `to` from, or else any that can, or else the loopback.
+pub(crate) fn choose(wanted: Option<&str>, to: SocketAddr) -> Result<Interface, StartError> {
     let all = list()?;
-    choose_from(&all, wanted, group.is_ipv4(), || routed_address(group))
-}
-
-/// The interface that the system would reach `host` by.
-pub(crate) fn towards(wanted: Option<&str>, host: SocketAddr) -> Result<Interface, StartError> {
-    choose(wanted, host)
+    choose_from(&all, wanted, to.is_ipv4(), || routed_address(to))
 }
 
 fn choose_from(

@@ -11,11 +11,19 @@
 
 mod builder;
 mod clock;
+mod control;
+mod entropy;
 mod error;
 mod events;
 mod handle;
 mod interface;
+mod outbox;
+mod outgoing;
+mod paths;
+mod receiver;
+mod sender;
 mod socket;
+mod speed;
 mod summary;
 mod sys;
 

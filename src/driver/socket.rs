@@ -324,6 +324,12 @@ pub(crate) struct Batch {
     runs: usize,
 }
 
+impl Default for Batch {
+    fn default() -> Batch {
+        Batch::new()
+    }
+}
+
 impl Batch {
     pub(crate) fn new() -> Batch {
         Batch {
@@ -345,11 +351,6 @@ impl Batch {
                 run.chunks(meta.stride.max(1))
                     .map(|datagram| (meta.addr, datagram))
             })
-    }
-
-    /// Whether the last call may have left more to receive.
-    pub(crate) fn was_full(&self) -> bool {
-        self.runs == BATCH
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::driver::events::DeliveryPath;
-use crate::engine::{DropReason, PacketKind, PathChoice};
+use crate::engine::{Counter, DropReason, PacketKind, PathChoice};
 use crate::ids::{CodingId, ContentId, ReceiverId, SessionId};
 use crate::units::Rate;
 use crate::wire::Outcome;
@@ -26,6 +26,17 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    /// An engine's figures, which are of UDP payload, with the headers of UDP and IP.
+    pub(crate) fn with_headers(v4: bool, payload: impl Fn(PacketKind) -> Counter) -> Traffic {
+        let headers = if v4 { 28 } else { 48 };
+        let mut traffic = Traffic::default();
+        for kind in PacketKind::ALL {
+            let Counter { packets, bytes } = payload(kind);
+            traffic.add(kind, packets, bytes + packets * headers);
+        }
+        traffic
+    }
+
     /// Counts `packets` packets of one kind, `bytes` IP bytes in all.
     pub fn add(&mut self, kind: PacketKind, packets: u64, bytes: u64) {
         self.counts[kind as usize].packets += packets;

@@ -1,0 +1,218 @@
+//! The receiver's disk thread: owns the files being written.
+//!
+//! Takes jobs in order, answers each. Nobody waits for it: what it can't keep up with shows as
+//! buffers that don't come back.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::driver::control::Control;
+use crate::engine::{ObjectKey, StoreFault};
+use crate::ids::BlockNo;
+use crate::object::Description;
+use crate::range_set::RangeSet;
+use crate::store::{BlockBuf, BlockResult, Sink, SinkError};
+
+/// What the disk thread is to do.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Make a place for an object.
+    Open {
+        object: ObjectKey,
+        description: Box<Description>,
+    },
+    /// Write the symbols of a block that had to leave memory.
+    Partial { object: ObjectKey, buf: BlockBuf },
+    /// Check a block that is whole, and write what is not written yet.
+    Check {
+        object: ObjectKey,
+        block: BlockNo,
+        buf: Option<BlockBuf>,
+    },
+    /// Keep a page of hashes.
+    Page {
+        object: ObjectKey,
+        page: u32,
+        symbol: Vec<u8>,
+    },
+    /// Give the file its name.
+    Finish { object: ObjectKey },
+    /// Give up an object.
+    Abandon { object: ObjectKey, keep: bool },
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Opened {
+        object: ObjectKey,
+        result: Result<(PathBuf, RangeSet), String>,
+    },
+    Checked {
+        object: ObjectKey,
+        block: BlockNo,
+        result: Result<(), StoreFault>,
+    },
+    Finished {
+        object: ObjectKey,
+        result: Result<PathBuf, String>,
+    },
+    /// A buffer is free again.
+    Buffer(BlockBuf),
+    /// A page is on disk, or refused.
+    Page,
+}
+
+/// The thread's state.
+pub(crate) struct Disk {
+    into: PathBuf,
+    sinks: HashMap<ObjectKey, Sink>,
+    answers: Sender<Answer>,
+    control: Arc<Control>,
+}
+
+impl Disk {
+    pub(crate) fn new(into: PathBuf, answers: Sender<Answer>, control: Arc<Control>) -> Disk {
+        Disk {
+            into,
+            sinks: HashMap::new(),
+            answers,
+            control,
+        }
+    }
+
+    /// Works until nobody can give it jobs any more. What is not finished then stays for a later
+    /// run.
+    pub(crate) fn run(mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            self.work(job);
+            // One wake for all that is done, unless there is more to do soon.
+            self.control.wake();
+        }
+    }
+
+    fn answer(&self, answer: Answer) {
+        // Nobody listens any more: the receiver is ending.
+        let _ = self.answers.send(answer);
+    }
+
+    fn work(&mut self, job: Job) {
+        match job {
+            Job::Open {
+                object,
+                description,
+            } => {
+                let opened = Sink::open(&self.into, &description);
+                let result = opened.map(|sink| {
+                    let found = (sink.path(), sink.recovered().clone());
+                    self.sinks.insert(object, sink);
+                    found
+                });
+                self.answer(Answer::Opened {
+                    object,
+                    result: result.map_err(text),
+                });
+            }
+            Job::Partial { object, buf } => {
+                let written = self.sinks.get_mut(&object).map(|s| s.write_partial(&buf));
+                if let Some(Err(error)) = written {
+                    let fault = Err(StoreFault::Io(text(error)));
+                    self.answer(Answer::Checked {
+                        object,
+                        block: buf.block(),
+                        result: fault,
+                    });
+                }
+                self.answer(Answer::Buffer(buf));
+            }
+            Job::Check {
+                object,
+                block,
+                mut buf,
+            } => {
+                let checked = self
+                    .sinks
+                    .get_mut(&object)
+                    .map(|s| s.finish_block(block, buf.as_mut()));
+                let result = match checked {
+                    // Its page will tell.
+                    None | Some(Ok(BlockResult::Unproven)) => None,
+                    Some(Ok(BlockResult::Verified)) => Some(Ok(())),
+                    Some(Ok(BlockResult::Bad)) => Some(Err(StoreFault::Mismatch)),
+                    Some(Err(error)) => Some(Err(StoreFault::Io(text(error)))),
+                };
+                if let Some(result) = result {
+                    self.answer(Answer::Checked {
+                        object,
+                        block,
+                        result,
+                    });
+                }
+                if let Some(buf) = buf {
+                    self.answer(Answer::Buffer(buf));
+                }
+            }
+            Job::Page {
+                object,
+                page,
+                symbol,
+            } => {
+                match self
+                    .sinks
+                    .get_mut(&object)
+                    .map(|s| s.store_page(page, &symbol))
+                {
+                    Some(Ok(settled)) => {
+                        for block in settled.verified {
+                            self.answer(Answer::Checked {
+                                object,
+                                block,
+                                result: Ok(()),
+                            });
+                        }
+                        for block in settled.bad {
+                            let result = Err(StoreFault::Mismatch);
+                            self.answer(Answer::Checked {
+                                object,
+                                block,
+                                result,
+                            });
+                        }
+                    }
+                    Some(Err(error)) => {
+                        let result = Err(StoreFault::Io(text(error)));
+                        // Whichever block it is told of, the object can't be kept.
+                        self.answer(Answer::Checked {
+                            object,
+                            block: 1,
+                            result,
+                        });
+                    }
+                    None => {}
+                }
+                self.answer(Answer::Page);
+            }
+            Job::Finish { object } => {
+                let sink = self.sinks.remove(&object);
+                let result = match sink {
+                    Some(sink) => sink.finish().map_err(text),
+                    None => Err("the file is not open".to_owned()),
+                };
+                self.answer(Answer::Finished { object, result });
+            }
+            Job::Abandon { object, keep } => {
+                if let Some(sink) = self.sinks.remove(&object) {
+                    // It is given up already; what can't be removed is found by the next run.
+                    let _ = sink.abandon(keep);
+                }
+            }
+        }
+    }
+}
+
+fn text(error: SinkError) -> String {
+    error.to_string()
+}

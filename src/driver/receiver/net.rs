@@ -1,0 +1,689 @@
+//! The receiver's network thread: one loop around the engine.
+//!
+//! Takes datagrams, answers of the disk thread, and time; asks the engine what to do after each. It
+//! waits for nothing but the poll: when the disk can't keep up, packets are dropped and counted.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel as channel;
+use mio::{Events, Poll, Token};
+
+use super::disk::{Answer, Job};
+use super::groups::Groups;
+use super::objects::Object;
+use super::parts::Parts;
+use crate::driver::clock::{Alarm, Clock};
+use crate::driver::control::{Control, Wish};
+use crate::driver::events::ReceiverProgress;
+use crate::driver::outbox::Outbox;
+use crate::driver::outgoing::Outgoing;
+use crate::driver::socket::{Batch, SendFault, Socket};
+use crate::driver::{DriverError, ReceiverEvent};
+use crate::engine::{
+    self, Burst, Command, ObjectKey, PacketKind, PathChoice, StoreFault, Verdict, Via,
+};
+use crate::ids::SessionId;
+use crate::rng::Rng;
+use crate::store::{BlockPool, Put};
+use crate::time::Time;
+use crate::wire::{self, ChannelInfo, DataHeader, Packet};
+
+pub(crate) const WAKER: Token = Token(0);
+const ALARM: Token = Token(1);
+const UNICAST: usize = 2;
+
+/// Figures go to the program, and counters to the engine, this often.
+const FIGURES: Duration = Duration::from_millis(200);
+/// Batches received from one socket before the others are looked at again.
+const BATCHES_A_ROUND: usize = 8;
+/// How long the engine has to say farewell.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How long to wait for a device whose queue is full.
+const DEVICE_WAIT: Duration = Duration::from_micros(500);
+/// Most hash pages on their way to disk.
+const MAX_PAGES: usize = 4_096;
+
+/// What the network thread is made of.
+pub(crate) struct Setup {
+    pub(crate) engine: engine::Receiver,
+    pub(crate) clock: Clock,
+    pub(crate) control: Arc<Control>,
+    pub(crate) poll: Poll,
+    pub(crate) unicast: Socket,
+    pub(crate) groups: Groups,
+    pub(crate) group_buffer: usize,
+    /// The program knows already that buffers are small.
+    pub(crate) small_buffer_told: bool,
+    pub(crate) outbox: Outbox<ReceiverEvent>,
+    pub(crate) jobs: channel::Sender<Job>,
+    pub(crate) answers: channel::Receiver<Answer>,
+    pub(crate) drop_rate: f64,
+    pub(crate) drop_group: bool,
+    pub(crate) drop_rng: Rng,
+}
+
+/// What the network thread leaves behind.
+pub(crate) struct Remains {
+    pub(crate) engine: engine::Receiver,
+    pub(crate) objects: HashMap<ObjectKey, Object>,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) path: Option<PathChoice>,
+    pub(crate) gave_up: Option<String>,
+    pub(crate) stopped: bool,
+    pub(crate) overflowed: u64,
+    pub(crate) stalled: u64,
+    pub(crate) discarded: u64,
+    pub(crate) discarded_data: u64,
+    pub(crate) refused_by_sender: bool,
+    pub(crate) v4: bool,
+}
+
+/// The loop's state.
+pub(crate) struct Net {
+    engine: engine::Receiver,
+    clock: Clock,
+    control: Arc<Control>,
+    poll: Poll,
+    alarm: Alarm,
+    unicast: Socket,
+    groups: Groups,
+    group_buffer: usize,
+    ready: Vec<usize>,
+    /// Out while its datagrams are being handled.
+    batch: Option<Box<Batch>>,
+    burst: Burst,
+    out: Outgoing,
+    waits_to_write: bool,
+    retry_at: Option<Time>,
+    pool: BlockPool,
+    parts: Parts,
+    objects: HashMap<ObjectKey, Object>,
+    jobs: channel::Sender<Job>,
+    answers: channel::Receiver<Answer>,
+    pages_on_their_way: usize,
+    outbox: Outbox<ReceiverEvent>,
+    drop_rate: f64,
+    drop_group: bool,
+    drop_rng: Rng,
+    stalled: u64,
+    discarded: u64,
+    discarded_data: u64,
+    small_buffer_told: bool,
+    figures_at: Time,
+    session: Option<SessionId>,
+    path: Option<PathChoice>,
+    gave_up: Option<String>,
+    refused_by_sender: bool,
+    stop_at: Option<Time>,
+    stopped: bool,
+    finished: bool,
+}
+
+impl Net {
+    pub(crate) fn new(parts: Setup) -> Result<Net, DriverError> {
+        let Setup {
+            poll, mut unicast, ..
+        } = parts;
+        let trouble = |source| DriverError::Socket {
+            what: "watch a socket",
+            source,
+        };
+        let alarm = Alarm::new(poll.registry(), ALARM).map_err(trouble)?;
+        unicast
+            .register(poll.registry(), Token(UNICAST))
+            .map_err(trouble)?;
+        Ok(Net {
+            engine: parts.engine,
+            clock: parts.clock,
+            control: parts.control,
+            poll,
+            alarm,
+            unicast,
+            groups: parts.groups,
+            group_buffer: parts.group_buffer,
+            ready: vec![UNICAST],
+            batch: Some(Box::default()),
+            burst: Burst::default(),
+            out: Outgoing::new(),
+            waits_to_write: false,
+            retry_at: None,
+            pool: BlockPool::new(crate::store::DEFAULT_POOL),
+            parts: Parts::default(),
+            objects: HashMap::new(),
+            jobs: parts.jobs,
+            answers: parts.answers,
+            pages_on_their_way: 0,
+            outbox: parts.outbox,
+            drop_rate: parts.drop_rate,
+            drop_group: parts.drop_group,
+            drop_rng: parts.drop_rng,
+            stalled: 0,
+            discarded: 0,
+            discarded_data: 0,
+            small_buffer_told: parts.small_buffer_told,
+            figures_at: Time::ZERO,
+            session: None,
+            path: None,
+            gave_up: None,
+            refused_by_sender: false,
+            stop_at: None,
+            stopped: false,
+            finished: false,
+        })
+    }
+
+    /// Runs until all is done or it was told to end.
+    pub(crate) fn run(mut self) -> Result<Remains, DriverError> {
+        let mut events = Events::with_capacity(64);
+        while !(self.finished && self.out.is_empty()) {
+            let now = self.clock.now();
+            match self.control.wish() {
+                Wish::None => {}
+                Wish::Stop => self.stop(now),
+                Wish::Abort => break,
+            }
+            if self.stop_at.is_some_and(|at| at <= now) {
+                break;
+            }
+            self.take_answers(now);
+            self.on_time(now);
+            self.drain();
+            let timeout = if self.receive() {
+                Some(Duration::ZERO)
+            } else {
+                let wake_at = self.wake_at();
+                let alarm = self.alarm.set(self.clock.now(), wake_at);
+                alarm.map_err(|source| DriverError::Socket {
+                    what: "set a timer",
+                    source,
+                })?
+            };
+            match self.poll.poll(&mut events, timeout) {
+                Err(e) if e.kind() != std::io::ErrorKind::Interrupted => {
+                    return Err(DriverError::Socket {
+                        what: "wait for packets",
+                        source: e,
+                    });
+                }
+                _ => {}
+            }
+            for event in &events {
+                let token = event.token().0;
+                if token < UNICAST {
+                    continue;
+                }
+                if event.is_writable() && token == UNICAST {
+                    self.watch_writable(false);
+                }
+                if event.is_readable() && !self.ready.contains(&token) {
+                    self.ready.push(token);
+                }
+            }
+        }
+        self.figures(self.clock.now());
+        self.outbox.tell(ReceiverEvent::Finished);
+        Ok(self.remains())
+    }
+
+    fn remains(self) -> Remains {
+        let overflowed = self.overflowed();
+        self.outbox.close();
+        Remains {
+            overflowed,
+            v4: self.unicast.local().is_ipv4(),
+            engine: self.engine,
+            objects: self.objects,
+            session: self.session,
+            path: self.path,
+            gave_up: self.gave_up,
+            stopped: self.stopped,
+            stalled: self.stalled,
+            discarded: self.discarded,
+            discarded_data: self.discarded_data,
+            refused_by_sender: self.refused_by_sender,
+        }
+    }
+
+    fn wake_at(&self) -> Option<Time> {
+        let engine = self.engine.poll_timeout().map(|(at, _)| at);
+        let times = [engine, self.retry_at, self.stop_at, Some(self.figures_at)];
+        times.into_iter().flatten().min()
+    }
+
+    fn on_time(&mut self, now: Time) {
+        if self.engine.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.engine.handle_timeout(now);
+        }
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+        }
+        if self.figures_at <= now {
+            self.figures_at = now + FIGURES;
+            self.figures(now);
+        }
+    }
+
+    fn overflowed(&self) -> u64 {
+        u64::from(self.unicast.drops()) + self.groups.dropped()
+    }
+
+    fn figures(&mut self, now: Time) {
+        self.engine
+            .set_local_losses(self.overflowed(), self.stalled);
+        let stats = self.engine.stats();
+        let naks = stats.sent(PacketKind::Nak).packets;
+        let lost = stats.lost;
+        for p in self.engine.progress() {
+            let Some(object) = self.objects.get_mut(&p.object) else {
+                continue;
+            };
+            if !object.is_open() {
+                continue;
+            }
+            // Held symbols are of the table and the hash pages, too: never tell more than all.
+            let size = u64::from(object.geometry.symbol_size());
+            let have = (p.held * size).min(p.length);
+            self.outbox
+                .tell_figures(ReceiverEvent::Progress(ReceiverProgress {
+                    name: object.name.clone(),
+                    have,
+                    total: p.length,
+                    verified: p.verified,
+                    rate: object.speed.over(now, have),
+                    lost,
+                    naks,
+                }));
+        }
+        self.outbox.flush();
+    }
+
+    fn stop(&mut self, now: Time) {
+        if self.stop_at.is_none() {
+            self.stopped = true;
+            self.stop_at = Some(now + FAREWELL);
+            self.engine.stop(now);
+        }
+    }
+
+    fn take_answers(&mut self, now: Time) {
+        while let Ok(answer) = self.answers.try_recv() {
+            match answer {
+                Answer::Buffer(buf) => {
+                    self.pool.give_back(buf);
+                    continue;
+                }
+                Answer::Page => {
+                    self.pages_on_their_way -= 1;
+                    continue;
+                }
+                Answer::Opened { object, result } => self.opened(now, object, result),
+                Answer::Checked {
+                    object,
+                    block,
+                    result,
+                } => {
+                    self.engine.handle_checked(now, object, block, result);
+                }
+                Answer::Finished { object, result } => {
+                    if let (Some(object), Ok(path)) = (self.objects.get_mut(&object), &result) {
+                        object.path = Some(path.clone());
+                    }
+                    let result = result.map(|_| ()).map_err(StoreFault::Io);
+                    self.engine.handle_finished(now, object, result);
+                }
+            }
+            self.drain();
+        }
+    }
+
+    fn opened(
+        &mut self,
+        now: Time,
+        object: ObjectKey,
+        result: Result<(std::path::PathBuf, crate::range_set::RangeSet), String>,
+    ) {
+        let result = match result {
+            Ok((path, recovered)) => {
+                if let Some(known) = self.objects.get_mut(&object) {
+                    known.path = Some(path.clone());
+                    self.outbox.tell(ReceiverEvent::Opened {
+                        name: known.name.clone(),
+                        path,
+                        bytes: known.geometry.length(),
+                        content: known.content,
+                    });
+                }
+                Ok(recovered)
+            }
+            Err(text) => Err(StoreFault::Io(text)),
+        };
+        self.engine.handle_opened(now, object, result);
+    }
+
+    /// Does what the engine asks for.
+    fn drain(&mut self) {
+        while let Some(command) = self.engine.poll_command() {
+            self.on_command(command);
+        }
+        while let Some(event) = self.engine.poll_event() {
+            self.on_event(event);
+        }
+        while self.out.is_empty() || self.send_loaded() {
+            if !self.engine.poll_transmit(self.clock.now(), &mut self.burst) {
+                return;
+            }
+            self.out.load(&self.burst, &[], 0);
+        }
+    }
+
+    fn job(&self, job: Job) {
+        // The disk thread lives as long as this one; if it died, that is told at the end. The
+        // channel has no limit of its own: buffers and pages on their way do.
+        let _ = self.jobs.send(job);
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Join(channel) => self.join(&channel),
+            Command::Leave(channel) => self.groups.leave(&channel, self.poll.registry()),
+            Command::Open {
+                object,
+                description,
+            } => {
+                self.pool.open(object.0, &description.geometry);
+                self.objects
+                    .insert(object, Object::new(self.clock.now(), &description));
+                self.job(Job::Open {
+                    object,
+                    description,
+                });
+            }
+            Command::Check { object, block } => {
+                let buf = self.pool.take(object.0, block);
+                self.job(Job::Check { object, block, buf });
+            }
+            Command::Finish { object } => {
+                self.close(object);
+                self.job(Job::Finish { object });
+            }
+            Command::Abandon { object, keep } => {
+                self.close(object);
+                self.job(Job::Abandon { object, keep });
+            }
+        }
+    }
+
+    fn close(&mut self, object: ObjectKey) {
+        self.pool.close(object.0);
+        self.parts.close(object);
+    }
+
+    fn join(&mut self, channel: &ChannelInfo) {
+        match self
+            .groups
+            .join(channel, self.group_buffer, self.poll.registry())
+        {
+            Ok((mut new, small)) => {
+                self.ready.append(&mut new);
+                if let Some(small) = small.filter(|_| !self.small_buffer_told) {
+                    self.small_buffer_told = true;
+                    self.outbox.tell(ReceiverEvent::SmallBuffer(small));
+                }
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                self.engine
+                    .handle_join_failed(self.clock.now(), channel, &reason);
+                self.outbox.tell(ReceiverEvent::JoinFailed {
+                    group: channel.group,
+                    reason,
+                });
+            }
+        }
+    }
+
+    /// Sends what is loaded; false when it has to wait.
+    fn send_loaded(&mut self) -> bool {
+        if self.waits_to_write || self.retry_at.is_some() {
+            return false;
+        }
+        match self.out.send(&mut self.unicast) {
+            // What can't leave is lost, like on the way.
+            Ok(()) | Err(SendFault::TooLarge | SendFault::Other(_)) => {
+                self.out.clear();
+                true
+            }
+            Err(SendFault::Full) => {
+                self.watch_writable(true);
+                false
+            }
+            Err(SendFault::NoBuffers) => {
+                self.retry_at = Some(self.clock.now() + DEVICE_WAIT);
+                false
+            }
+        }
+    }
+
+    fn watch_writable(&mut self, watch: bool) {
+        if self.waits_to_write == watch {
+            return;
+        }
+        let registry = self.poll.registry();
+        let watched = self
+            .unicast
+            .wake_when_writable(registry, Token(UNICAST), watch);
+        self.waits_to_write = watch && watched.is_ok();
+        if watch && watched.is_err() {
+            self.retry_at = Some(self.clock.now() + DEVICE_WAIT);
+        }
+    }
+
+    /// Receives a bounded number of datagrams; true when there may be more.
+    fn receive(&mut self) -> bool {
+        let mut ready = std::mem::take(&mut self.ready);
+        let mut batch = self.batch.take().unwrap_or_default();
+        ready.retain(|&token| self.receive_from(token, &mut batch));
+        self.batch = Some(batch);
+        // Handling may have joined groups.
+        self.ready.append(&mut ready);
+        !self.ready.is_empty()
+    }
+
+    fn receive_from(&mut self, token: usize, batch: &mut Batch) -> bool {
+        let via = if token == UNICAST {
+            Via::Unicast
+        } else {
+            Via::Group
+        };
+        for _ in 0..BATCHES_A_ROUND {
+            let socket = if token == UNICAST {
+                Some(&self.unicast)
+            } else {
+                self.groups.get(token)
+            };
+            let Some(socket) = socket else { return false };
+            match socket.receive(batch) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                // An answer to something that we sent (a port is closed there); there may be more.
+                Err(_) => continue,
+            }
+            let now = self.clock.now();
+            for (from, datagram) in batch.datagrams() {
+                self.take(now, from, via, datagram);
+            }
+            self.take_answers(now);
+        }
+        true
+    }
+
+    fn take(&mut self, now: Time, from: SocketAddr, via: Via, datagram: &[u8]) {
+        let data = datagram.first().is_some_and(|b| matches!(b & 0xf, 1 | 2));
+        if (self.drop_group && via == Via::Group) || self.drop_rng.chance(self.drop_rate) {
+            self.discarded += 1;
+            self.discarded_data += u64::from(data);
+            return;
+        }
+        match data.then(|| wire::parse(datagram)) {
+            Some(Ok(Packet::Data(header, payload))) => {
+                let verdict = self.engine.handle_data(now, &header, via);
+                self.on_verdict(now, verdict, &header, payload);
+            }
+            // The engine counts what does not parse.
+            _ => {
+                self.engine.handle_datagram(now, from, via, datagram);
+            }
+        }
+        self.drain();
+    }
+
+    fn on_verdict(&mut self, now: Time, verdict: Verdict, header: &DataHeader, payload: &[u8]) {
+        match verdict {
+            Verdict::Ignore => {}
+            Verdict::Store { object } => self.store(now, object, header, payload),
+            Verdict::Part { object } => {
+                let Some(known) = self.objects.get(&object) else {
+                    return;
+                };
+                let (size, offset) = (known.geometry.symbol_size(), header.part.unwrap_or(0));
+                let key = (object, header.block, header.symbol);
+                if let Some(whole) = self.parts.add(key, size, offset, payload) {
+                    let header = DataHeader {
+                        part: None,
+                        ..*header
+                    };
+                    let verdict = self.engine.handle_assembled(now, &header);
+                    if let Verdict::Store { object } = verdict {
+                        self.store(now, object, &header, &whole);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts a symbol where it belongs, or says that it can't.
+    fn store(&mut self, now: Time, object: ObjectKey, header: &DataHeader, payload: &[u8]) {
+        let page = self
+            .objects
+            .get(&object)
+            .and_then(|known| Some((known, known.checker.page_at(header.block, header.symbol)?)));
+        let kept = match page {
+            Some((known, page)) => {
+                let holds = known.checker.check(page, payload).is_ok();
+                let room = self.pages_on_their_way < MAX_PAGES;
+                self.stalled += u64::from(holds && !room);
+                if holds && room {
+                    self.pages_on_their_way += 1;
+                    self.job(Job::Page {
+                        object,
+                        page,
+                        symbol: payload.to_vec(),
+                    });
+                }
+                holds && room
+            }
+            None => match self
+                .pool
+                .put(object.0, header.block, header.symbol, payload)
+            {
+                Put::Kept => true,
+                Put::Evicted(buf) => {
+                    self.job(Job::Partial {
+                        object: ObjectKey(buf.object()),
+                        buf,
+                    });
+                    true
+                }
+                Put::Stalled => {
+                    self.stalled += 1;
+                    false
+                }
+                Put::Unknown => false,
+            },
+        };
+        if !kept {
+            self.engine.handle_refused(now, object, header);
+        }
+    }
+
+    fn name(&self, object: ObjectKey) -> String {
+        self.objects
+            .get(&object)
+            .map(|o| o.name.clone())
+            .unwrap_or_default()
+    }
+
+    fn on_event(&mut self, event: engine::ReceiverEvent) {
+        use engine::ReceiverEvent as E;
+        let now = self.clock.now();
+        let told = match event {
+            E::SenderFound { session, address } => {
+                self.session = Some(session);
+                ReceiverEvent::Heard { session, address }
+            }
+            // It is told when the disk has made a place.
+            E::Started { .. } => return,
+            E::Path(choice) => {
+                self.path = Some(choice);
+                ReceiverEvent::PathChosen(choice)
+            }
+            E::Complete { object } => {
+                let Some(known) = self.objects.get_mut(&object) else {
+                    return;
+                };
+                known.end(now, None);
+                ReceiverEvent::Complete {
+                    name: known.name.clone(),
+                    path: known.path.clone().unwrap_or_default(),
+                    bytes: known.geometry.length(),
+                    content: known.content,
+                    took: known.took(now),
+                }
+            }
+            E::Failed { object, reason } => {
+                if let Some(known) = self.objects.get_mut(&object) {
+                    known.end(now, Some(reason.clone()));
+                }
+                ReceiverEvent::Failed {
+                    name: self.name(object),
+                    reason,
+                }
+            }
+            E::Withdrawn { object, reason } => {
+                if let Some(known) = self.objects.get_mut(&object) {
+                    known.end(now, Some(format!("withdrawn: {reason}")));
+                }
+                ReceiverEvent::Withdrawn {
+                    name: self.name(object),
+                    reason,
+                }
+            }
+            E::BadBlock { object, block } => ReceiverEvent::BadBlock {
+                name: self.name(object),
+                block,
+            },
+            E::Notice { code, text } => {
+                self.refused_by_sender |=
+                    matches!(code, wire::NoticeCode::NotFound | wire::NoticeCode::Evicted);
+                ReceiverEvent::Notice { code, text }
+            }
+            E::OtherSession { session, address } => {
+                ReceiverEvent::AnotherSender { session, address }
+            }
+            E::Redirected { address } => ReceiverEvent::Redirected { to: address },
+            E::Finished => {
+                self.finished = true;
+                return;
+            }
+            E::GaveUp { reason } => {
+                self.finished = true;
+                self.gave_up = Some(reason.clone());
+                ReceiverEvent::GaveUp { reason }
+            }
+        };
+        self.outbox.tell(told);
+    }
+}

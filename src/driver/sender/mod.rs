@@ -1,0 +1,360 @@
+//! Senders that run by themselves: sockets and threads around [`engine::Sender`].
+//!
+//! Three threads: one for the network, which owns the engine and never waits for a disk; one that
+//! reads blocks; one that hashes files before they are offered.
+
+mod messages;
+mod net;
+mod roster;
+mod workers;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel as channel;
+use mio::{Poll, Waker};
+
+pub(crate) use messages::Message;
+use net::{Listener, Net, Parts, Purpose, Remains};
+
+use crate::config;
+use crate::driver::clock::{Clock, cpu_time};
+use crate::driver::control::Control;
+use crate::driver::interface::{self, Interface};
+use crate::driver::outbox::Outbox;
+use crate::driver::socket::Socket;
+use crate::driver::{
+    DEFAULT_URL, DriverError, FeedbackMode, Loss, RunOutcome, SenderBuilder, SenderEvent,
+    SenderSummary, Spent, StartError, Traffic, entropy, paths,
+};
+use crate::engine::{self, DropReason, PacketKind, SenderConfig};
+use crate::ids::SessionId;
+use crate::object::Geometry;
+use crate::store::HashCache;
+use crate::time::Time;
+use crate::url::Url;
+use crate::wire;
+
+/// Receive buffer for what receivers send: some thousand requests at once.
+const RECEIVE_BUFFER: usize = 1 << 20;
+/// Send buffer: some bursts.
+const SEND_BUFFER: usize = 1 << 20;
+/// Bytes of blocks in memory, for whole blocks of large objects. Fewer than 4 blocks stall the
+/// network while one is read.
+const BLOCKS_IN_MEMORY: usize = 32 << 20;
+/// Most bytes in the hash cache of a folder that the user names: enough for 300 TB of files.
+const CACHE_LIMIT: u64 = 8 << 30;
+/// Most local addresses that requests are answered at: a link's number has 8 bits.
+const MAX_LINKS: usize = 200;
+
+/// A sender's threads and what its handle needs of them.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) session: SessionId,
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) events: channel::Receiver<SenderEvent>,
+    pub(crate) messages: channel::Sender<Message>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) thread: JoinHandle<Result<SenderSummary, DriverError>>,
+}
+
+/// Binds sockets and starts the threads.
+pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
+    let nothing_yet = builder.stay && builder.paths.is_empty();
+    let files = if nothing_yet {
+        Vec::new()
+    } else {
+        paths::expand(&builder.paths)?
+    };
+    Geometry::new(0, builder.symbol_size, 1, 0, 64).map_err(StartError::SymbolSize)?;
+    if builder.rate.is_zero() {
+        return Err(StartError::NoRate);
+    }
+    let url = match &builder.to {
+        Some(url) => url.clone(),
+        None => DEFAULT_URL.parse::<Url>()?,
+    };
+    let groups: Vec<SocketAddr> = url
+        .to_send_to()?
+        .iter()
+        .map(|ip| SocketAddr::new(ip, url.port()))
+        .collect();
+    let Some(&base) = groups.first() else {
+        return Err(engine::SenderError::NoGroup.into());
+    };
+
+    let source_text = url.source().map(|ip| ip.to_string());
+    let wanted = builder
+        .interface
+        .as_deref()
+        .or(url.interface())
+        .or(source_text.as_deref());
+    let interface = interface::choose(wanted, base)?;
+    check_size(builder.symbol_size, base.is_ipv4(), &interface)?;
+
+    let clock = Clock::new();
+    let (outbox, events) = Outbox::new();
+    let mut setting_up = SettingUp {
+        outbox,
+        ttl: builder.ttl,
+        loopback: builder.loopback,
+    };
+    let links = setting_up.links(base, url.source(), &interface)?;
+    let listeners = setting_up.listeners(base, &links, &interface)?;
+    let addresses: Vec<SocketAddr> = links.iter().map(Socket::local).collect();
+
+    let session = SessionId(entropy::nonzero()?);
+    let config = SenderConfig {
+        session,
+        seed: builder.seed.map_or_else(entropy::nonzero, Ok)?,
+        secret: entropy::bytes()?,
+        groups,
+        source: url.source(),
+        group_feedback: builder.feedback == FeedbackMode::Group,
+        rate: builder.rate,
+        wait_for: builder.wait_for,
+        stay: builder.stay,
+        slots: slots(builder.symbol_size),
+        elsewhere: builder.elsewhere.clone(),
+    };
+    let engine = engine::Sender::new(config, clock.now())?;
+    setting_up.outbox.tell(SenderEvent::Listening {
+        session,
+        group: Some(base),
+        interface: interface.name.clone(),
+        addresses: addresses.clone(),
+    });
+
+    let setup = |source| StartError::Socket {
+        what: "set up polling".to_owned(),
+        source,
+    };
+    let poll = Poll::new().map_err(setup)?;
+    let control = Arc::new(Control::new(
+        Waker::new(poll.registry(), net::WAKER).map_err(setup)?,
+    ));
+    let (to_net, messages) = channel::unbounded();
+    let (to_hasher, to_hash) = channel::unbounded();
+    let (to_reader, to_read) = channel::unbounded();
+    let cache = match &builder.hash_cache {
+        Some(folder) => HashCache::at(folder, CACHE_LIMIT),
+        None => HashCache::of_user(),
+    };
+    let symbol_size = builder.symbol_size;
+    let hasher = {
+        let (to_net, control) = (to_net.clone(), control.clone());
+        spawn("loopcast-hash", move || {
+            workers::hash(&to_hash, &to_net, &control, &cache, symbol_size);
+        })?
+    };
+    let reader = {
+        let (to_net, control) = (to_net.clone(), control.clone());
+        spawn("loopcast-read", move || {
+            workers::read(&to_read, &to_net, &control)
+        })?
+    };
+    let parts = Parts {
+        engine,
+        clock,
+        control: control.clone(),
+        poll,
+        interface,
+        links,
+        listeners,
+        outbox: setting_up.outbox,
+        messages,
+        to_hasher,
+        to_reader,
+        files,
+    };
+    let cpu_before = cpu_time();
+    let done = control.clone();
+    let thread = spawn("loopcast-send", move || {
+        let ended = Net::new(parts).and_then(Net::run);
+        // Its channels are gone: the others end as soon as they look.
+        done.abort();
+        let workers = [("reading", reader), ("hashing", hasher)];
+        for (name, worker) in workers {
+            worker.join().map_err(|_| DriverError::Panicked(name))?;
+        }
+        let spent = Spent {
+            wall: clock.now().since(Time::ZERO),
+            cpu: cpu_time().saturating_sub(cpu_before),
+        };
+        Ok(summary(session, ended?, spent))
+    })?;
+    Ok(Running {
+        session,
+        addresses,
+        events,
+        messages: to_net,
+        control,
+        thread,
+    })
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, StartError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(StartError::Thread)
+}
+
+/// Buffers for blocks.
+fn slots(symbol_size: u16) -> u16 {
+    let block = usize::from(config::LARGE_K) * usize::from(symbol_size);
+    (BLOCKS_IN_MEMORY / block).clamp(4, 64) as u16
+}
+
+/// Whether packets with such symbols fit the interface.
+fn check_size(size: u16, v4: bool, interface: &Interface) -> Result<(), StartError> {
+    let headers = if v4 { 28 } else { 48 };
+    let around = headers + wire::data_packet_len(0) as u32;
+    let packet = u32::from(size) + around;
+    match interface.mtu() {
+        Some(mtu) if packet > mtu => Err(StartError::SymbolTooLarge {
+            size,
+            packet,
+            interface: interface.name.clone(),
+            mtu,
+            fits: mtu.saturating_sub(around) / 64 * 64,
+        }),
+        _ => Ok(()),
+    }
+}
+
+struct SettingUp {
+    outbox: Outbox<SenderEvent>,
+    ttl: u8,
+    loopback: bool,
+}
+
+impl SettingUp {
+    /// The sockets that answer: first the one that sends to groups, then one at each other address
+    /// of this machine; at those of the loopback only, when that is the interface.
+    fn links(
+        &mut self,
+        base: SocketAddr,
+        source: Option<IpAddr>,
+        interface: &Interface,
+    ) -> Result<Vec<Socket>, StartError> {
+        let port = base.port();
+        let no_address = || StartError::NoInterface {
+            family: if base.is_ipv4() { 4 } else { 6 },
+            available: interface.name.clone(),
+        };
+        let own = source
+            .or_else(|| interface.address(base.is_ipv4()))
+            .ok_or_else(no_address)?;
+        let first = Socket::at_own_address(own, port, interface.index)?;
+        first
+            .send_groups_by(interface, self.ttl, self.loopback)
+            .map_err(|source| StartError::Socket {
+                what: format!("send to groups by {}", interface.name),
+                source,
+            })?;
+        let mut links = vec![first];
+        let all = interface::list()?;
+        for other in all
+            .iter()
+            .filter(|i| i.up && (!interface.loopback || i.loopback))
+        {
+            for &ip in other.addresses.iter().filter(|ip| **ip != own) {
+                if links.len() == MAX_LINKS {
+                    break;
+                }
+                match Socket::at_own_address(ip, port, other.index) {
+                    Ok(socket) => links.push(socket),
+                    Err(error @ StartError::PortInUse(_)) => return Err(error),
+                    // An address may be going or not be ready yet.
+                    Err(error) => self.outbox.tell(SenderEvent::AddressSkipped {
+                        address: ip,
+                        reason: error.to_string(),
+                    }),
+                }
+            }
+        }
+        let mut small = None;
+        for link in &links {
+            small = small.or(link.want_receive_buffer(RECEIVE_BUFFER));
+            link.want_send_buffer(SEND_BUFFER);
+        }
+        if let Some(small) = small {
+            self.outbox.tell(SenderEvent::SmallBuffer(small));
+        }
+        Ok(links)
+    }
+
+    /// The sockets that hear requests to the base group, and other senders on it.
+    fn listeners(
+        &mut self,
+        base: SocketAddr,
+        links: &[Socket],
+        interface: &Interface,
+    ) -> Result<Vec<Listener>, StartError> {
+        let group = base.ip();
+        let requests = Socket::on_group(SocketAddr::new(group, base.port() + 1), None, interface)?;
+        requests.want_receive_buffer(RECEIVE_BUFFER);
+        let mut listeners = vec![Listener {
+            socket: requests,
+            purpose: Purpose::Requests,
+            group,
+        }];
+        // Without the means to leave out what we send ourselves it would cost too much.
+        let others = Socket::on_group(base, None, interface)?;
+        let own = links.first().map(|l| l.local().ip());
+        if own.is_some_and(|own| others.block_source(group, own, interface).is_ok()) {
+            listeners.push(Listener {
+                socket: others,
+                purpose: Purpose::OtherSenders,
+                group,
+            });
+        }
+        Ok(listeners)
+    }
+}
+
+fn summary(session: SessionId, remains: Remains, spent: Spent) -> SenderSummary {
+    let Remains {
+        engine,
+        roster,
+        objects,
+        not_offered,
+        stopped,
+        overflowed,
+        v4,
+    } = remains;
+    let stats = engine.stats();
+    let outcome = if stopped {
+        RunOutcome::Stopped
+    } else if objects.iter().all(|o| o.withdrawn.is_some()) && !not_offered.is_empty() {
+        RunOutcome::Failed
+    } else if !not_offered.is_empty() || roster.some_lack() {
+        RunOutcome::Partial
+    } else {
+        RunOutcome::Complete
+    };
+    let dropped = DropReason::ALL.into_iter().map(|r| (r, stats.dropped(r)));
+    SenderSummary {
+        outcome,
+        session,
+        sent: Traffic::with_headers(v4, |kind| stats.sent(kind)),
+        received: Traffic::with_headers(v4, |kind| stats.received(kind)),
+        loss: Loss {
+            overflowed,
+            dropped: dropped.filter(|(_, n)| *n > 0).collect(),
+            ..Loss::default()
+        },
+        repairs: stats.repairs,
+        naks_received: stats.received(PacketKind::Nak).packets,
+        receivers_known: roster.ever(),
+        receivers: roster.into_receivers(),
+        objects,
+        not_offered,
+        spent,
+    }
+}
