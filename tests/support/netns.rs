@@ -144,9 +144,14 @@ impl Net {
             )?;
             // Bursts are cut at the sender's own device, so that loss, queues and counters meet
             // single packets as on a real wire.
-            run(host
-                .command("ethtool")
-                .args(["-K", "eth0", "tx-udp-segmentation", "off"]))?;
+            run(host.command("ethtool").args([
+                "-K",
+                "eth0",
+                "tx-udp-segmentation",
+                "off",
+                "tso",
+                "off",
+            ]))?;
         }
         self.wait_until_forwarding()
     }

@@ -1,12 +1,13 @@
-//! The flow to compare with: plain TCP with the system's own congestion control, between two hosts
-//! of the test network, in the same run.
+//! The flow to compare with: plain TCP (CUBIC, where the kernel has it) between two hosts of the
+//! test network, in the same run.
 
 // Each program that includes this file uses a part of it.
 #![allow(dead_code, unreachable_pub)]
 
 use crate::netns::Net;
+use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,8 +27,15 @@ impl Flow {
         let address = net.host(to).address;
         let listener = net.host(to).inside(|| TcpListener::bind((address, PORT)));
         let listener = listener.map_err(fail)?.map_err(fail)?;
-        let stream = net.host(0).inside(|| TcpStream::connect((address, PORT)));
-        let stream = stream.map_err(fail)?.map_err(fail)?;
+        let connect = || -> std::io::Result<TcpStream> {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            // What nearly every machine uses, so that the comparison is the same on all of them;
+            // where the kernel lacks it, its default stays.
+            let _ = socket.set_tcp_congestion(b"cubic");
+            socket.connect(&SocketAddr::from((address, PORT)).into())?;
+            Ok(socket.into())
+        };
+        let stream = net.host(0).inside(connect).map_err(fail)?.map_err(fail)?;
         let (mut incoming, _) = listener.accept().map_err(fail)?;
         let mut outgoing = stream.try_clone().map_err(fail)?;
         let received = Arc::new(AtomicU64::new(0));
