@@ -21,8 +21,8 @@ Exit codes:
 Errors go to standard error and say what to do.";
 
 const EVENTS: &str = "\
-With --json, every line of standard output is one JSON object with `event`, its name, and `t`, seconds
-since the start; the last one is `end` with `outcome` and `exit_code`. README.md lists them all.";
+With --json, every line of standard output is one JSON object with `event`, its name, and `t`, \
+seconds since the start; the last one is `end` with `outcome` and `exit_code`. README.md lists them all.";
 
 /// Sends files by multicast, once for everyone, to any number of receivers that join at any moment.
 #[derive(Parser, Debug)]

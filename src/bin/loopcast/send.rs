@@ -257,6 +257,9 @@ impl<'a> View<'a> {
             E::AddressSkipped { address, reason } => {
                 self.console.warn(format!("requests to {address} are not answered: {reason}"));
             }
+            E::CannotSend { to, reason } => {
+                self.console.warn(format!("packets to {to} don't leave: {reason}"));
+            }
             E::TooLarge { size } => self.console.warn(format!(
                 "packets of {size} bytes don't fit the interface, so none leaves: use a smaller --symbol-size"
             )),

@@ -122,6 +122,10 @@ pub(crate) fn event(event: &SenderEvent) -> Option<(&'static str, Fields)> {
                 .with("reason", reason.as_str()),
         ),
         E::TooLarge { size } => ("too_large", f.with("size", *size)),
+        E::CannotSend { to, reason } => (
+            "cannot_send",
+            f.with("to", to.to_string()).with("reason", reason.as_str()),
+        ),
         E::Finished => ("finished", f),
         _ => return None,
     })
