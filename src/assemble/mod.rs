@@ -145,6 +145,21 @@ impl Holdings {
         !self.is_complete(block) && self.set(block).is_none_or(SymbolSet::is_empty)
     }
 
+    /// The end of the run of absent blocks that starts at `block`, at most `end`; `block` itself if
+    /// something of it is here. Blocks of the run must not be complete.
+    pub fn absent_until(&self, block: BlockNo, end: BlockNo) -> BlockNo {
+        let begun = self.partial.range(block..end).map(|(&b, _)| b).next();
+        let open = self
+            .open
+            .as_ref()
+            .filter(|(b, s)| (block..end).contains(b) && !s.is_empty())
+            .map(|&(b, _)| b);
+        if self.is_complete(block) {
+            return block;
+        }
+        begun.into_iter().chain(open).min().unwrap_or(end)
+    }
+
     /// What the block lacks.
     pub fn missing(&self, block: BlockNo) -> SymbolSet {
         if self.is_complete(block) {

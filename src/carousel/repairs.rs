@@ -80,6 +80,18 @@ impl Repairs {
         }
     }
 
+    /// A symbol is not lacked any more.
+    pub fn remove(&mut self, block: BlockNo, symbol: SymbolNo) {
+        if let Some(set) = self.blocks.get_mut(&block)
+            && set.remove(symbol)
+        {
+            self.symbols -= 1;
+            if set.is_empty() {
+                self.blocks.remove(&block);
+            }
+        }
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.blocks.clear();

@@ -1,17 +1,40 @@
 //! The receiving end of a session.
+//!
+//! * this file: what it holds, disk results and what time does;
+//! * [`arrivals`]: what a sender says, and its data;
+//! * [`joining`]: requests, and who is told that we are done;
+//! * [`feedback`]: NAKs, acknowledgements and reports;
+//! * [`download`] and [`channel`]: its parts.
+
+mod arrivals;
+mod channel;
+mod download;
+mod feedback;
+mod joining;
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use crate::config;
+use crate::engine::output::earliest;
+use crate::engine::receiver::channel::{ChannelRx, UnicastRx};
+use crate::engine::receiver::download::{Download, State};
+use crate::engine::receiver::joining::Joining;
 use crate::engine::{
-    Burst, Command, ObjectKey, ReceiverEvent, ReceiverStats, StoreFault, Timer, Verdict, Via,
+    Burst, Command, Link, ObjectKey, PacketKind, PathChoice, ReceiverEvent, ReceiverStats,
+    StoreFault, Timer, Via,
 };
-use crate::ids::{BlockNo, ReceiverId};
+use crate::ids::{BlockNo, ChannelNo, Cookie, ReceiverId, SessionId};
+use crate::nak::Timing;
 use crate::range_set::RangeSet;
+use crate::rng::Rng;
 use crate::time::Time;
+use crate::unicast_fallback::{Course, Probe};
 use crate::units::Rate;
-use crate::wire::{ChannelInfo, DataHeader};
+use crate::wire::{
+    ChannelInfo, DataHeader, Done, Echo, Feedback, FromReceiver, Outcome, ReceiverBody,
+};
 
 /// Where a receiver looks for its sender.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,51 +110,122 @@ pub struct ObjectProgress {
     pub complete: bool,
 }
 
+/// A sender that was heard once and then falls silent for this long is looked for anew: it may have
+/// been restarted, with another session.
+const SENDER_SILENCE: Duration = Duration::from_secs(10);
+/// Most objects that a receiver takes from one session.
+const MAX_DOWNLOADS: usize = 100_000;
+
 /// The receiving end of a session: see the [module](crate::engine) for how to drive it.
 #[derive(Debug)]
 pub struct Receiver {
     config: ReceiverConfig,
     stats: ReceiverStats,
+    rng: Rng,
+    /// The sender that it follows.
+    session: Option<Session>,
+    /// When the sender, or before one is known the search for it, was last alive.
+    heard_at: Time,
+    probe: Probe,
+    course: Option<Course>,
+    joining: Joining,
+    downloads: Vec<Download>,
+    /// The download that the last data packet was for.
+    last_download: usize,
+    channels: Vec<ChannelRx>,
+    unicast: Option<UnicastRx>,
+    /// Groups that the driver was told to join.
+    groups: Vec<ChannelInfo>,
+    /// The number of its next packet.
+    counter: u64,
+    largest_heard: u16,
+    report_due: Option<Time>,
+    reported: (Time, u64),
+    local_losses: (u64, u64),
+    outbox: VecDeque<(SocketAddr, PacketKind, Vec<u8>)>,
+    commands: VecDeque<Command>,
+    events: VecDeque<ReceiverEvent>,
+    other_sessions: Vec<SessionId>,
+    redirects: u8,
+    ended: bool,
+}
+
+/// The sender's session as it is known.
+#[derive(Debug)]
+struct Session {
+    id: SessionId,
+    /// Where it answers.
+    address: SocketAddr,
+    cookie: Cookie,
+    /// The last time of the sender's that was heard, and when.
+    echo: Option<(u64, Time)>,
+    timing: Timing,
+    rate: Rate,
 }
 
 impl Receiver {
     /// A receiver that starts at `now`.
     pub fn new(config: ReceiverConfig, now: Time) -> Receiver {
-        let _ = now;
-        Receiver {
-            config,
+        let mut rng = Rng::new(config.seed);
+        let probe = match config.via {
+            None => Probe::new(config.sync_timeout),
+            Some(via) => Probe::forced(via == Via::Unicast),
+        };
+        let mut receiver = Receiver {
             stats: ReceiverStats::default(),
+            session: None,
+            heard_at: now,
+            probe,
+            course: None,
+            joining: Joining::new(now, config.target, &mut rng),
+            downloads: Vec::new(),
+            last_download: 0,
+            channels: Vec::new(),
+            unicast: None,
+            groups: Vec::new(),
+            counter: 0,
+            largest_heard: 0,
+            report_due: None,
+            reported: (now, 0),
+            local_losses: (0, 0),
+            outbox: VecDeque::new(),
+            commands: VecDeque::new(),
+            events: VecDeque::new(),
+            other_sessions: Vec::new(),
+            redirects: 0,
+            ended: false,
+            rng,
+            config,
+        };
+        if let Target::Group { group, source } = receiver.config.target
+            && receiver.config.via != Some(Via::Unicast)
+        {
+            let rate = Rate::from_bps(0);
+            receiver.join(ChannelInfo {
+                number: 0,
+                group,
+                source,
+                rate,
+                feedback: Feedback::Sender,
+            });
         }
+        receiver
     }
 
-    /// A datagram came from `from`. For data the verdict says what to do with the payload, which
-    /// starts at byte 32 (36 for a part).
-    pub fn handle_datagram(
-        &mut self,
-        now: Time,
-        from: SocketAddr,
-        via: Via,
-        datagram: &[u8],
-    ) -> Verdict {
-        let _ = (now, from, via, datagram);
-        Verdict::Ignore
-    }
-
-    /// A data packet came whose checksum holds; for drivers that have parsed it already.
-    pub fn handle_data(&mut self, now: Time, header: &DataHeader, via: Via) -> Verdict {
-        let _ = (now, header, via);
-        Verdict::Ignore
-    }
-
-    /// All parts of a symbol have come: as [`handle_data`](Receiver::handle_data), for the whole symbol.
-    pub fn handle_assembled(&mut self, now: Time, header: &DataHeader) -> Verdict {
-        let _ = (now, header);
-        Verdict::Ignore
-    }
-
-    /// A symbol that was to be stored was not: its page does not prove itself, or there was no room.
-    pub fn handle_refused(&mut self, now: Time, object: ObjectKey, header: &DataHeader) {
-        let _ = (now, object, header);
+    fn join(&mut self, channel: ChannelInfo) {
+        let same = |c: &ChannelInfo| c.group == channel.group && c.source == channel.source;
+        if let Some(known) = self.groups.iter_mut().find(|c| same(c)) {
+            let feedback = known.feedback;
+            known.number = channel.number;
+            known.rate = channel.rate;
+            if feedback == channel.feedback || channel.feedback == Feedback::Sender {
+                return;
+            }
+            known.feedback = channel.feedback;
+        } else {
+            self.groups.push(channel);
+        }
+        self.commands.push_back(Command::Join(channel));
     }
 
     /// An object has its place on disk, with these blocks verified from an earlier run; or it can't
@@ -142,7 +236,24 @@ impl Receiver {
         object: ObjectKey,
         result: Result<RangeSet, StoreFault>,
     ) {
-        let _ = (now, object, result);
+        let Some(download) = self
+            .downloads
+            .get_mut(object.0 as usize)
+            .filter(|d| d.is_receiving())
+        else {
+            return;
+        };
+        match result {
+            Ok(blocks) => {
+                for block in blocks.iter().flatten() {
+                    download.holdings.insert_block(block as BlockNo);
+                    download.naks.filled(block as BlockNo);
+                    download.verify(block as BlockNo);
+                }
+                self.finish_if_verified(object);
+            }
+            Err(fault) => self.fail(now, object, fault),
+        }
     }
 
     /// A block has been hashed and is on disk, or not. A block whose expected hash is not known yet
@@ -154,7 +265,54 @@ impl Receiver {
         block: BlockNo,
         result: Result<(), StoreFault>,
     ) {
-        let _ = (now, object, block, result);
+        let Some(download) = self
+            .downloads
+            .get_mut(object.0 as usize)
+            .filter(|d| d.is_receiving())
+        else {
+            return;
+        };
+        match result {
+            Ok(()) => {
+                download.verify(block);
+                self.finish_if_verified(object);
+            }
+            Err(StoreFault::Mismatch) => {
+                download.holdings.remove_block(block);
+                download.unverify(block);
+                self.stats.bad_blocks += 1;
+                self.events
+                    .push_back(ReceiverEvent::BadBlock { object, block });
+                self.lack(now, object, block);
+            }
+            Err(fault) => self.fail(now, object, fault),
+        }
+    }
+
+    /// A symbol that was to be stored was not: its page does not prove itself, or there was no room.
+    pub fn handle_refused(&mut self, now: Time, object: ObjectKey, header: &DataHeader) {
+        let Some(download) = self
+            .downloads
+            .get_mut(object.0 as usize)
+            .filter(|d| d.is_receiving())
+        else {
+            return;
+        };
+        download.holdings.remove(header.block, header.symbol);
+        download.unverify(header.block);
+        self.lack(now, object, header.block);
+    }
+
+    /// A block that was here is lacking after all: it is asked for like any other.
+    fn lack(&mut self, now: Time, object: ObjectKey, block: BlockNo) {
+        let timing = self.timing();
+        let download = &mut self.downloads[object.0 as usize];
+        match &mut self.unicast {
+            Some(path) if self.course.is_some_and(Course::is_unicast) => {
+                path.ask_soon(now, timing.grtt)
+            }
+            _ => download.naks.passed(now, block, timing, &mut self.rng),
+        }
     }
 
     /// An object is under its name, or could not be put there.
@@ -164,63 +322,337 @@ impl Receiver {
         object: ObjectKey,
         result: Result<(), StoreFault>,
     ) {
-        let _ = (now, object, result);
+        let Some(download) = self.downloads.get_mut(object.0 as usize) else {
+            return;
+        };
+        if download.state != State::Finishing {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                download.state = State::Ended(Outcome::Complete);
+                let done = Done {
+                    coding: download.coding,
+                    outcome: Outcome::Complete,
+                };
+                self.events.push_back(ReceiverEvent::Complete { object });
+                self.announce_done(now, done);
+            }
+            Err(fault) => self.fail(now, object, fault),
+        }
+    }
+
+    fn finish_if_verified(&mut self, object: ObjectKey) {
+        let download = &mut self.downloads[object.0 as usize];
+        if download.is_receiving() && download.is_verified() {
+            download.state = State::Finishing;
+            download.naks.clear();
+            self.commands.push_back(Command::Finish { object });
+        }
+    }
+
+    fn fail(&mut self, now: Time, object: ObjectKey, fault: StoreFault) {
+        let download = &mut self.downloads[object.0 as usize];
+        let reason = match fault {
+            StoreFault::Mismatch => "its bytes do not have the hash they should".to_owned(),
+            StoreFault::Io(text) => text,
+        };
+        download.state = State::Ended(Outcome::Failed);
+        download.naks.clear();
+        let done = Done {
+            coding: download.coding,
+            outcome: Outcome::Failed,
+        };
+        self.commands
+            .push_back(Command::Abandon { object, keep: true });
+        self.events
+            .push_back(ReceiverEvent::Failed { object, reason });
+        self.announce_done(now, done);
     }
 
     /// A group could not be joined; the text says why. The receiver goes on by unicast.
     pub fn handle_join_failed(&mut self, now: Time, channel: &ChannelInfo, reason: &str) {
-        let _ = (now, channel, reason);
+        self.groups.retain(|c| c.group != channel.group);
+        let text = format!("can't join {}: {reason}", channel.group);
+        self.events.push_back(ReceiverEvent::Notice {
+            code: crate::wire::NoticeCode::Evicted,
+            text,
+        });
+        let course = self.probe.cannot_join(now);
+        self.take_course(now, course);
     }
 
     /// What the driver counts and the sender is to know: packets that overflowed its sockets and
     /// packets that the disk was too busy for, since the start.
     pub fn set_local_losses(&mut self, overflowed: u64, stalled: u64) {
-        let _ = (overflowed, stalled);
+        self.local_losses = (overflowed, stalled);
     }
 
     /// Tells the sender that it leaves, and then [`ReceiverEvent::Finished`].
     pub fn stop(&mut self, now: Time) {
-        let _ = now;
+        for at in 0..self.downloads.len() {
+            if !self.downloads[at].has_ended() {
+                self.downloads[at].state = State::Ended(Outcome::Left);
+                let object = self.downloads[at].key;
+                self.downloads[at].naks.clear();
+                self.commands
+                    .push_back(Command::Abandon { object, keep: true });
+            }
+        }
+        self.leave(now);
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
-        let _ = now;
+        if self.ended {
+            return;
+        }
+        let course = self.probe.handle_timeout(now);
+        self.take_course(now, course);
+        self.send_due_naks(now);
+        self.send_due_acks(now);
+        self.send_due_report(now);
+        self.send_due_requests(now);
+        self.send_due_dones(now);
+        self.watch_sender(now);
+    }
+
+    /// The sender may be gone, for a while or for good.
+    fn watch_sender(&mut self, now: Time) {
+        let silent = now.since(self.heard_at);
+        if silent >= self.config.sender_timeout {
+            let text = match &self.session {
+                Some(s) => format!(
+                    "nothing heard from the sender at {} for {} s",
+                    s.address,
+                    silent.as_secs()
+                ),
+                None => format!("no sender answered within {} s", silent.as_secs()),
+            };
+            return self.give_up(text);
+        }
+        if self.session.is_some() && silent >= SENDER_SILENCE && !self.joining.is_leaving() {
+            // Whoever answers next is followed; what is here stays valid by its coding id.
+            self.session = None;
+            self.unicast = None;
+            self.channels.clear();
+            self.downloads.iter_mut().for_each(Download::lose_position);
+            self.report_due = None;
+            self.joining.restart(now, &mut self.rng);
+        }
+    }
+
+    fn give_up(&mut self, reason: String) {
+        if self.ended {
+            return;
+        }
+        for download in &mut self.downloads {
+            if !download.has_ended() {
+                download.state = State::Ended(Outcome::Failed);
+                self.commands.push_back(Command::Abandon {
+                    object: download.key,
+                    keep: true,
+                });
+            }
+        }
+        self.ended = true;
+        self.outbox.clear();
+        self.events.push_back(ReceiverEvent::GaveUp { reason });
+    }
+
+    /// The receiver's path may have changed.
+    fn take_course(&mut self, now: Time, course: Option<Course>) {
+        let Some(course) = course else { return };
+        let before = self.course.replace(course);
+        if before == Some(course) {
+            return;
+        }
+        self.events
+            .push_back(ReceiverEvent::Path(PathChoice::from(course)));
+        for download in &mut self.downloads {
+            download.lose_position();
+        }
+        if !course.is_unicast() {
+            self.unicast = None;
+        }
+        let settles = before.is_none() && !course.is_unicast();
+        if !settles {
+            self.joining.must_join(now);
+        }
+    }
+
+    /// It is to be served by unicast.
+    fn on_unicast(&self) -> bool {
+        self.course.is_some_and(Course::is_unicast)
+    }
+
+    fn timing(&self) -> Timing {
+        let unknown = Timing {
+            k: config::K_SENDER_FEEDBACK,
+            grtt: config::INITIAL_GRTT,
+            receivers: 1,
+        };
+        self.session.as_ref().map_or(unknown, |s| s.timing)
+    }
+
+    fn channel(&mut self, number: ChannelNo) -> &mut ChannelRx {
+        // Packets of a session come on as many channels as it has groups, and one of unicast.
+        const MAX: usize = 2_048;
+        if let Some(at) = self.channels.iter().position(|c| c.number == number) {
+            return &mut self.channels[at];
+        }
+        if self.channels.len() >= MAX {
+            self.channels.clear();
+        }
+        self.channels.push(ChannelRx::new(number));
+        let last = self.channels.len() - 1;
+        &mut self.channels[last]
+    }
+
+    /// Queues a packet to `to`; gives its number.
+    fn send(
+        &mut self,
+        now: Time,
+        to: SocketAddr,
+        channel: ChannelNo,
+        body: ReceiverBody,
+        kind: PacketKind,
+    ) -> u64 {
+        /// Every receiver's packet is repeated until it has done its work, so a full queue may drop.
+        const MAX_QUEUED: usize = 256;
+        let counter = self.counter;
+        self.counter += 1;
+        let (session, cookie, echo) = match &self.session {
+            Some(s) => {
+                let held = |(sent_at, at)| Echo {
+                    sent_at,
+                    held: now.since(at),
+                };
+                let echo = s
+                    .echo
+                    .map(held)
+                    .filter(|e| e.held < Duration::from_secs(3_600));
+                (s.id, s.cookie, echo)
+            }
+            None => (SessionId(0), Cookie(0), None),
+        };
+        let packet = FromReceiver {
+            channel,
+            session,
+            receiver: self.config.id,
+            counter,
+            cookie,
+            echo,
+            body,
+        };
+        if self.outbox.len() < MAX_QUEUED {
+            let mut bytes = Vec::new();
+            packet.encode(&mut bytes);
+            self.outbox.push_back((to, kind, bytes));
+        }
+        counter
     }
 
     /// Fills `burst` with the next control datagram to send; false when there is none.
-    pub fn poll_transmit(&mut self, now: Time, burst: &mut Burst) -> bool {
-        let _ = (now, burst);
-        false
+    pub fn poll_transmit(&mut self, _now: Time, burst: &mut Burst) -> bool {
+        let Some((to, kind, bytes)) = self.outbox.pop_front() else {
+            return false;
+        };
+        self.stats.sent.add(kind, 1, bytes.len() as u64);
+        burst.to = to;
+        burst.link = Link::default();
+        burst.kind = kind;
+        burst.control = bytes;
+        burst.run = None;
+        burst.symbols.clear();
+        true
     }
 
     /// The next thing to do beside sending.
     pub fn poll_command(&mut self) -> Option<Command> {
-        None
+        self.commands.pop_front()
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<ReceiverEvent> {
-        None
+        self.events.pop_front()
     }
 
     /// When to call [`handle_timeout`](Receiver::handle_timeout), and why.
     pub fn poll_timeout(&self) -> Option<(Time, Timer)> {
-        None
+        if self.ended {
+            return None;
+        }
+        let nak = self
+            .downloads
+            .iter()
+            .filter(|d| d.is_receiving())
+            .filter_map(|d| d.naks.next_due())
+            .min();
+        let unicast_nak = self.unicast.as_ref().and_then(|u| u.nak_due);
+        let silence = match self.session {
+            Some(_) if !self.joining.is_leaving() => SENDER_SILENCE.min(self.config.sender_timeout),
+            _ => self.config.sender_timeout,
+        };
+        earliest([
+            (nak, Timer::Nak),
+            (unicast_nak, Timer::Nak),
+            (self.unicast.as_ref().and_then(|u| u.ack_due), Timer::Ack),
+            (self.probe.deadline(), Timer::Probe),
+            (self.report_due, Timer::Report),
+            (self.joining.request_due(), Timer::Request),
+            (self.joining.done_due(), Timer::Done),
+            (Some(self.heard_at + silence), Timer::Silence),
+        ])
     }
 
     /// Figures since the start.
-    pub fn stats(&self) -> &ReceiverStats {
-        &self.stats
+    pub fn stats(&self) -> ReceiverStats {
+        let lost = self.channels.iter().map(|c| c.lost).sum();
+        let bytes_verified = self.downloads.iter().map(|d| d.bytes_verified).sum();
+        ReceiverStats {
+            lost,
+            bytes_verified,
+            ..self.stats
+        }
     }
 
     /// How far each object has come.
     pub fn progress(&self) -> impl Iterator<Item = ObjectProgress> + '_ {
-        core::iter::empty()
+        self.downloads.iter().map(|d| ObjectProgress {
+            object: d.key,
+            symbols: d.geometry().total_symbols(),
+            held: d.holdings.held(),
+            length: d.geometry().length(),
+            verified: d.bytes_verified,
+            complete: d.state == State::Ended(Outcome::Complete),
+        })
     }
 
     /// What it was told at its start.
     pub fn config(&self) -> &ReceiverConfig {
         &self.config
+    }
+
+    /// Nothing more will be sent or asked for.
+    pub fn is_finished(&self) -> bool {
+        self.ended
+    }
+}
+
+impl Course {
+    fn is_unicast(self) -> bool {
+        self != Course::Group
+    }
+}
+
+impl From<Course> for PathChoice {
+    fn from(course: Course) -> PathChoice {
+        match course {
+            Course::Group => PathChoice::Group,
+            Course::UnicastAsked => PathChoice::UnicastAsked,
+            Course::UnicastSilent => PathChoice::UnicastSilent,
+            Course::UnicastNoData => PathChoice::UnicastNoData,
+        }
     }
 }

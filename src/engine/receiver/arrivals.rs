@@ -1,0 +1,525 @@
+//! What comes from a sender (and from other receivers), and what a receiver makes of it.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::assemble::Insert;
+use crate::config;
+use crate::engine::receiver::channel::{Arrival, UnicastRx};
+use crate::engine::receiver::download::{Download, State};
+use crate::engine::receiver::{MAX_DOWNLOADS, Receiver, Session};
+use crate::engine::{Command, DropReason, ObjectKey, PacketKind, ReceiverEvent, Verdict, Via};
+use crate::ids::{ChannelNo, Cookie, SessionId, ShortCodingId, UNICAST_CHANNELS};
+use crate::nak::Timing;
+use crate::object::BlockKind;
+use crate::time::Time;
+use crate::units::Rate;
+use crate::wire::{
+    self, Challenge, DataHeader, Feedback, FromReceiver, FromSender, Heard, Needs, Notice,
+    NoticeCode, Offer, Outcome, Packet, ReceiverBody, SenderBody, Sync,
+};
+
+impl Receiver {
+    /// A datagram came from `from`. For data the verdict says what to do with the payload, which
+    /// starts at byte 32 (36 for a part).
+    pub fn handle_datagram(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        via: Via,
+        datagram: &[u8],
+    ) -> Verdict {
+        match wire::parse(datagram) {
+            Ok(Packet::Data(header, _)) => {
+                return self.handle_data(now, &header, via, datagram.len());
+            }
+            Ok(Packet::FromSender(packet)) => {
+                self.handle_sender(now, from, via, packet, datagram.len())
+            }
+            Ok(Packet::FromReceiver(packet)) => {
+                self.handle_receiver(now, via, &packet, datagram.len())
+            }
+            Err(_) => self.stats.dropped.add(DropReason::Malformed),
+        }
+        Verdict::Ignore
+    }
+
+    /// A data packet of `len` bytes of UDP payload came whose checksum holds; for drivers that have
+    /// parsed it already.
+    pub fn handle_data(&mut self, now: Time, header: &DataHeader, via: Via, len: usize) -> Verdict {
+        let Some(session) = &self.session else {
+            self.stats.dropped.add(DropReason::OtherSession);
+            return Verdict::Ignore;
+        };
+        if session.id != header.session {
+            self.stats.dropped.add(DropReason::OtherSession);
+            return Verdict::Ignore;
+        }
+        self.heard_at = now;
+        let unicast = header.channel >= UNICAST_CHANNELS;
+        let kind = match (unicast, header.repair) {
+            (true, _) => PacketKind::UnicastData,
+            (false, true) => PacketKind::Repair,
+            (false, false) => PacketKind::Data,
+        };
+        self.stats.received.add(kind, 1, len as u64);
+        let arrival = self.channel(header.channel).arrived(header.packet);
+        if unicast {
+            self.largest_heard = self.largest_heard.max(len as u16);
+            let gap = matches!(arrival, Arrival::Newest { skipped: 1.. });
+            let pause = self.timing().grtt.max(Duration::from_millis(10));
+            let path = self.unicast_path(now, header.channel);
+            path.arrived(now, header.packet, gap);
+            if gap {
+                path.ask_soon(now, pause);
+            }
+        } else if via == Via::Group {
+            let course = self.probe.heard_full(now);
+            self.take_course(now, course);
+        }
+        let Some(at) = self.find(header.coding) else {
+            self.stats.dropped.add(DropReason::NotWanted);
+            return Verdict::Ignore;
+        };
+        let timing = self.timing();
+        let download = &mut self.downloads[at];
+        if !download.geometry().has(header.block, header.symbol) {
+            self.stats.dropped.add(DropReason::OutOfRange);
+            return Verdict::Ignore;
+        }
+        if !download.is_receiving() {
+            self.stats.dropped.add(DropReason::NotWanted);
+            return Verdict::Ignore;
+        }
+        if !unicast && !header.repair && arrival != Arrival::Late && !self.probe.is_on_unicast() {
+            download.saw_data(now, header.block, timing, &mut self.rng);
+        }
+        if header.part.is_some() {
+            if download.holdings.contains(header.block, header.symbol) {
+                self.stats.dropped.add(DropReason::Duplicate);
+                return Verdict::Ignore;
+            }
+            return Verdict::Part {
+                object: download.key,
+            };
+        }
+        self.take_symbol(at, header)
+    }
+
+    /// All parts of a symbol have come: as [`handle_data`](Receiver::handle_data), for the whole symbol.
+    pub fn handle_assembled(&mut self, _now: Time, header: &DataHeader) -> Verdict {
+        match self.find(header.coding) {
+            Some(at) if self.downloads[at].is_receiving() => self.take_symbol(at, header),
+            _ => Verdict::Ignore,
+        }
+    }
+
+    fn take_symbol(&mut self, at: usize, header: &DataHeader) -> Verdict {
+        let download = &mut self.downloads[at];
+        let object = download.key;
+        match download.insert(header.block, header.symbol) {
+            Insert::Duplicate => {
+                self.stats.dropped.add(DropReason::Duplicate);
+                return Verdict::Ignore;
+            }
+            Insert::New => {}
+            Insert::Completed => {
+                if !matches!(
+                    download.geometry().kind(header.block),
+                    BlockKind::Pages { .. }
+                ) {
+                    self.commands.push_back(Command::Check {
+                        object,
+                        block: header.block,
+                    });
+                } else {
+                    self.finish_if_verified(object);
+                }
+            }
+        }
+        Verdict::Store { object }
+    }
+
+    /// The download of a coding.
+    fn find(&mut self, coding: ShortCodingId) -> Option<usize> {
+        let wanted = |d: &Download| d.coding == coding && d.state != State::Withdrawn;
+        if self.downloads.get(self.last_download).is_some_and(wanted) {
+            return Some(self.last_download);
+        }
+        let at = self.downloads.iter().position(wanted)?;
+        self.last_download = at;
+        Some(at)
+    }
+
+    fn unicast_path(&mut self, now: Time, channel: ChannelNo) -> &mut UnicastRx {
+        if self.unicast.as_ref().is_some_and(|u| u.channel != channel) {
+            self.unicast = None;
+        }
+        self.unicast
+            .get_or_insert_with(|| UnicastRx::new(now, channel))
+    }
+
+    fn handle_sender(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        via: Via,
+        packet: FromSender,
+        len: usize,
+    ) {
+        let kind = match &packet.body {
+            SenderBody::Sync(_) => PacketKind::Sync,
+            SenderBody::Offer(_) => PacketKind::Offer,
+            SenderBody::Confirm(_) => PacketKind::Confirm,
+            SenderBody::Heard(_) => PacketKind::Heard,
+            SenderBody::Notice(_) => PacketKind::Notice,
+            SenderBody::Challenge(_) => PacketKind::Challenge,
+        };
+        if !self.is_our_session(now, from, &packet) {
+            return;
+        }
+        self.stats.received.add(kind, 1, len as u64);
+        self.heard_at = now;
+        if via == Via::Unicast {
+            self.largest_heard = self.largest_heard.max(len as u16);
+        }
+        match packet.body {
+            SenderBody::Sync(sync) => self.handle_sync(now, packet.channel, via, &sync),
+            SenderBody::Offer(offer) => self.handle_offer(now, *offer),
+            SenderBody::Confirm(needs) => self.handle_needs(now, packet.channel, &needs),
+            SenderBody::Heard(heard) => self.handle_heard(now, &heard),
+            SenderBody::Notice(notice) => self.handle_notice(now, via, notice),
+            SenderBody::Challenge(challenge) => self.handle_challenge(now, from, challenge),
+        }
+    }
+
+    /// The first sender heard is followed until it falls silent; packets of others are dropped.
+    fn is_our_session(&mut self, now: Time, from: SocketAddr, packet: &FromSender) -> bool {
+        const REMEMBERED: usize = 16;
+        if let Some(session) = &mut self.session {
+            if session.id == packet.session {
+                return true;
+            }
+            self.stats.dropped.add(DropReason::OtherSession);
+            if self.other_sessions.len() < REMEMBERED
+                && !self.other_sessions.contains(&packet.session)
+            {
+                self.other_sessions.push(packet.session);
+                self.events.push_back(ReceiverEvent::OtherSession {
+                    session: packet.session,
+                    address: from,
+                });
+            }
+            return false;
+        }
+        // A session is taken up when a sender speaks to us or shows what it has.
+        let ours = match &packet.body {
+            SenderBody::Challenge(c) => c.receiver == self.config.id,
+            SenderBody::Notice(n) => n.receiver == self.config.id,
+            SenderBody::Offer(_) => true,
+            _ => false,
+        };
+        if !ours || packet.session == SessionId(0) {
+            self.stats.dropped.add(DropReason::OtherSession);
+            return false;
+        }
+        let timing = Timing {
+            k: config::K_SENDER_FEEDBACK,
+            grtt: config::INITIAL_GRTT,
+            receivers: 1,
+        };
+        self.session = Some(Session {
+            id: packet.session,
+            address: from,
+            cookie: Cookie(0),
+            echo: None,
+            timing,
+            rate: Rate::from_bps(config::DEFAULT_RATE_BPS),
+        });
+        self.heard_at = now;
+        self.events.push_back(ReceiverEvent::SenderFound {
+            session: packet.session,
+            address: from,
+        });
+        true
+    }
+
+    fn note_time(&mut self, now: Time, sent_at: u64) {
+        if let Some(session) = &mut self.session
+            && session.echo.is_none_or(|(before, _)| sent_at > before)
+        {
+            session.echo = Some((sent_at, now));
+        }
+    }
+
+    fn handle_challenge(&mut self, now: Time, from: SocketAddr, challenge: Challenge) {
+        if challenge.receiver != self.config.id {
+            return;
+        }
+        self.note_time(now, challenge.sent_at);
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        if session.cookie != challenge.cookie {
+            session.cookie = challenge.cookie;
+            session.address = from;
+            self.joining.got_cookie(now);
+        }
+    }
+
+    fn handle_sync(&mut self, now: Time, number: ChannelNo, via: Via, sync: &Sync) {
+        self.note_time(now, sync.sent_at);
+        if number >= UNICAST_CHANNELS {
+            return self.handle_unicast_sync(now, number, sync);
+        }
+        let timing = Timing {
+            k: sync.k,
+            grtt: sync.grtt,
+            receivers: sync.receivers,
+        };
+        if let Some(session) = &mut self.session {
+            session.timing = timing;
+        }
+        let channel = self.channel(number);
+        let current = sync.next_packet >= channel.seen_to;
+        let missed = channel.told(sync.next_packet);
+        if via == Via::Group {
+            let course = if sync.padded_to > 0 {
+                let course = self.probe.heard_full(now);
+                self.probe.expect(now, sync.next_sync);
+                course
+            } else {
+                self.probe.heard_small(now, missed, sync.next_sync);
+                None
+            };
+            self.take_course(now, course);
+        }
+        if self.probe.is_on_unicast() {
+            return;
+        }
+        let held_back = self.joining.is_pending();
+        let Some(at) = self.find(sync.coding) else {
+            return;
+        };
+        let download = &mut self.downloads[at];
+        if !current || !download.is_receiving() {
+            return;
+        }
+        download.saw_position(now, sync.position, timing, &mut self.rng);
+        // A sender at rest that has not begun knows from our join that we lack everything.
+        let begun = download.holdings.held() > 0 || sync.next_packet > 0;
+        if (sync.query || sync.idle && begun) && !held_back {
+            download.saw_end(now, timing, &mut self.rng);
+        }
+    }
+
+    fn handle_unicast_sync(&mut self, now: Time, number: ChannelNo, sync: &Sync) {
+        if !self.on_unicast() {
+            return;
+        }
+        if let Some(session) = &mut self.session {
+            session.timing = Timing {
+                k: sync.k,
+                grtt: sync.grtt,
+                receivers: 1,
+            };
+        }
+        let missed = self.channel(number).told(sync.next_packet);
+        let lacking = self
+            .downloads
+            .iter()
+            .any(|d| d.is_receiving() && !d.holdings.is_whole());
+        let path = self.unicast_path(now, number);
+        if lacking && (missed || sync.query) {
+            path.ask_soon(now, sync.grtt);
+        }
+        // It answers at once, so that the sender learns what size gets through.
+        path.ack_due = Some(now);
+    }
+
+    fn handle_offer(&mut self, now: Time, offer: Offer) {
+        self.note_time(now, offer.sent_at);
+        if let Some(session) = &mut self.session {
+            if session.timing.receivers < offer.receivers {
+                session.timing.receivers = offer.receivers;
+            }
+            session.timing.grtt = offer.grtt;
+            if let Some(channel) = offer.channels.first() {
+                session.rate = channel.rate;
+                session.timing.k = match channel.feedback {
+                    Feedback::Sender => config::K_SENDER_FEEDBACK,
+                    Feedback::Group(_) => config::K_GROUP_FEEDBACK,
+                };
+            }
+        }
+        self.joining
+            .saw_offer(offer.sent_at, offer.index, offer.total);
+        if !self.is_wanted(&offer.description.name) {
+            return self.check_all_ended(now);
+        }
+        let coding = offer.description.coding().short();
+        let at = match self.find(coding) {
+            Some(at) => at,
+            None if self.downloads.len() >= MAX_DOWNLOADS => return,
+            None => {
+                let at = self.downloads.len();
+                let object = ObjectKey(at as u32);
+                let (name, length) = (
+                    offer.description.name.clone(),
+                    offer.description.geometry.length(),
+                );
+                self.downloads
+                    .push(Download::new(object, offer.description.clone()));
+                self.events.push_back(ReceiverEvent::Started {
+                    object,
+                    name,
+                    length,
+                });
+                if length > self.config.max_size {
+                    self.downloads[at].state = State::Ended(Outcome::Failed);
+                    let reason = format!(
+                        "it has {length} bytes, more than the {} allowed",
+                        self.config.max_size
+                    );
+                    self.events
+                        .push_back(ReceiverEvent::Failed { object, reason });
+                    return self.check_all_ended(now);
+                }
+                let description = Box::new(offer.description);
+                self.commands.push_back(Command::Open {
+                    object,
+                    description,
+                });
+                let timing = self.timing();
+                self.joining
+                    .found_object(now, timing, self.session_rate(), &mut self.rng);
+                at
+            }
+        };
+        if self.downloads[at].has_ended() {
+            return;
+        }
+        let channel = offer.channels.first().copied();
+        if let Some(channel) = channel {
+            if self.config.via != Some(Via::Unicast) {
+                self.join(channel);
+            }
+            let moved = self.downloads[at]
+                .channel
+                .is_some_and(|c| c.group != channel.group);
+            self.downloads[at].channel = Some(channel);
+            if moved {
+                self.downloads[at].lose_position();
+            }
+        }
+        if channel.is_some() || self.config.via == Some(Via::Unicast) {
+            let course = self.probe.described(now);
+            self.take_course(now, course);
+        }
+    }
+
+    pub(super) fn session_rate(&self) -> Rate {
+        self.session
+            .as_ref()
+            .map_or(Rate::from_bps(config::DEFAULT_RATE_BPS), |s| s.rate)
+    }
+
+    fn is_wanted(&self, name: &str) -> bool {
+        match &self.config.name {
+            None => true,
+            Some(wanted) => name == wanted || name.rsplit('/').next() == Some(wanted),
+        }
+    }
+
+    /// A confirm, or another receiver's NAK.
+    fn handle_needs(&mut self, now: Time, channel: ChannelNo, needs: &Needs) {
+        let timing = self.timing();
+        let Some(at) = self.find(needs.coding) else {
+            return;
+        };
+        let Download {
+            naks,
+            holdings,
+            channel: own,
+            ..
+        } = &mut self.downloads[at];
+        if own.is_none_or(|c| c.number != channel) || naks.is_empty() {
+            return;
+        }
+        for need in &needs.entries {
+            let missing = |block| holdings.missing(block);
+            self.stats.naks_suppressed += naks.heard(now, need, missing, timing, &mut self.rng);
+        }
+    }
+
+    fn handle_receiver(&mut self, now: Time, via: Via, packet: &FromReceiver, len: usize) {
+        if packet.receiver == self.config.id {
+            return;
+        }
+        let ours = self
+            .session
+            .as_ref()
+            .is_some_and(|s| s.id == packet.session);
+        match &packet.body {
+            ReceiverBody::Nak(nak) if ours && via == Via::Group => {
+                self.stats.received.add(PacketKind::Nak, 1, len as u64);
+                self.handle_needs(now, packet.channel, &nak.needs);
+            }
+            _ => self.stats.dropped.add(DropReason::WrongEnd),
+        }
+    }
+
+    fn handle_heard(&mut self, now: Time, heard: &[Heard]) {
+        let id = self.config.id;
+        for heard in heard.iter().filter(|h| h.receiver == id) {
+            let joined = self.joining.was_heard(heard.counter);
+            if let Some(holds) = joined {
+                self.joined(now, holds);
+            }
+        }
+        self.check_left();
+    }
+
+    fn handle_notice(&mut self, now: Time, via: Via, notice: Notice) {
+        let to_us = notice.receiver == self.config.id;
+        if !to_us && notice.receiver.0 != 0 {
+            return;
+        }
+        match notice.code {
+            NoticeCode::Withdrawn => self.handle_withdrawn(now, notice.coding, notice.text),
+            NoticeCode::Ended => self.sender_ended(),
+            NoticeCode::Evicted if to_us && via == Via::Unicast => {
+                self.events.push_back(ReceiverEvent::Notice {
+                    code: notice.code,
+                    text: notice.text,
+                });
+                self.joining.must_join(now);
+            }
+            NoticeCode::NotFound if to_us && self.downloads.iter().all(Download::has_ended) => {
+                self.give_up(notice.text);
+            }
+            NoticeCode::Elsewhere if to_us && self.downloads.iter().all(Download::has_ended) => {
+                self.redirect(now, &notice);
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_withdrawn(&mut self, now: Time, coding: ShortCodingId, reason: String) {
+        let Some(at) = self.find(coding) else { return };
+        let download = &mut self.downloads[at];
+        if download.has_ended() {
+            return;
+        }
+        download.state = State::Withdrawn;
+        download.naks.clear();
+        let object = download.key;
+        self.commands.push_back(Command::Abandon {
+            object,
+            keep: false,
+        });
+        self.events
+            .push_back(ReceiverEvent::Withdrawn { object, reason });
+        self.joining.look_again(now);
+    }
+}

@@ -1,0 +1,266 @@
+//! What a receiver says while data comes: NAKs, acknowledgements on unicast, reports.
+
+use core::ops::Range;
+
+use crate::assemble::Holdings;
+use crate::engine::PacketKind;
+use crate::engine::receiver::Receiver;
+use crate::engine::sender::report_interval;
+use crate::ids::{BlockNo, ChannelNo, ShortCodingId};
+use crate::time::Time;
+use crate::units::Rate;
+use crate::wire::{self, Ack, Feedback, Nak, Need, Needs, ReceiverBody, Report};
+
+/// A NAK is kept to this many bytes of UDP payload.
+const NAK_LEN: usize = 1_200;
+/// Blocks looked at for one round of NAKs.
+const MAX_BLOCKS: usize = 256;
+
+impl Receiver {
+    /// Sends the NAKs that are due: on the group those whose waits have ended, on unicast all that
+    /// is lacking.
+    pub(super) fn send_due_naks(&mut self, now: Time) {
+        if self
+            .unicast
+            .as_ref()
+            .and_then(|u| u.nak_due)
+            .is_some_and(|at| at <= now)
+        {
+            self.send_unicast_naks(now);
+        }
+        let timing = self.timing();
+        let Some(sender) = self.session.as_ref().map(|s| s.address) else {
+            return;
+        };
+        for at in 0..self.downloads.len() {
+            let download = &mut self.downloads[at];
+            if !download.is_receiving() || download.naks.next_due().is_none_or(|due| due > now) {
+                continue;
+            }
+            let Some(channel) = download.channel else {
+                continue;
+            };
+            let mut blocks = Vec::new();
+            download
+                .naks
+                .take_due(now, MAX_BLOCKS, timing, &mut self.rng, &mut blocks);
+            let runs = blocks.iter().map(|&b| b..b + 1);
+            let (entries, next) = needs_of(&download.holdings, runs);
+            if let Some(next) = next {
+                let rest: Vec<BlockNo> = blocks.into_iter().filter(|&b| b >= next).collect();
+                download.naks.put_back(now, &rest);
+            }
+            let coding = download.coding;
+            let to = match channel.feedback {
+                Feedback::Sender => sender,
+                Feedback::Group(group) => group,
+            };
+            self.send_nak(now, to, channel.number, coding, entries, next.is_some());
+        }
+    }
+
+    /// All that is lacking of every object, as far as a packet for each can say.
+    pub(super) fn send_unicast_naks(&mut self, now: Time) {
+        let channel = match &mut self.unicast {
+            Some(path) => {
+                path.nak_due = None;
+                path.nak_sent = Some(now);
+                Some(path.channel)
+            }
+            None => None,
+        };
+        let Some(to) = self.session.as_ref().map(|s| s.address) else {
+            return;
+        };
+        for at in 0..self.downloads.len() {
+            let download = &self.downloads[at];
+            if !download.is_receiving() || download.holdings.is_whole() {
+                continue;
+            }
+            let (entries, next) = needs_of(&download.holdings, download.holdings.incomplete());
+            let number = channel.unwrap_or_else(|| download.channel.map_or(0, |c| c.number));
+            let coding = download.coding;
+            self.send_nak(now, to, number, coding, entries, next.is_some());
+        }
+    }
+
+    fn send_nak(
+        &mut self,
+        now: Time,
+        to: core::net::SocketAddr,
+        channel: ChannelNo,
+        coding: ShortCodingId,
+        entries: Vec<Need>,
+        more: bool,
+    ) {
+        if entries.is_empty() {
+            return;
+        }
+        let seen_to = self.channel(channel).seen_to;
+        let nak = Nak {
+            seen_to,
+            needs: Needs { coding, entries },
+            more,
+        };
+        self.send(now, to, channel, ReceiverBody::Nak(nak), PacketKind::Nak);
+    }
+
+    /// Acknowledges what came over unicast, if that is due.
+    pub(super) fn send_due_acks(&mut self, now: Time) {
+        let Some(path) = self
+            .unicast
+            .as_mut()
+            .filter(|u| u.ack_due.is_some_and(|at| at <= now))
+        else {
+            return;
+        };
+        let (ranges, delay) = path.take_ack(now);
+        let channel = path.channel;
+        let ack = Ack {
+            ranges,
+            delay,
+            largest_heard: self.largest_heard,
+        };
+        let Some(to) = self.session.as_ref().map(|s| s.address) else {
+            return;
+        };
+        self.send(now, to, channel, ReceiverBody::Ack(ack), PacketKind::Ack);
+    }
+
+    pub(super) fn schedule_report(&mut self, now: Time) {
+        let interval = report_interval(self.timing().receivers as usize, self.session_rate());
+        self.report_due = Some(now + interval.mul_f64(0.5 + self.rng.unit()));
+    }
+
+    /// Tells the sender how things go, if that is due.
+    pub(super) fn send_due_report(&mut self, now: Time) {
+        if self.report_due.is_none_or(|at| at > now) {
+            return;
+        }
+        self.schedule_report(now);
+        let Some(to) = self.session.as_ref().map(|s| s.address) else {
+            return;
+        };
+        let kinds = [
+            PacketKind::Data,
+            PacketKind::Repair,
+            PacketKind::UnicastData,
+        ];
+        let packets = kinds
+            .iter()
+            .map(|&k| self.stats.received.get(k).packets)
+            .sum();
+        let bytes: u64 = kinds
+            .iter()
+            .map(|&k| self.stats.received.get(k).bytes)
+            .sum();
+        let (since, before) = core::mem::replace(&mut self.reported, (now, bytes));
+        let seconds = now.since(since).as_secs_f64().max(1e-3);
+        let live: Vec<_> = self.downloads.iter().filter(|d| !d.has_ended()).collect();
+        let coding = if let [only] = live[..] {
+            only.coding
+        } else {
+            ShortCodingId(0)
+        };
+        let channel = live
+            .first()
+            .and_then(|d| d.channel)
+            .map_or(0xffff, |c| c.number);
+        let (overflowed, stalled) = self.local_losses;
+        let body = ReceiverBody::Report(Report {
+            coding,
+            symbols_held: self.downloads.iter().map(|d| d.holdings.held()).sum(),
+            throughput: Rate::from_bps(((bytes - before) as f64 * 8.0 / seconds) as u64),
+            packets,
+            lost: self
+                .channels
+                .iter()
+                .map(|c| c.lost)
+                .sum::<u64>()
+                .saturating_sub(overflowed),
+            overflowed,
+            damaged: self.stats.dropped.get(crate::engine::DropReason::Malformed),
+            stalled,
+            unicast: self.on_unicast(),
+        });
+        self.send(now, to, channel, body, PacketKind::Report);
+    }
+}
+
+/// What the blocks lack, as entries that fit a NAK, lowest first; and the first block that did not
+/// fit.
+fn needs_of(
+    holdings: &Holdings,
+    runs: impl Iterator<Item = Range<BlockNo>>,
+) -> (Vec<Need>, Option<BlockNo>) {
+    let mut entries: Vec<Need> = Vec::new();
+    let mut room = NAK_LEN - wire::NAK_EMPTY_LEN;
+    for run in runs {
+        let mut block = run.start;
+        while block < run.end {
+            let end = holdings.absent_until(block, run.end);
+            let need = if end > block {
+                Need::Blocks {
+                    first: block,
+                    count: end - block,
+                }
+            } else {
+                Need::Symbols {
+                    block,
+                    missing: holdings.missing(block),
+                }
+            };
+            let at = block;
+            block = end.max(at + 1);
+            if holdings.is_complete(at) {
+                continue;
+            }
+            if let (Need::Blocks { count: more, .. }, Some(Need::Blocks { first, count })) =
+                (&need, entries.last_mut())
+                && *first + *count == at
+            {
+                *count += more;
+                continue;
+            }
+            let len = need.encoded_len();
+            if len > room || entries.len() >= wire::MAX_NEEDS {
+                return (entries, Some(at));
+            }
+            room -= len;
+            entries.push(need);
+        }
+    }
+    (entries, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Geometry;
+
+    #[test]
+    fn runs_of_absent_blocks_are_one_entry_and_the_packet_is_kept_to() {
+        let g = Geometry::new(10_000 * 512 * 1024, 1024, 512, 0, 64).unwrap();
+        let mut h = Holdings::new(g);
+        let (entries, next) = needs_of(&h, h.incomplete());
+        assert_eq!(
+            (entries, next),
+            (
+                vec![Need::Blocks {
+                    first: 0,
+                    count: g.blocks()
+                }],
+                None
+            )
+        );
+        for block in 0..g.blocks() {
+            for symbol in (0..g.symbols(block)).step_by(2) {
+                h.insert(block, symbol);
+            }
+        }
+        let (entries, next) = needs_of(&h, h.incomplete());
+        let len: usize = entries.iter().map(Need::encoded_len).sum();
+        assert!(len + wire::NAK_EMPTY_LEN <= NAK_LEN && entries.len() > 5);
+        assert_eq!(next, Some(entries.last().unwrap().first_block() + 1));
+    }
+}

@@ -1,0 +1,464 @@
+//! Requests: how a receiver finds a sender, joins, and says that it is done.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use crate::engine::receiver::download::{Download, State};
+use crate::engine::receiver::{Receiver, Target};
+use crate::engine::{PacketKind, ReceiverEvent, Via};
+use crate::ids::ChannelNo;
+use crate::nak::Timing;
+use crate::range_set::RangeSet;
+use crate::rng::Rng;
+use crate::time::Time;
+use crate::units::Rate;
+use crate::wire::{Done, Notice, Outcome, ReceiverBody, Request, Stage, Wanted};
+
+/// How long a receiver listens to a group before it asks there; a sender that has just started
+/// announces itself at once.
+const LISTEN: Duration = Duration::from_millis(200);
+/// The first pause between requests; it doubles up to the longest.
+const RETRY: Duration = Duration::from_millis(250);
+const MAX_RETRY: Duration = Duration::from_secs(2);
+/// The share of the rate that requests, and dones, of all receivers together may take.
+const REQUEST_SHARE: f64 = 0.2;
+const DONE_SHARE: f64 = 0.05;
+/// The longest window that joins and dones are spread over.
+const MAX_WINDOW: Duration = Duration::from_secs(5);
+/// Dones that were not heard are repeated so often.
+const DONE_ATTEMPTS: u32 = 8;
+/// Codings in a request, dones in a packet.
+const PER_PACKET: usize = 100;
+/// No channel.
+const NO_CHANNEL: ChannelNo = 0xffff;
+/// Redirects that are followed.
+const MAX_REDIRECTS: u8 = 4;
+
+/// What was asked and said, and what was heard of it.
+#[derive(Debug)]
+pub(super) struct Joining {
+    target: Target,
+    request_due: Option<Time>,
+    attempts: u32,
+    /// Each change of what is to be joined, or how, is a generation.
+    generation: u32,
+    heard_generation: u32,
+    /// Join packets sent: counter, generation, and whether it said that something is held.
+    joins: VecDeque<(u32, u32, bool)>,
+    /// Offers that the session has, as the latest offer told at `told_at`.
+    total: Option<u32>,
+    told_at: u64,
+    seen: RangeSet,
+    dones: Vec<Done>,
+    /// Dones that were heard, and so are no longer in the list.
+    dones_heard: usize,
+    done_packets: VecDeque<(u32, usize)>,
+    done_due: Option<Time>,
+    done_attempts: u32,
+    leaving: bool,
+}
+
+impl Joining {
+    pub(super) fn new(now: Time, target: Target, rng: &mut Rng) -> Joining {
+        let mut joining = Joining {
+            target,
+            request_due: None,
+            attempts: 0,
+            generation: 0,
+            heard_generation: 0,
+            joins: VecDeque::new(),
+            total: None,
+            told_at: 0,
+            seen: RangeSet::new(),
+            dones: Vec::new(),
+            dones_heard: 0,
+            done_packets: VecDeque::new(),
+            done_due: None,
+            done_attempts: 0,
+            leaving: false,
+        };
+        joining.find(now, rng);
+        joining
+    }
+
+    fn find(&mut self, now: Time, rng: &mut Rng) {
+        self.attempts = 0;
+        self.request_due = Some(match self.target {
+            Target::Group { .. } => now + LISTEN + rng.duration(LISTEN / 2),
+            Target::Host(_) => now,
+        });
+    }
+
+    /// The sender is gone: another, or the same with another session, is looked for.
+    pub(super) fn restart(&mut self, now: Time, rng: &mut Rng) {
+        self.generation += 1;
+        self.total = None;
+        self.told_at = 0;
+        self.seen.clear();
+        self.find(now, rng);
+    }
+
+    /// What was offered may have changed.
+    pub(super) fn look_again(&mut self, now: Time) {
+        self.total = None;
+        self.seen.clear();
+        self.attempts = 0;
+        self.request_due = Some(now + RETRY);
+    }
+
+    /// The sender must be told (again) what is wanted and by which path.
+    pub(super) fn must_join(&mut self, now: Time) {
+        self.generation += 1;
+        self.attempts = 0;
+        self.request_due = Some(now);
+    }
+
+    /// An object that is wanted was offered. Many hear of it at once, so requests are spread.
+    pub(super) fn found_object(&mut self, now: Time, timing: Timing, rate: Rate, rng: &mut Rng) {
+        self.generation += 1;
+        self.attempts = 0;
+        let window = window(timing.receivers, 1_228, rate, REQUEST_SHARE);
+        let due = now + rng.duration(window);
+        self.request_due = Some(due);
+    }
+
+    pub(super) fn got_cookie(&mut self, now: Time) {
+        if self.request_due.is_some() {
+            self.request_due = Some(now);
+        }
+        if self.done_due.is_some() {
+            self.done_due = Some(now);
+        }
+    }
+
+    pub(super) fn saw_offer(&mut self, sent_at: u64, index: u32, total: u32) {
+        if sent_at >= self.told_at {
+            self.told_at = sent_at;
+            self.total = Some(total);
+        }
+        self.seen.insert(u64::from(index)..u64::from(index) + 1);
+    }
+
+    /// A packet of ours was heard. If it was a join that still stands, tells whether it said that
+    /// something is held.
+    pub(super) fn was_heard(&mut self, counter: u32) -> Option<bool> {
+        if let Some(&(_, upto)) = self.done_packets.iter().find(|&&(c, _)| c == counter) {
+            let new = upto.saturating_sub(self.dones_heard).min(self.dones.len());
+            self.dones.drain(..new);
+            self.dones_heard += new;
+            self.done_attempts = 0;
+            if self.dones.is_empty() {
+                self.done_due = None;
+            }
+        }
+        let &(_, generation, holds) = self.joins.iter().find(|&&(c, _, _)| c == counter)?;
+        let news = generation > self.heard_generation;
+        self.heard_generation = self.heard_generation.max(generation);
+        (news && generation == self.generation).then_some(holds)
+    }
+
+    /// The first offer that was not seen; none when all were.
+    fn unseen(&self) -> Option<u32> {
+        let mut first = 0;
+        while let Some(r) = self.seen.next_range_at(first)
+            && r.start == first
+        {
+            first = r.end;
+        }
+        let all = self.total.is_some_and(|t| first >= u64::from(t));
+        (!all).then_some(first as u32)
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        self.heard_generation < self.generation
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    pub(super) fn request_due(&self) -> Option<Time> {
+        self.request_due
+    }
+
+    pub(super) fn done_due(&self) -> Option<Time> {
+        self.done_due
+    }
+}
+
+/// The time over which packets of so many bytes from `receivers` receivers take `share` of the rate.
+fn window(receivers: u32, bytes: u64, rate: Rate, share: f64) -> Duration {
+    let all = bytes * u64::from(receivers.max(1));
+    rate.mul_f64(share).time_for(all).min(MAX_WINDOW)
+}
+
+impl Receiver {
+    pub(super) fn send_due_requests(&mut self, now: Time) {
+        if self.joining.request_due.is_none_or(|at| at > now) {
+            return;
+        }
+        if self.joining.leaving {
+            self.joining.request_due = None;
+            return;
+        }
+        let everything = self.config.name.is_none();
+        let unseen = self.joining.unseen();
+        let active: Vec<_> = self.downloads.iter().filter(|d| !d.has_ended()).collect();
+        let unplaced = !self.on_unicast() && active.iter().any(|d| d.channel.is_none());
+        let nothing_known = self.session.is_none() || active.is_empty();
+        let stage = if nothing_known || unplaced {
+            Some(Stage::Ask)
+        } else if self.joining.is_pending() {
+            Some(if self.on_unicast() {
+                Stage::JoinUnicast
+            } else {
+                Stage::JoinGroup
+            })
+        } else if everything && unseen.is_some() {
+            Some(Stage::Ask)
+        } else {
+            None
+        };
+        let Some(stage) = stage else {
+            self.joining.request_due = None;
+            return;
+        };
+        let wanted = match &self.config.name {
+            None => Wanted::All {
+                from: unseen.or(self.joining.total).unwrap_or(0),
+            },
+            Some(name) if active.is_empty() => Wanted::Name(name.clone()),
+            Some(_) => Wanted::Codings(active.iter().take(PER_PACKET).map(|d| d.coding).collect()),
+        };
+        let wanted = match wanted {
+            // Offers that were seen without a channel are asked for by what they are.
+            Wanted::All { .. } if unplaced && !nothing_known => {
+                let codings = active
+                    .iter()
+                    .filter(|d| d.channel.is_none())
+                    .take(PER_PACKET)
+                    .map(|d| d.coding);
+                Wanted::Codings(codings.collect())
+            }
+            wanted => wanted,
+        };
+        let holds = self.downloads.iter().any(|d| d.holdings.held() > 0);
+        let channel = active
+            .iter()
+            .find_map(|d| d.channel)
+            .map_or(NO_CHANNEL, |c| c.number);
+        let body = ReceiverBody::Request(Request {
+            wanted,
+            stage,
+            holds,
+            downlink: self.config.downlink.unwrap_or(Rate::from_bps(0)),
+            buffer_kib: self.config.buffer_kib,
+            last_channel: NO_CHANNEL,
+            largest_heard: self.largest_heard,
+        });
+        let to = self.request_address();
+        let counter = self.send(now, to, channel, body, PacketKind::Request) as u32;
+        let joining = &mut self.joining;
+        if stage != Stage::Ask {
+            joining
+                .joins
+                .push_back((counter, joining.generation, holds));
+            if joining.joins.len() > 16 {
+                joining.joins.pop_front();
+            }
+        }
+        let pause = RETRY * (1 << joining.attempts.min(3));
+        let pause = pause.min(MAX_RETRY) + self.rng.duration(RETRY / 2);
+        self.joining.attempts += 1;
+        self.joining.request_due = Some(now + pause);
+    }
+
+    /// Where the next request goes: to the sender, or to its group when that does not answer.
+    fn request_address(&self) -> SocketAddr {
+        let by_group =
+            |group: SocketAddr| SocketAddr::new(group.ip(), group.port().saturating_add(1));
+        match (&self.session, self.joining.target) {
+            (Some(_), Target::Group { group, .. }) if self.joining.attempts % 4 == 3 => {
+                by_group(group)
+            }
+            (Some(session), _) => session.address,
+            (None, Target::Group { group, .. }) => by_group(group),
+            (None, Target::Host(host)) => host,
+        }
+    }
+
+    /// The sender has heard our join.
+    pub(super) fn joined(&mut self, now: Time, holds: bool) {
+        let timing = self.timing();
+        if self.report_due.is_none() {
+            self.schedule_report(now);
+        }
+        if self.joining.unseen().is_none() || self.config.name.is_some() {
+            self.joining.request_due = None;
+        }
+        if !holds {
+            return;
+        }
+        if self.on_unicast() {
+            match &mut self.unicast {
+                Some(path) => path.ask_soon(now, timing.grtt),
+                None => self.send_unicast_naks(now),
+            }
+        } else {
+            for download in self.downloads.iter_mut().filter(|d| d.is_receiving()) {
+                download.saw_end(now, timing, &mut self.rng);
+            }
+        }
+    }
+
+    /// Something has ended: the sender is told, spread over a window in case all end together.
+    pub(super) fn announce_done(&mut self, now: Time, done: Done) {
+        self.joining.dones.push(done);
+        let timing = self.timing();
+        if self.joining.done_due.is_none() {
+            let window = window(timing.receivers, 120, self.session_rate(), DONE_SHARE);
+            self.joining.done_due = Some(now + self.rng.duration(window));
+        }
+        self.check_all_ended(now);
+    }
+
+    /// If all that is wanted has ended, the receiver leaves.
+    pub(super) fn check_all_ended(&mut self, now: Time) {
+        let mut live = self
+            .downloads
+            .iter()
+            .filter(|d| d.state != State::Withdrawn)
+            .peekable();
+        let known = match self.config.name {
+            Some(_) => live.peek().is_some(),
+            None => self.joining.unseen().is_none() && live.peek().is_some(),
+        };
+        if known && !self.joining.leaving && live.all(Download::has_ended) {
+            self.leave(now);
+        }
+    }
+
+    pub(super) fn leave(&mut self, now: Time) {
+        if self.joining.leaving || self.ended {
+            return;
+        }
+        self.joining.leaving = true;
+        self.joining.request_due = None;
+        self.report_due = None;
+        let outcomes = self.downloads.iter().filter_map(|d| match d.state {
+            State::Ended(outcome) => Some(outcome),
+            _ => None,
+        });
+        let worst = |a: Outcome, b: Outcome| if a == Outcome::Complete { b } else { a };
+        let outcome = outcomes.reduce(worst).unwrap_or(Outcome::Left);
+        let unheard = self.session.is_none() || self.joining.heard_generation == 0;
+        if unheard {
+            // Nobody expects to hear of us.
+            return self.left();
+        }
+        let all = Done {
+            coding: crate::ids::ShortCodingId(0),
+            outcome,
+        };
+        self.joining.dones.push(all);
+        self.joining.done_due.get_or_insert(now);
+    }
+
+    pub(super) fn send_due_dones(&mut self, now: Time) {
+        if self.joining.done_due.is_none_or(|at| at > now) {
+            return;
+        }
+        let Some(to) = self.session.as_ref().map(|s| s.address) else {
+            self.joining.done_due = None;
+            return self.check_left();
+        };
+        if self.joining.done_attempts >= DONE_ATTEMPTS {
+            self.joining.dones.clear();
+            self.joining.done_due = None;
+            return self.check_left();
+        }
+        let batch: Vec<Done> = self
+            .joining
+            .dones
+            .iter()
+            .copied()
+            .take(PER_PACKET)
+            .collect();
+        let upto = self.joining.dones_heard + batch.len();
+        let channel = self
+            .downloads
+            .iter()
+            .find_map(|d| d.channel)
+            .map_or(NO_CHANNEL, |c| c.number);
+        let channel = if self.on_unicast() {
+            NO_CHANNEL
+        } else {
+            channel
+        };
+        let counter = self.send(
+            now,
+            to,
+            channel,
+            ReceiverBody::Done(batch),
+            PacketKind::Done,
+        ) as u32;
+        let timing = self.timing();
+        let joining = &mut self.joining;
+        joining.done_packets.push_back((counter, upto));
+        if joining.done_packets.len() > 16 {
+            joining.done_packets.pop_front();
+        }
+        let answer = timing.grtt * 4 + Duration::from_millis(50);
+        let pause = answer * (1 << joining.done_attempts.min(3));
+        joining.done_attempts += 1;
+        joining.done_due = Some(now + pause + self.rng.duration(answer));
+    }
+
+    pub(super) fn check_left(&mut self) {
+        if self.joining.leaving && self.joining.dones.is_empty() {
+            self.left();
+        }
+    }
+
+    fn left(&mut self) {
+        if !self.ended {
+            self.ended = true;
+            self.events.push_back(ReceiverEvent::Finished);
+        }
+    }
+
+    /// The sender has ended its session.
+    pub(super) fn sender_ended(&mut self) {
+        if self.joining.leaving {
+            self.joining.dones.clear();
+            return self.check_left();
+        }
+        let whole = |d: &Download| d.state == State::Finishing || d.has_ended();
+        if !self.downloads.is_empty() && self.downloads.iter().all(whole) {
+            // What is being synced will be finished; nobody is left to be told.
+            self.session = None;
+            return;
+        }
+        self.give_up("the sender has ended its session before everything was here".to_owned());
+    }
+
+    /// The sender does not hold it, and named others.
+    pub(super) fn redirect(&mut self, now: Time, notice: &Notice) {
+        let here = self.session.as_ref().map(|s| s.address);
+        let next = notice.addresses.iter().copied().find(|&a| Some(a) != here);
+        let Some(address) = next.filter(|_| self.redirects < MAX_REDIRECTS) else {
+            return self.give_up(format!("{}; and nowhere else to ask", notice.text));
+        };
+        self.redirects += 1;
+        self.events.push_back(ReceiverEvent::Redirected { address });
+        self.session = None;
+        self.joining.target = Target::Host(address);
+        self.joining.restart(now, &mut self.rng);
+        if self.config.via != Some(Via::Unicast) {
+            self.groups
+                .drain(..)
+                .for_each(|c| self.commands.push_back(crate::engine::Command::Leave(c)));
+        }
+    }
+}

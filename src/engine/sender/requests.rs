@@ -1,0 +1,585 @@
+//! What receivers say, and what a sender makes of it.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::engine::sender::roster::{MAX_MEMBERS, Member};
+use crate::engine::sender::unicast::UnicastPath;
+use crate::engine::sender::{
+    HEARD_DELAY, HEARD_PER_PACKET, OFFERS_PER_ANSWER, Sender, ip_len, notice,
+};
+use crate::engine::{DropReason, Link, ObjectKey, PacketKind, SenderEvent};
+use crate::ids::{
+    ChannelNo, Cookie, MAX_PACKET_NO, PacketNo, ReceiverId, SessionId, ShortCodingId,
+    UNICAST_CHANNELS,
+};
+use crate::symbol_set::SymbolSet;
+use crate::time::Time;
+use crate::wire::{
+    self, Ack, Challenge, Done, Echo, FromReceiver, Heard, Nak, Need, NoticeCode, Outcome, Packet,
+    ReceiverBody, Request, SenderBody, Stage, Wanted,
+};
+
+impl Sender {
+    /// A datagram came from `from` on the socket `link`.
+    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, link: Link, datagram: &[u8]) {
+        let packet = match wire::parse(datagram) {
+            Ok(Packet::FromReceiver(packet)) => packet,
+            Ok(Packet::Data(header, _)) => return self.handle_other_sender(header.session, from),
+            Ok(Packet::FromSender(other)) => return self.handle_other_sender(other.session, from),
+            Err(_) => return self.stats.dropped.add(DropReason::Malformed),
+        };
+        let kind = match &packet.body {
+            ReceiverBody::Request(_) => PacketKind::Request,
+            ReceiverBody::Nak(_) => PacketKind::Nak,
+            ReceiverBody::Report(_) => PacketKind::Report,
+            ReceiverBody::Ack(_) => PacketKind::Ack,
+            ReceiverBody::Done(_) => PacketKind::Done,
+        };
+        self.stats.received.add(kind, 1, datagram.len() as u64);
+        if !self.finished {
+            self.handle_packet(now, from, link, packet);
+            self.update(now);
+        }
+    }
+
+    fn handle_other_sender(&mut self, session: SessionId, address: SocketAddr) {
+        const REMEMBERED: usize = 16;
+        if session == self.config.session {
+            return self.stats.dropped.add(DropReason::WrongEnd);
+        }
+        self.stats.dropped.add(DropReason::OtherSession);
+        if self.other_sessions.len() < REMEMBERED && !self.other_sessions.contains(&session) {
+            self.other_sessions.push(session);
+            self.events
+                .push_back(SenderEvent::OtherSession { session, address });
+        }
+    }
+
+    fn handle_packet(&mut self, now: Time, from: SocketAddr, link: Link, packet: FromReceiver) {
+        let id = packet.receiver;
+        let request = matches!(packet.body, ReceiverBody::Request(_));
+        if packet.session != self.config.session && !request {
+            return self.stats.dropped.add(DropReason::OtherSession);
+        }
+        // Before the cookie has come back nothing is opened, woken, counted or repaired, and the
+        // answer is shorter than any packet of a receiver.
+        if packet.cookie != self.cookie(from, id) {
+            self.stats.dropped.add(DropReason::Cookie);
+            return self.challenge(now, from, link, id);
+        }
+        let rtt = packet.echo.and_then(|echo| round_trip(now, echo));
+        if let ReceiverBody::Request(request) = &packet.body {
+            return self.handle_request(now, from, link, &packet, request, rtt);
+        }
+        let Some(member) = self.roster.members.get_mut(&id).filter(|m| !m.gone) else {
+            return self.handle_stranger(from, link, &packet);
+        };
+        if !member.is_fresh(packet.counter) {
+            return self.stats.dropped.add(DropReason::Replayed);
+        }
+        member.last_heard = now;
+        member.address = from;
+        member.link = link;
+        if let Some(path) = &mut member.unicast {
+            path.heard(0);
+        } else if let Some(rtt) = rtt {
+            self.grtt.sample(now, rtt);
+        }
+        match packet.body {
+            ReceiverBody::Request(_) => {}
+            ReceiverBody::Nak(nak) => self.handle_nak(now, id, packet.channel, &nak),
+            ReceiverBody::Report(report) => member.report = report,
+            ReceiverBody::Ack(ack) => self.handle_ack(now, id, packet.channel, &ack),
+            ReceiverBody::Done(done) => {
+                self.handle_done(id, &done);
+                self.acknowledge(now, id, packet.channel, packet.counter);
+            }
+        }
+    }
+
+    /// Someone speaks who is not known (any more). A done is heard all the same, so that the receiver
+    /// can leave in peace; anyone else is to ask anew.
+    fn handle_stranger(&mut self, from: SocketAddr, link: Link, packet: &FromReceiver) {
+        let id = packet.receiver;
+        let (body, kind) = match &packet.body {
+            ReceiverBody::Done(_) => {
+                let heard = Heard {
+                    receiver: id,
+                    counter: packet.counter as u32,
+                };
+                (SenderBody::Heard(vec![heard]), PacketKind::Heard)
+            }
+            _ => {
+                let evicted = notice(
+                    NoticeCode::Evicted,
+                    id,
+                    ShortCodingId(0),
+                    "not known here: ask again",
+                );
+                (SenderBody::Notice(evicted), PacketKind::Notice)
+            }
+        };
+        self.send_to(from, link, 0, body, kind);
+    }
+
+    fn cookie(&self, from: SocketAddr, id: ReceiverId) -> Cookie {
+        let mut hasher = blake3::Hasher::new_keyed(&self.config.secret);
+        match from {
+            SocketAddr::V4(a) => hasher.update(&a.ip().octets()),
+            SocketAddr::V6(a) => hasher.update(&a.ip().octets()),
+        };
+        hasher.update(&from.port().to_be_bytes());
+        hasher.update(&id.0.to_be_bytes());
+        let mut cookie = [0; 8];
+        hasher.finalize_xof().fill(&mut cookie);
+        // 0 means none.
+        Cookie(u64::from_be_bytes(cookie).max(1))
+    }
+
+    fn challenge(&mut self, now: Time, to: SocketAddr, link: Link, id: ReceiverId) {
+        let body = Challenge {
+            receiver: id,
+            cookie: self.cookie(to, id),
+            sent_at: now.as_nanos().max(1),
+        };
+        self.send_to(
+            to,
+            link,
+            0,
+            SenderBody::Challenge(body),
+            PacketKind::Challenge,
+        );
+    }
+
+    fn handle_request(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        link: Link,
+        packet: &FromReceiver,
+        request: &Request,
+        rtt: Option<Duration>,
+    ) {
+        if packet.session != self.config.session {
+            // It knows another session, or none: it learns of ours with its cookie.
+            if packet.session != SessionId(0) {
+                return self.challenge(now, from, link, packet.receiver);
+            }
+            if request.stage != Stage::Ask {
+                return self.stats.dropped.add(DropReason::OtherSession);
+            }
+        }
+        let wanted = self.resolve(&request.wanted);
+        if wanted.is_empty() {
+            return self.handle_unmet(now, from, link, packet.receiver, &request.wanted);
+        }
+        let everything = matches!(request.wanted, Wanted::All { .. });
+        if request.stage == Stage::Ask || everything {
+            let from_index = if let Wanted::All { from } = request.wanted {
+                from as usize
+            } else {
+                0
+            };
+            for &key in wanted.iter().skip(from_index).take(OFFERS_PER_ANSWER) {
+                if self.channels.len() == 1 || !everything || request.stage != Stage::Ask {
+                    self.open_channel(now, key);
+                }
+                let offer = self.make_offer(now, key);
+                self.send_to(from, link, 0, offer, PacketKind::Offer);
+            }
+            if request.stage == Stage::Ask
+                && everything
+                && from_index >= wanted.len()
+                && let Some(&last) = wanted.last()
+            {
+                // It knows all there is; this tells it whether more is to come.
+                let offer = self.make_offer(now, last);
+                self.send_to(from, link, 0, offer, PacketKind::Offer);
+            }
+        }
+        if request.stage != Stage::Ask {
+            self.handle_join(now, from, link, packet, request, &wanted, rtt);
+        }
+    }
+
+    /// The objects on offer that a request asks for.
+    fn resolve(&self, wanted: &Wanted) -> Vec<ObjectKey> {
+        let live = self
+            .objects
+            .iter()
+            .enumerate()
+            .filter(|(_, o)| o.withdrawn.is_none());
+        let live = live.map(|(key, o)| (ObjectKey(key as u32), o));
+        match wanted {
+            Wanted::All { .. } => live.map(|(key, _)| key).collect(),
+            Wanted::Name(name) => {
+                let named = |full: &str| full == name || full.rsplit('/').next() == Some(name);
+                live.filter(|(_, o)| named(&o.description.name))
+                    .map(|(key, _)| key)
+                    .collect()
+            }
+            Wanted::Codings(codings) => codings
+                .iter()
+                .filter_map(|c| self.by_coding.get(c).copied())
+                .collect(),
+        }
+    }
+
+    /// Nothing on offer is what was asked for.
+    fn handle_unmet(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        link: Link,
+        id: ReceiverId,
+        wanted: &Wanted,
+    ) {
+        if self.preparing || matches!(wanted, Wanted::All { .. }) {
+            // It will ask again; this tells it that a sender is here.
+            return self.challenge(now, from, link, id);
+        }
+        let mut answer = if self.config.elsewhere.is_empty() {
+            notice(NoticeCode::NotFound, id, ShortCodingId(0), "")
+        } else {
+            notice(NoticeCode::Elsewhere, id, ShortCodingId(0), "")
+        };
+        answer.text = match wanted {
+            Wanted::Name(name) => {
+                let live = self.objects.iter().filter(|o| o.withdrawn.is_none());
+                let names: Vec<&str> = live.map(|o| o.description.name.as_str()).take(5).collect();
+                let text = format!(
+                    "no object named {name} here; on offer: {}",
+                    names.join(", ")
+                );
+                text.chars().filter(|c| !c.is_control()).take(60).collect()
+            }
+            _ => "what was asked for is not on offer any more".to_owned(),
+        };
+        answer.addresses = self.config.elsewhere.iter().copied().take(8).collect();
+        self.send_to(
+            from,
+            link,
+            0,
+            SenderBody::Notice(answer),
+            PacketKind::Notice,
+        );
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call, and each is a fact about one packet"
+    )]
+    fn handle_join(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        link: Link,
+        packet: &FromReceiver,
+        request: &Request,
+        wanted: &[ObjectKey],
+        rtt: Option<Duration>,
+    ) {
+        let id = packet.receiver;
+        let unicast = request.stage == Stage::JoinUnicast;
+        let known = self.roster.members.get(&id).is_some_and(|m| !m.gone);
+        if !known && self.roster.active() >= MAX_MEMBERS {
+            self.stats.dropped.add(DropReason::Full);
+            return;
+        }
+        let first_time = !self.roster.members.contains_key(&id);
+        let member = self
+            .roster
+            .members
+            .entry(id)
+            .or_insert_with(|| Member::new(now, from, link));
+        if !member.is_fresh(packet.counter) {
+            return self.stats.dropped.add(DropReason::Replayed);
+        }
+        let moved = known && member.unicast.is_some() != unicast;
+        member.gone = false;
+        member.outcome = None;
+        member.last_heard = now;
+        member.address = from;
+        member.link = link;
+        let mut fresh: Vec<ObjectKey> = Vec::new();
+        let everything = matches!(request.wanted, Wanted::All { .. });
+        for &key in wanted {
+            if !member.lacks(key) || moved {
+                fresh.push(key);
+            }
+            if !everything {
+                member.want(key);
+            }
+        }
+        if everything {
+            // Objects that it has finished with stay finished.
+            member.wants_all = true;
+            let member = &*member;
+            fresh.retain(|&key| member.lacks(key));
+        }
+        if unicast && member.unicast.is_none() {
+            let packet_len = self.packet_len(from, wanted[0]);
+            let (channel, next_packet) = self.new_unicast_channel();
+            let path = UnicastPath::new(now, channel, next_packet, packet_len, rtt);
+            self.member(id, |m| m.unicast = Some(Box::new(path)));
+        } else if !unicast {
+            if let Some(path) = member.unicast.take() {
+                self.unicast_channels.insert(path.channel, path.next_packet);
+            }
+            if let Some(rtt) = rtt {
+                self.grtt.sample(now, rtt);
+            }
+        }
+        for &key in wanted {
+            self.open_channel(now, key);
+        }
+        for key in fresh {
+            let offered = &mut self.objects[key.0 as usize];
+            let geometry = offered.description.geometry;
+            offered.restart_sync(now);
+            if request.holds {
+                continue;
+            }
+            if unicast {
+                self.member(id, |m| {
+                    if let Some(path) = &mut m.unicast {
+                        path.needs_all(key, geometry);
+                    }
+                });
+            } else {
+                offered.walk.want(0..geometry.blocks());
+            }
+        }
+        self.member(id, |m| {
+            if let Some(path) = &mut m.unicast {
+                path.heard(request.largest_heard);
+                path.sync_due = now;
+            }
+        });
+        self.recount = true;
+        if first_time {
+            self.roster.joined += 1;
+            self.events.push_back(SenderEvent::Joined {
+                receiver: id,
+                address: from,
+                unicast,
+            });
+        } else if moved {
+            self.events.push_back(SenderEvent::Moved {
+                receiver: id,
+                unicast,
+            });
+        }
+        self.acknowledge(now, id, packet.channel, packet.counter);
+    }
+
+    fn member(&mut self, id: ReceiverId, change: impl FnOnce(&mut Member)) {
+        if let Some(member) = self.roster.members.get_mut(&id) {
+            change(member);
+        }
+    }
+
+    /// A channel number for a unicast path, and the packet number it goes on from: numbers are
+    /// never used twice in a session.
+    fn new_unicast_channel(&mut self) -> (ChannelNo, PacketNo) {
+        if let Some(left) = self.unicast_channels.pop_first() {
+            return left;
+        }
+        let channel = self.next_unicast_channel;
+        // MAX_MEMBERS receivers on unicast at once would need more numbers than there are: from then
+        // on the last one is shared, which only makes loss on it look larger.
+        self.next_unicast_channel = channel.saturating_add(1).max(UNICAST_CHANNELS);
+        (channel, 0)
+    }
+
+    /// IP bytes of a data packet of the object.
+    pub(super) fn packet_len(&self, to: SocketAddr, key: ObjectKey) -> u64 {
+        let size = self.objects[key.0 as usize]
+            .description
+            .geometry
+            .symbol_size();
+        ip_len(to, wire::data_packet_len(size))
+    }
+
+    /// Says that a join or done was heard: in batches on the channel, at once over unicast.
+    fn acknowledge(&mut self, now: Time, id: ReceiverId, channel: ChannelNo, counter: u64) {
+        let Some(member) = self.roster.members.get(&id) else {
+            return;
+        };
+        let heard = Heard {
+            receiver: id,
+            counter: counter as u32,
+        };
+        if member.unicast.is_some() || usize::from(channel) >= self.channels.len() {
+            let (to, link) = (member.address, member.link);
+            return self.send_to(
+                to,
+                link,
+                0,
+                SenderBody::Heard(vec![heard]),
+                PacketKind::Heard,
+            );
+        }
+        self.heard.push((channel, heard));
+        if self.heard.len() >= HEARD_PER_PACKET {
+            self.flush_heard_now();
+        } else if self.heard_due.is_none() {
+            self.heard_due = Some(now + HEARD_DELAY);
+        }
+    }
+
+    fn handle_done(&mut self, id: ReceiverId, done: &[Done]) {
+        let Some(member) = self.roster.members.get_mut(&id) else {
+            return;
+        };
+        let had = member.outcome;
+        for done in done {
+            if done.coding == ShortCodingId(0) {
+                if member.outcome.replace(done.outcome).is_none() {
+                    let event = SenderEvent::Done {
+                        receiver: id,
+                        object: None,
+                        outcome: done.outcome,
+                    };
+                    self.events.push_back(event);
+                }
+                continue;
+            }
+            let Some(&key) = self.by_coding.get(&done.coding) else {
+                continue;
+            };
+            if member.lacks(key) {
+                let event = SenderEvent::Done {
+                    receiver: id,
+                    object: Some(key),
+                    outcome: done.outcome,
+                };
+                self.events.push_back(event);
+            }
+            member.finish(key);
+            if let Some(path) = &mut member.unicast {
+                path.forget(key);
+            }
+            if member.has_finished_all_it_named() {
+                member.outcome = Some(done.outcome);
+            }
+        }
+        if had.is_none() && member.outcome.is_some() {
+            if member.outcome == Some(Outcome::Complete) {
+                member.report.symbols_held = member.report.symbols_held.max(1);
+            }
+            if let Some(path) = member.unicast.take() {
+                self.unicast_channels.insert(path.channel, path.next_packet);
+            }
+        }
+        self.recount = true;
+    }
+
+    fn handle_ack(&mut self, now: Time, id: ReceiverId, channel: ChannelNo, ack: &Ack) {
+        let Some(member) = self.roster.members.get_mut(&id) else {
+            return;
+        };
+        let Some(path) = member.unicast.as_mut().filter(|p| p.channel == channel) else {
+            return;
+        };
+        path.heard(ack.largest_heard);
+        path.congestion.on_ack(now, ack);
+        while let Some(tag) = path.congestion.poll_lost() {
+            path.needs_again(ObjectKey(tag.object), tag.block, tag.symbol);
+        }
+    }
+
+    fn handle_nak(&mut self, now: Time, id: ReceiverId, channel: ChannelNo, nak: &Nak) {
+        let Some(&key) = self.by_coding.get(&nak.needs.coding) else {
+            return self.stats.dropped.add(DropReason::NotWanted);
+        };
+        let Some(member) = self.roster.members.get_mut(&id) else {
+            return;
+        };
+        member.naks += 1;
+        let geometry = self.objects[key.0 as usize].description.geometry;
+        if let Some(path) = &mut member.unicast {
+            if path.channel == channel || channel < UNICAST_CHANNELS {
+                // Before it has heard anything on the path, nothing of it is on its way.
+                let seen_to = if path.channel == channel {
+                    nak.seen_to
+                } else {
+                    MAX_PACKET_NO
+                };
+                path.handle_needs(key, geometry, seen_to, &nak.needs.entries, nak.more);
+            }
+            return;
+        }
+        if self.objects[key.0 as usize].channel != Some(channel) {
+            return self.stats.dropped.add(DropReason::NotWanted);
+        }
+        if !member.lacks(key) {
+            // It had said that it was done; it knows better now.
+            member.want(key);
+            self.recount = true;
+        }
+        for need in &nak.needs.entries {
+            self.handle_need(now, key, channel, nak.seen_to, need);
+        }
+    }
+
+    fn handle_need(
+        &mut self,
+        now: Time,
+        key: ObjectKey,
+        channel: ChannelNo,
+        seen_to: PacketNo,
+        need: &Need,
+    ) {
+        let k = self.k();
+        let grtt = self.grtt.get();
+        let log = &self.channels[usize::from(channel)].log;
+        let offered = &mut self.objects[key.0 as usize];
+        let geometry = offered.description.geometry;
+        let receivers = offered.listeners.max(1);
+        match need {
+            Need::Blocks { first, count } => {
+                offered.walk.want(*first..first.saturating_add(*count));
+                if receivers > 1 && offered.confirm_whole.len() < wire::MAX_NEEDS {
+                    offered.confirm_whole.push(need.clone());
+                }
+            }
+            Need::Count { block, .. } => offered.walk.want(*block..block.saturating_add(1)),
+            Need::Symbols { block, missing } => {
+                if offered.walk.will_bring(*block) {
+                    return;
+                }
+                let all = geometry.symbols(*block);
+                let mut lacking = missing.clone();
+                lacking.intersect_with(&SymbolSet::full(all));
+                log.subtract_since(seen_to, key.0, *block, &mut lacking);
+                if lacking.is_empty() {
+                    return;
+                }
+                let pending = offered.repairs.pending(*block);
+                if pending.is_none_or(|p| !lacking.is_subset(p)) {
+                    let hearing = offered.hearing(now, *block, grtt * (u32::from(k) + 2));
+                    hearing.heard(&lacking);
+                    if hearing.wants_whole(all, receivers) {
+                        offered.forget_hearing(*block);
+                        lacking = SymbolSet::full(all);
+                        let log = &self.channels[usize::from(channel)].log;
+                        log.subtract_since(seen_to, key.0, *block, &mut lacking);
+                    }
+                    offered.repairs.add(*block, &lacking);
+                }
+                if receivers > 1 {
+                    offered.confirm.insert(*block);
+                }
+            }
+        }
+    }
+}
+
+/// The round trip that an echo shows; none when it can't be true.
+fn round_trip(now: Time, echo: Echo) -> Option<Duration> {
+    let since = now.as_nanos().checked_sub(echo.sent_at)?;
+    let rtt = Duration::from_nanos(since).checked_sub(echo.held)?;
+    (rtt <= crate::config::MAX_GRTT).then_some(rtt)
+}

@@ -1,0 +1,148 @@
+//! The receivers that a sender knows one by one, each by its random id.
+
+use core::net::SocketAddr;
+use std::collections::BTreeMap;
+
+use crate::engine::sender::unicast::UnicastPath;
+use crate::engine::{Link, ObjectKey};
+use crate::ids::ReceiverId;
+use crate::range_set::RangeSet;
+use crate::time::Time;
+use crate::units::Rate;
+use crate::wire::{Outcome, Report};
+
+/// Receivers known at a time; more are told that the sender is full.
+pub(super) const MAX_MEMBERS: usize = 100_000;
+
+/// A receiver.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) address: SocketAddr,
+    pub(super) link: Link,
+    pub(super) wants_all: bool,
+    /// Keys of objects asked for one by one.
+    wants: RangeSet,
+    /// Keys of objects it has finished with.
+    finished: RangeSet,
+    /// How it finished with everything.
+    pub(super) outcome: Option<Outcome>,
+    /// It fell silent.
+    pub(super) gone: bool,
+    pub(super) last_heard: Time,
+    counters: ReplayWindow,
+    /// Its path, when it is served by unicast.
+    pub(super) unicast: Option<Box<UnicastPath>>,
+    pub(super) report: Report,
+    pub(super) naks: u64,
+}
+
+impl Member {
+    pub(super) fn new(now: Time, address: SocketAddr, link: Link) -> Member {
+        Member {
+            address,
+            link,
+            wants_all: false,
+            wants: RangeSet::new(),
+            finished: RangeSet::new(),
+            outcome: None,
+            gone: false,
+            last_heard: now,
+            counters: ReplayWindow::default(),
+            unicast: None,
+            report: Report {
+                throughput: Rate::from_bps(0),
+                ..Report::default()
+            },
+            naks: 0,
+        }
+    }
+
+    /// Its packet number `counter` came: false if it came before, or is too old to tell.
+    pub(super) fn is_fresh(&mut self, counter: u64) -> bool {
+        self.counters.accept(counter)
+    }
+
+    pub(super) fn want(&mut self, object: ObjectKey) {
+        let key = u64::from(object.0);
+        self.wants.insert(key..key + 1);
+        self.finished.remove(key..key + 1);
+    }
+
+    pub(super) fn finish(&mut self, object: ObjectKey) {
+        let key = u64::from(object.0);
+        self.finished.insert(key..key + 1);
+    }
+
+    /// It is here and lacks something of the object.
+    pub(super) fn lacks(&self, object: ObjectKey) -> bool {
+        let key = u64::from(object.0);
+        self.is_active()
+            && (self.wants_all || self.wants.contains(key))
+            && !self.finished.contains(key)
+    }
+
+    /// It is here and not done.
+    pub(super) fn is_active(&self) -> bool {
+        !self.gone && self.outcome.is_none()
+    }
+
+    /// It asked for objects one by one and has finished with each.
+    pub(super) fn has_finished_all_it_named(&self) -> bool {
+        !self.wants_all && self.wants.iter().all(|r| self.finished.contains_range(r))
+    }
+}
+
+/// All receivers.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    pub(super) members: BTreeMap<ReceiverId, Member>,
+    /// Receivers that have ever joined.
+    pub(super) joined: u64,
+}
+
+impl Roster {
+    /// Receivers that are here and not done.
+    pub(super) fn active(&self) -> usize {
+        self.members.values().filter(|m| m.is_active()).count()
+    }
+}
+
+/// Which of a receiver's latest packets came: the 64 up to the highest (RFC 4303 §3.4.3).
+#[derive(Clone, Copy, Debug, Default)]
+struct ReplayWindow {
+    /// One more than the highest counter seen.
+    next: u64,
+    /// Bit `i` stands for counter `next - 1 - i`.
+    seen: u64,
+}
+
+impl ReplayWindow {
+    fn accept(&mut self, counter: u64) -> bool {
+        if counter >= self.next {
+            let shift = (counter - self.next).saturating_add(1);
+            self.seen = if shift < 64 { self.seen << shift } else { 0 } | 1;
+            self.next = counter.saturating_add(1);
+            return true;
+        }
+        let age = self.next - 1 - counter;
+        if age >= 64 || self.seen & (1 << age) != 0 {
+            return false;
+        }
+        self.seen |= 1 << age;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_counter_is_taken_once() {
+        let mut w = ReplayWindow::default();
+        assert!(w.accept(0) && !w.accept(0));
+        assert!(w.accept(5) && w.accept(3) && !w.accept(3) && !w.accept(5));
+        assert!(w.accept(70) && !w.accept(5) && w.accept(7) && !w.accept(6));
+        assert!(w.accept(u64::MAX) && !w.accept(u64::MAX));
+    }
+}

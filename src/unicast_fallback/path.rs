@@ -1,0 +1,264 @@
+//! One unicast path under congestion control: what may leave on it, when, and what was lost.
+//!
+//! Puts the round-trip time, the window, the pacer and what is in flight together. Takes packets as
+//! they are sent, acknowledgements and time; gives permission to send, the next deadline, and the
+//! symbols to send again. It does not choose symbols.
+
+use core::time::Duration;
+
+use crate::ids::PacketNo;
+use crate::rate::Pacer;
+use crate::time::Time;
+use crate::units::Rate;
+use crate::wire::Ack;
+
+use super::cubic::{Acked, Cubic};
+use super::in_flight::{AckOutcome, InFlight, Tag};
+use super::rtt::Rtt;
+
+/// Packets that may leave beyond the window when a probe timeout passes (RFC 9002 §6.2.4).
+const PROBES: u32 = 2;
+
+/// The longest wait between probes. The RFC doubles without end; a path that was cut for a minute
+/// must not stay unused for another.
+const MAX_PROBE_WAIT: Duration = Duration::from_secs(2);
+
+/// Until a round trip is measured, the initial window is spread over this and no more: it is small,
+/// and waiting for a guessed round trip would cost more than it could save.
+const FIRST_SPREAD: Duration = Duration::from_millis(10);
+
+/// Congestion control of one receiver's unicast path: CUBIC with HyStart++, paced, with RFC 9002's
+/// loss detection.
+///
+/// After every call that takes an acknowledgement or a timeout, drain
+/// [`poll_lost`](CongestionPath::poll_lost), then ask [`poll_timeout`](CongestionPath::poll_timeout)
+/// again.
+#[derive(Clone, Debug)]
+pub struct CongestionPath {
+    rtt: Rtt,
+    cubic: Cubic,
+    pacer: Pacer,
+    in_flight: InFlight,
+    /// Packets that may leave whatever the window says.
+    probes: u32,
+    /// Probe timeouts since the last acknowledgement.
+    timeouts: u32,
+    /// What the probe timeout counts from, besides the last packet sent.
+    last_timeout: Time,
+    /// Most that was in flight in this round trip.
+    peak: u64,
+    /// The round trip ends when this packet is acknowledged.
+    round_end: PacketNo,
+    /// Whether the window limited sending in this round trip or the last.
+    limited: [bool; 2],
+    totals: PathTotals,
+}
+
+/// What happened on a path so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PathTotals {
+    /// Packets sent.
+    pub sent: u64,
+    /// Packets acknowledged.
+    pub acked: u64,
+    /// Packets lost.
+    pub lost: u64,
+    /// IP bytes sent.
+    pub sent_bytes: u64,
+    /// Acknowledgements of packets that were never sent.
+    pub invalid_acks: u64,
+}
+
+impl CongestionPath {
+    /// A path on which nothing was sent. `packet` is the most IP bytes in one packet; `rtt` what the
+    /// exchange of requests measured, if anything.
+    pub fn new(now: Time, packet: u64, rtt: Option<Duration>) -> CongestionPath {
+        let cubic = Cubic::new(packet);
+        let rtt = Rtt::new(rtt);
+        let rate = cubic.pacing_rate(rtt.smoothed().min(FIRST_SPREAD));
+        CongestionPath {
+            pacer: Pacer::new(rate, 2 * packet, now),
+            rtt,
+            cubic,
+            in_flight: InFlight::new(),
+            probes: 0,
+            timeouts: 0,
+            last_timeout: now,
+            peak: 0,
+            round_end: 0,
+            limited: [false; 2],
+            totals: PathTotals::default(),
+        }
+    }
+
+    /// Whether a packet of `bytes` IP bytes may leave now.
+    pub fn may_send(&mut self, now: Time, bytes: u64) -> bool {
+        self.allowance(now) >= bytes
+    }
+
+    /// IP bytes that may leave now, for a run of several packets.
+    pub fn allowance(&mut self, now: Time) -> u64 {
+        self.room().min(self.pacer.may_send(now))
+    }
+
+    /// When a packet of `bytes` IP bytes may leave; a moment in the past if it may already, never if
+    /// only an acknowledgement or a timeout can make room.
+    pub fn next_send_at(&self, bytes: u64) -> Time {
+        if self.room() < bytes {
+            Time::NEVER
+        } else {
+            self.pacer.next_at(bytes)
+        }
+    }
+
+    /// A data packet was sent: its number on the path's channel, IP bytes and symbol. Numbers must
+    /// increase, and should without gaps: three higher numbers make a packet lost.
+    pub fn on_sent(&mut self, now: Time, packet: PacketNo, bytes: u32, tag: Tag) {
+        if self.in_flight.packets() == 0 {
+            self.last_timeout = now;
+        }
+        self.in_flight.sent(now, packet, bytes, tag);
+        self.pacer.sent(u64::from(bytes));
+        self.probes = self.probes.saturating_sub(1);
+        self.peak = self.peak.max(self.in_flight.bytes());
+        self.totals.sent += 1;
+        self.totals.sent_bytes += u64::from(bytes);
+    }
+
+    /// An acknowledgement came.
+    pub fn on_ack(&mut self, now: Time, ack: &Ack) -> AckOutcome {
+        let outcome = self.in_flight.handle_ack(now, ack, &mut self.rtt);
+        self.totals.invalid_acks += u64::from(outcome.invalid);
+        if let Some(largest) = outcome.largest_acked {
+            self.timeouts = 0;
+            self.probes = 0;
+            self.count_round(largest);
+            let acked = Acked {
+                bytes: outcome.acked_bytes,
+                packets: outcome.acked_packets,
+                largest,
+                next_packet: self.in_flight.next_packet(),
+                sample: outcome.sample,
+                limited: self.limited[0] || self.limited[1],
+            };
+            self.cubic.on_ack(now, &acked, &self.rtt);
+        }
+        self.take(now, &outcome);
+        outcome
+    }
+
+    /// The moment that [`poll_timeout`](CongestionPath::poll_timeout) gave has come. Earlier calls do
+    /// nothing.
+    pub fn on_timeout(&mut self, now: Time) {
+        if self.in_flight.loss_time().is_some_and(|t| t <= now) {
+            let outcome = self.in_flight.handle_timeout(now, &self.rtt);
+            self.take(now, &outcome);
+        } else if self.probe_at().is_some_and(|t| t <= now) {
+            self.timeouts = self.timeouts.saturating_add(1);
+            self.last_timeout = now;
+            self.probes = PROBES;
+            self.in_flight.probe(PROBES as usize);
+        }
+    }
+
+    /// When to call [`on_timeout`](CongestionPath::on_timeout); none while nothing is in flight.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.in_flight.loss_time().or_else(|| self.probe_at())
+    }
+
+    /// A symbol whose packet was lost, or that is a good probe: to be sent again if it is still
+    /// needed.
+    pub fn poll_lost(&mut self) -> Option<Tag> {
+        self.in_flight.poll_lost()
+    }
+
+    /// What is in flight in packets from `packet` on.
+    pub fn from_packet(&self, packet: PacketNo) -> impl Iterator<Item = (PacketNo, Tag)> + '_ {
+        self.in_flight.from_packet(packet)
+    }
+
+    /// IP bytes in flight.
+    pub const fn in_flight(&self) -> u64 {
+        self.in_flight.bytes()
+    }
+
+    /// IP bytes that may be in flight.
+    pub const fn window(&self) -> u64 {
+        self.cubic.window()
+    }
+
+    /// The rate that packets are spread at, a little above what the path is believed to carry.
+    pub const fn pacing_rate(&self) -> Rate {
+        self.pacer.rate()
+    }
+
+    /// Its round-trip time.
+    pub const fn rtt(&self) -> &Rtt {
+        &self.rtt
+    }
+
+    /// Probe timeouts since the last acknowledgement: a few in a row mean that nobody hears.
+    pub const fn timeouts(&self) -> u32 {
+        self.timeouts
+    }
+
+    /// What happened so far.
+    pub const fn totals(&self) -> PathTotals {
+        self.totals
+    }
+
+    fn room(&self) -> u64 {
+        if self.in_flight.is_full() {
+            0
+        } else if self.probes > 0 {
+            u64::MAX
+        } else {
+            self.cubic.window().saturating_sub(self.in_flight.bytes())
+        }
+    }
+
+    fn probe_at(&self) -> Option<Time> {
+        if self.in_flight.packets() == 0 {
+            return None;
+        }
+        let wait = self
+            .rtt
+            .probe_timeout()
+            .saturating_mul(1 << self.timeouts.min(16));
+        Some(self.in_flight.last_sent().max(self.last_timeout) + wait.min(MAX_PROBE_WAIT))
+    }
+
+    /// Slow start counts as limited when more than half the window was used, as it grows by what was
+    /// used; later all but a few packets must have been.
+    fn count_round(&mut self, largest: PacketNo) {
+        let window = self.cubic.window();
+        let needed = if self.cubic.in_slow_start() {
+            window / 2
+        } else {
+            window - window / 4
+        };
+        self.limited[0] |= self.peak >= needed;
+        if largest >= self.round_end {
+            self.round_end = self.in_flight.next_packet();
+            self.limited = [false, self.limited[0]];
+            self.peak = self.in_flight.bytes();
+        }
+    }
+
+    fn take(&mut self, now: Time, outcome: &AckOutcome) {
+        self.totals.acked += outcome.acked_packets;
+        self.totals.lost += outcome.lost_packets;
+        if let Some(largest) = outcome.largest_lost {
+            self.cubic.on_loss(largest, self.in_flight.next_packet());
+            if outcome.persistent_congestion {
+                self.cubic.on_persistent_congestion();
+            }
+        }
+        let smoothed = if self.rtt.is_measured() {
+            self.rtt.smoothed()
+        } else {
+            self.rtt.smoothed().min(FIRST_SPREAD)
+        };
+        self.pacer.set_rate(now, self.cubic.pacing_rate(smoothed));
+    }
+}

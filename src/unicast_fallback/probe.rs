@@ -1,0 +1,273 @@
+//! When a receiver stops relying on its group, and when it comes back.
+
+use core::time::Duration;
+
+use crate::time::Time;
+
+/// How a receiver is to get its data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Course {
+    /// On the group: it gets through.
+    Group,
+    /// By unicast: it was told to.
+    UnicastAsked,
+    /// By unicast: nothing came on the group in time.
+    UnicastSilent,
+    /// By unicast: small packets came on the group, full-sized ones did not.
+    UnicastNoData,
+}
+
+/// Judges the group by what is heard on it.
+///
+/// Within the timeout from the description, and from then on whenever the sender should have been
+/// heard, something as large as data must come: SYNCs that get through while full-sized packets do
+/// not are the same as silence. On unicast it goes on listening, and two full-sized packets after a
+/// hold-down bring it back; each relapse doubles the hold-down.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    timeout: Duration,
+    mode: Mode,
+    /// When something full-sized was last heard.
+    full: Option<Time>,
+    /// When anything was last heard, and the silence that the sender said may follow.
+    heard: Option<(Time, Duration)>,
+    /// Since when packets have left that did not come.
+    starving: Option<Time>,
+    hold_down: Duration,
+    fulls: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    Forced(Option<Course>),
+    Undecided,
+    Probing { since: Time },
+    Group,
+    Unicast { since: Time },
+}
+
+/// The first hold-down.
+const HOLD_DOWN: Duration = Duration::from_secs(5);
+/// The longest.
+const MAX_HOLD_DOWN: Duration = Duration::from_secs(300);
+/// Full-sized packets that bring a receiver back.
+const FULLS_TO_RETURN: u32 = 2;
+
+impl Probe {
+    /// A receiver that finds out by itself.
+    pub fn new(timeout: Duration) -> Probe {
+        Probe {
+            timeout,
+            mode: Mode::Undecided,
+            full: None,
+            heard: None,
+            starving: None,
+            hold_down: HOLD_DOWN,
+            fulls: 0,
+        }
+    }
+
+    /// A receiver that was told which way to use.
+    pub fn forced(unicast: bool) -> Probe {
+        let course = if unicast {
+            Course::UnicastAsked
+        } else {
+            Course::Group
+        };
+        Probe {
+            mode: Mode::Forced(Some(course)),
+            ..Probe::new(Duration::MAX)
+        }
+    }
+
+    /// The receiver learned where the group is. Gives its course if that is settled by this.
+    pub fn described(&mut self, now: Time) -> Option<Course> {
+        match self.mode {
+            Mode::Undecided => {
+                self.mode = Mode::Probing { since: now };
+                // What came on the group before counts.
+                if self.full.is_some() {
+                    self.settle()
+                } else {
+                    None
+                }
+            }
+            Mode::Forced(ref mut course) => course.take(),
+            _ => None,
+        }
+    }
+
+    fn settle(&mut self) -> Option<Course> {
+        self.mode = Mode::Group;
+        self.starving = None;
+        Some(Course::Group)
+    }
+
+    /// A packet as large as data came on the group.
+    pub fn heard_full(&mut self, now: Time) -> Option<Course> {
+        self.full = Some(now);
+        let expect = self.heard.map_or(Duration::ZERO, |(_, d)| d);
+        self.heard = Some((now, expect));
+        self.starving = None;
+        match self.mode {
+            Mode::Probing { .. } => self.settle(),
+            Mode::Unicast { since } if now >= since + self.hold_down => {
+                self.fulls += 1;
+                if self.fulls < FULLS_TO_RETURN {
+                    return None;
+                }
+                self.hold_down = (self.hold_down * 2).min(MAX_HOLD_DOWN);
+                self.settle()
+            }
+            _ => None,
+        }
+    }
+
+    /// A SYNC came that was not padded. `missed` tells that data left which did not come, and
+    /// `next_sync` how long the sender may now be silent.
+    pub fn heard_small(&mut self, now: Time, missed: bool, next_sync: Duration) {
+        self.heard = Some((now, next_sync));
+        if missed {
+            self.starving.get_or_insert(now);
+        }
+    }
+
+    /// The sender said how long it may be silent (in a padded SYNC).
+    pub fn expect(&mut self, now: Time, next_sync: Duration) {
+        self.heard = Some((now, next_sync));
+    }
+
+    /// The group can't be used at all: it could not be joined.
+    pub fn cannot_join(&mut self, now: Time) -> Option<Course> {
+        match self.mode {
+            Mode::Probing { .. } | Mode::Group | Mode::Undecided => {
+                Some(self.fall_back(now, Course::UnicastSilent))
+            }
+            _ => None,
+        }
+    }
+
+    fn fall_back(&mut self, now: Time, why: Course) -> Course {
+        self.mode = Mode::Unicast { since: now };
+        self.fulls = 0;
+        self.starving = None;
+        why
+    }
+
+    /// The group is not relied on now.
+    pub fn is_on_unicast(&self) -> bool {
+        matches!(self.mode, Mode::Unicast { .. })
+    }
+
+    /// When [`handle_timeout`](Probe::handle_timeout) is due.
+    pub fn deadline(&self) -> Option<Time> {
+        match self.mode {
+            Mode::Probing { since } => Some(since + self.timeout),
+            Mode::Group => {
+                let silent = self
+                    .heard
+                    .map(|(at, expect)| at + self.timeout.max(expect * 2 + self.timeout / 2));
+                let starved = self.starving.map(|at| at + self.timeout);
+                silent.into_iter().chain(starved).min()
+            }
+            _ => None,
+        }
+    }
+
+    /// Time has passed. Gives the new course if the group has failed.
+    pub fn handle_timeout(&mut self, now: Time) -> Option<Course> {
+        if self.deadline().is_none_or(|at| at > now) {
+            return None;
+        }
+        let small_only = match self.mode {
+            Mode::Probing { .. } => self.heard.is_some(),
+            _ => self.starving.is_some(),
+        };
+        let why = if small_only {
+            Course::UnicastNoData
+        } else {
+            Course::UnicastSilent
+        };
+        Some(self.fall_back(now, why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn at(ms: u64) -> Time {
+        Time::from_millis(ms)
+    }
+
+    #[test]
+    fn silence_sends_it_to_unicast_at_the_deadline() {
+        let mut p = Probe::new(2 * S);
+        assert_eq!(p.described(at(100)), None);
+        assert_eq!(p.deadline(), Some(at(2_100)));
+        assert_eq!(p.handle_timeout(at(2_099)), None);
+        assert_eq!(p.handle_timeout(at(2_100)), Some(Course::UnicastSilent));
+        assert_eq!(p.deadline(), None);
+    }
+
+    #[test]
+    fn small_syncs_alone_are_silence() {
+        let mut p = Probe::new(2 * S);
+        p.described(at(0));
+        p.heard_small(at(50), true, S / 10);
+        assert_eq!(p.handle_timeout(at(2_000)), Some(Course::UnicastNoData));
+        let mut p = Probe::new(2 * S);
+        p.described(at(0));
+        assert_eq!(p.heard_full(at(10)), Some(Course::Group));
+        for t in 1..25 {
+            p.heard_small(at(t * 100), t > 2, S / 10);
+            let change = p.handle_timeout(at(t * 100));
+            assert_eq!(change, (t == 23).then_some(Course::UnicastNoData), "at {t}");
+            if change.is_some() {
+                return;
+            }
+        }
+        panic!("it never noticed");
+    }
+
+    #[test]
+    fn a_quiet_sender_that_said_so_is_not_silent() {
+        let mut p = Probe::new(2 * S);
+        p.described(at(0));
+        p.heard_full(at(10));
+        p.expect(at(20), 30 * S);
+        assert_eq!(p.handle_timeout(at(40_000)), None);
+        assert_eq!(p.handle_timeout(at(61_020)), Some(Course::UnicastSilent));
+    }
+
+    #[test]
+    fn it_comes_back_and_relapses_more_slowly() {
+        let mut p = Probe::new(2 * S);
+        p.described(at(0));
+        p.handle_timeout(at(2_000));
+        assert_eq!(p.heard_full(at(3_000)), None, "held down");
+        assert_eq!(p.heard_full(at(7_000)), None);
+        assert_eq!(p.heard_full(at(7_001)), Some(Course::Group));
+        assert_eq!(p.handle_timeout(at(9_100)), Some(Course::UnicastSilent));
+        assert_eq!(
+            (p.heard_full(at(15_000)), p.heard_full(at(15_001))),
+            (None, None)
+        );
+        assert_eq!(
+            (p.heard_full(at(19_200)), p.heard_full(at(19_201))),
+            (None, Some(Course::Group))
+        );
+    }
+
+    #[test]
+    fn what_was_heard_before_the_description_counts() {
+        let mut p = Probe::new(2 * S);
+        p.heard_full(at(1));
+        assert_eq!(p.described(at(2)), Some(Course::Group));
+        let mut p = Probe::forced(true);
+        assert_eq!(p.described(at(2)), Some(Course::UnicastAsked));
+        assert_eq!((p.heard_full(at(3)), p.deadline()), (None, None));
+    }
+}
