@@ -297,7 +297,12 @@ impl Net {
 
     /// The next moment at which something is due.
     fn wake_at(&self) -> Option<Time> {
-        let engine = self.engine.poll_timeout().map(|(at, _)| at);
+        let mut engine = self.engine.poll_timeout().map(|(at, _)| at);
+        if !self.out.is_empty() {
+            // What the pacer would let go has to wait for the socket: don't spin until then.
+            let soon = self.clock.now() + DEVICE_WAIT;
+            engine = engine.map(|at| at.max(soon));
+        }
         let later = self.later.iter().map(|(at, _)| *at).min();
         let times = [
             engine,
