@@ -1,0 +1,6 @@
+//! What each fuzz target does with its input.
+//!
+//! `cargo fuzz run wire_parse` (cargo-fuzz, nightly) looks for new inputs; the tests of the crate
+//! itself replay the ones kept in fuzz/corpus.
+
+pub mod wire_parse;
