@@ -529,7 +529,7 @@ impl Net {
         }
         match data.then(|| wire::parse(datagram)) {
             Some(Ok(Packet::Data(header, payload))) => {
-                let verdict = self.engine.handle_data(now, &header, via);
+                let verdict = self.engine.handle_data(now, &header, via, datagram.len());
                 self.on_verdict(now, verdict, &header, payload);
             }
             // The engine counts what does not parse.
