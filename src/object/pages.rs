@@ -359,6 +359,33 @@ mod tests {
     }
 
     #[test]
+    fn four_tebibytes() {
+        let g = Geometry::new(4 << 40, 1_344, 1_024, 0, 64).unwrap();
+        let hash = |i: u32| {
+            let mut h = Hash::default();
+            h.0[..4].copy_from_slice(&i.to_be_bytes());
+            h
+        };
+        let mut builder = PageTreeBuilder::new(g);
+        (0..g.content_blocks()).for_each(|i| builder.push(hash(i)));
+        let tree = builder.finish().unwrap();
+        let bytes = tree.levels.iter().map(|l| l.len() * 32).sum::<usize>();
+        assert!(bytes < 10 << 20, "{bytes} bytes of tree");
+        for no in [0, 1, g.pages() / 2, g.pages() - 1] {
+            let first = no * u32::from(g.hashes_per_page());
+            let own: Vec<Hash> = (first..first + u32::from(g.hashes_in(no)))
+                .map(hash)
+                .collect();
+            let mut symbol = vec![0; 1_344];
+            tree.write_page(no, &own, &mut symbol);
+            assert_eq!(
+                verify_page(&g, &tree.root(), no, &symbol).unwrap().hashes(),
+                own
+            );
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let (g, hashes, tree) = object(100);
         let good = page(&g, &hashes, &tree, 1);

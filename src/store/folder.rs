@@ -156,6 +156,8 @@ mod imp {
             Ok(File::from(handle))
         }
 
+        // The types of these fields differ between systems.
+        #[allow(clippy::unnecessary_cast)]
         pub(super) fn is_still(&self, name: &str, file: &File) -> io::Result<bool> {
             let ours = file.metadata()?;
             match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {

@@ -199,6 +199,11 @@ impl HashList {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_on_disk(&self) -> bool {
+        matches!(self.place, Place::File(_))
+    }
+
     /// The root of the tree over the pages.
     pub(crate) fn root(&self) -> Hash {
         self.tree.root()

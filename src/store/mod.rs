@@ -23,6 +23,8 @@ mod sidecar;
 mod sink;
 mod sink_error;
 mod source;
+#[cfg(all(test, unix))]
+mod test_files;
 
 pub use hash_cache::HashCache;
 pub use pool::{BlockBuf, BlockPool, DEFAULT_POOL, Put};

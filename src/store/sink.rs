@@ -373,10 +373,8 @@ impl Sink {
 
     fn has_pages_of(&self, block: BlockNo) -> bool {
         let g = &self.description.geometry;
-        let pages = (0..g.symbols(block)).map(|s| g.page_at(block, s));
-        pages
-            .map(|p| p.is_some_and(|p| self.pages.contains(p)))
-            .all(|here| here)
+        let mut pages = (0..g.symbols(block)).map(|s| g.page_at(block, s));
+        pages.all(|page| page.is_some_and(|p| self.pages.contains(p)))
     }
 
     /// Checks and reads the table as it is in the sidecar; false if it has not the right hash.
@@ -554,3 +552,6 @@ fn system_time(ns: i64) -> Option<SystemTime> {
         epoch.checked_add(away)
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -393,3 +393,6 @@ impl Looks {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;
