@@ -15,7 +15,7 @@ use super::rtt::Rtt;
 /// C of RFC 9438 §5, in packets per cubed second.
 const C: f64 = 0.4;
 /// What a reduction leaves (RFC 9438 §4.6).
-const BETA: f64 = 0.5;
+const BETA: f64 = 0.7;
 /// How fast the Reno-friendly estimate grows, in packets a round trip (RFC 9438 §4.3).
 const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 /// Packets in the least window (RFC 9002 §7.2).
@@ -25,7 +25,7 @@ const MAX_WINDOW: f64 = 48e6;
 
 /// The window of one path, in IP bytes.
 #[derive(Clone, Debug)]
-pub struct Cubic {
+pub(super) struct Cubic {
     packet: f64,
     /// Fractional, because a large window grows by less than a byte an acknowledgement.
     window: f64,
@@ -56,24 +56,24 @@ struct Avoidance {
 
 /// What an acknowledgement told.
 #[derive(Clone, Copy, Debug)]
-pub struct Acked {
+pub(super) struct Acked {
     /// IP bytes newly acknowledged.
-    pub bytes: u64,
+    pub(super) bytes: u64,
     /// Packets newly acknowledged.
-    pub packets: u64,
+    pub(super) packets: u64,
     /// The largest packet newly acknowledged.
-    pub largest: PacketNo,
+    pub(super) largest: PacketNo,
     /// The next packet to be sent.
-    pub next_packet: PacketNo,
+    pub(super) next_packet: PacketNo,
     /// Its round-trip sample, if it gave one.
-    pub sample: Option<Duration>,
+    pub(super) sample: Option<Duration>,
     /// Whether the window was what limited sending. If not, it proves nothing and must not grow.
-    pub limited: bool,
+    pub(super) limited: bool,
 }
 
 impl Cubic {
     /// The initial window (RFC 9002 §7.2) for packets of at most `packet` IP bytes.
-    pub fn new(packet: u64) -> Cubic {
+    pub(super) fn new(packet: u64) -> Cubic {
         let packet = packet.max(1);
         let window = (10 * packet).min(14_720.max(2 * packet)) as f64;
         Cubic {
@@ -90,30 +90,30 @@ impl Cubic {
     }
 
     /// Most IP bytes that may be in flight.
-    pub const fn window(&self) -> u64 {
+    pub(super) const fn window(&self) -> u64 {
         self.window as u64
     }
 
     /// Whether the window grows with every byte acknowledged, to find what the path carries.
-    pub const fn in_slow_start(&self) -> bool {
+    pub(super) const fn in_slow_start(&self) -> bool {
         self.window < self.threshold
     }
 
     /// How often loss made the window smaller.
-    pub const fn reductions(&self) -> u64 {
+    pub(super) const fn reductions(&self) -> u64 {
         self.reductions
     }
 
     /// What the path may be paced at: twice the window per round trip in slow start, 5/4 of it
     /// later, so that pacing spreads packets without being what limits them (RFC 9002 §7.7).
-    pub fn pacing_rate(&self, smoothed: Duration) -> Rate {
+    pub(super) fn pacing_rate(&self, smoothed: Duration) -> Rate {
         let factor = if self.in_slow_start() { 2.0 } else { 1.25 };
         let bytes_per_sec = factor * self.window / smoothed.as_secs_f64().max(1e-6);
         Rate::from_bytes_per_sec(bytes_per_sec as u64)
     }
 
     /// Packets were acknowledged.
-    pub fn on_ack(&mut self, now: Time, acked: &Acked, rtt: &Rtt) {
+    pub(super) fn on_ack(&mut self, now: Time, acked: &Acked, rtt: &Rtt) {
         if let Some(hystart) = &mut self.hystart
             && hystart.on_ack(
                 acked.packets,
@@ -146,7 +146,7 @@ impl Cubic {
 
     /// Packets up to `largest` were found lost; `next_packet` is the next to be sent. Losses of one
     /// round trip count once (RFC 9002 §7.3.2).
-    pub fn on_loss(&mut self, largest: PacketNo, next_packet: PacketNo) {
+    pub(super) fn on_loss(&mut self, largest: PacketNo, next_packet: PacketNo) {
         if largest < self.recovery_end {
             return;
         }
@@ -167,7 +167,7 @@ impl Cubic {
     }
 
     /// Nothing got through for a long time: start again from the least window (RFC 9002 §7.6.2).
-    pub fn on_persistent_congestion(&mut self) {
+    pub(super) fn on_persistent_congestion(&mut self) {
         self.set_window(0.0);
         self.avoidance = None;
     }
@@ -190,7 +190,7 @@ impl Cubic {
         a.reno += alpha * self.packet * bytes / self.window;
         let curve = |t: f64| C * self.packet * (t - a.k).powi(3) + a.plateau;
         let t = now.since(a.start).as_secs_f64();
-        let window = if true || curve(t) < a.reno {
+        let window = if curve(t) < a.reno {
             self.window.max(a.reno)
         } else {
             let target = curve(t + smoothed.as_secs_f64()).clamp(self.window, 1.5 * self.window);

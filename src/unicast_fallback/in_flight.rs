@@ -59,7 +59,7 @@ struct Sent {
 ///
 /// Packet numbers must increase. In steady state it allocates nothing.
 #[derive(Clone, Debug, Default)]
-pub struct InFlight {
+pub(super) struct InFlight {
     /// By packet number; the first is always one that counts.
     sent: VecDeque<Sent>,
     /// Symbols to be sent again.
@@ -98,38 +98,38 @@ pub struct AckOutcome {
 
 impl InFlight {
     /// Nothing in flight.
-    pub fn new() -> InFlight {
+    pub(super) fn new() -> InFlight {
         InFlight::default()
     }
 
     /// IP bytes in flight.
-    pub const fn bytes(&self) -> u64 {
+    pub(super) const fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// Packets in flight.
-    pub const fn packets(&self) -> usize {
+    pub(super) const fn packets(&self) -> usize {
         self.packets
     }
 
     /// Whether no further packet can be watched; see [`MAX_IN_FLIGHT`].
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.sent.len() >= MAX_IN_FLIGHT
     }
 
     /// One more than the last packet sent.
-    pub const fn next_packet(&self) -> PacketNo {
+    pub(super) const fn next_packet(&self) -> PacketNo {
         self.next
     }
 
     /// When the last packet was sent.
-    pub const fn last_sent(&self) -> Time {
+    pub(super) const fn last_sent(&self) -> Time {
         self.last_sent
     }
 
     /// Packet `packet`, of `bytes` IP bytes, was sent. False, and not watched, if it is out of
     /// order or too many are in flight.
-    pub fn sent(&mut self, now: Time, packet: PacketNo, bytes: u32, tag: Tag) -> bool {
+    pub(super) fn sent(&mut self, now: Time, packet: PacketNo, bytes: u32, tag: Tag) -> bool {
         if packet < self.next || self.is_full() {
             return false;
         }
@@ -148,7 +148,7 @@ impl InFlight {
     }
 
     /// An acknowledgement came. Gives a sample to `rtt`, then finds what is lost.
-    pub fn handle_ack(&mut self, now: Time, ack: &Ack, rtt: &mut Rtt) -> AckOutcome {
+    pub(super) fn handle_ack(&mut self, now: Time, ack: &Ack, rtt: &mut Rtt) -> AckOutcome {
         let mut outcome = AckOutcome::default();
         let Some(&(_, to)) = ack.ranges.first() else {
             return outcome;
@@ -189,20 +189,20 @@ impl InFlight {
     }
 
     /// Time passed: finds what is lost by it.
-    pub fn handle_timeout(&mut self, now: Time, rtt: &Rtt) -> AckOutcome {
+    pub(super) fn handle_timeout(&mut self, now: Time, rtt: &Rtt) -> AckOutcome {
         let mut outcome = AckOutcome::default();
         self.find_lost(now, rtt, &mut outcome);
         outcome
     }
 
     /// When [`handle_timeout`](InFlight::handle_timeout) finds the next packet lost, if any will be.
-    pub const fn loss_time(&self) -> Option<Time> {
+    pub(super) const fn loss_time(&self) -> Option<Time> {
         self.loss_time
     }
 
     /// Gives the symbols of the `count` oldest packets in flight back, to be sent again as probes,
     /// without counting the packets as lost (RFC 9002 §6.2.4).
-    pub fn probe(&mut self, count: usize) {
+    pub(super) fn probe(&mut self, count: usize) {
         let oldest = self
             .sent
             .iter_mut()
@@ -215,13 +215,16 @@ impl InFlight {
     }
 
     /// A symbol that was lost and must be sent again if it is still needed.
-    pub fn poll_lost(&mut self) -> Option<Tag> {
+    pub(super) fn poll_lost(&mut self) -> Option<Tag> {
         self.lost.pop_front()
     }
 
     /// What is in flight in packets from `packet` on: a NAK whose sender had seen less can't
     /// know of it.
-    pub fn from_packet(&self, packet: PacketNo) -> impl Iterator<Item = (PacketNo, Tag)> + '_ {
+    pub(super) fn in_flight_from(
+        &self,
+        packet: PacketNo,
+    ) -> impl Iterator<Item = (PacketNo, Tag)> + '_ {
         let start = self.sent.partition_point(|s| s.packet < packet);
         self.sent
             .range(start..)
@@ -403,7 +406,7 @@ mod tests {
     fn what_is_in_flight_from_a_packet_on() {
         let (mut flight, mut rtt) = with_sent(5);
         flight.handle_ack(ms(9), &ack(&[(3, 4)]), &mut rtt);
-        let from: Vec<_> = flight.from_packet(2).map(|(p, _)| p).collect();
+        let from: Vec<_> = flight.in_flight_from(2).map(|(p, _)| p).collect();
         assert_eq!(from, [2, 4]);
     }
 
@@ -446,7 +449,7 @@ mod tests {
                 prop_assert_eq!(lost(&mut flight), gone.iter().map(|&p| tag(p)).collect::<Vec<_>>());
                 prop_assert_eq!((outcome.lost_packets, outcome.largest_lost), (gone.len() as u64, gone.last().copied()));
                 prop_assert_eq!((flight.packets(), flight.bytes()), (naive.len(), naive.len() as u64 * 100));
-                prop_assert!(flight.from_packet(0).map(|(p, _)| p).eq(naive.keys().copied()));
+                prop_assert!(flight.in_flight_from(0).map(|(p, _)| p).eq(naive.keys().copied()));
                 let due = naive.iter().filter(|&(&p, _)| largest.is_some_and(|l| p < l)).map(|(_, &at)| at + rtt.loss_delay()).min();
                 prop_assert_eq!(flight.loss_time(), due);
             }

@@ -77,7 +77,7 @@ impl CongestionPath {
         let rtt = Rtt::new(rtt);
         let rate = cubic.pacing_rate(rtt.smoothed().min(FIRST_SPREAD));
         CongestionPath {
-            pacer: Pacer::new(rate, 2 * packet, now),
+            pacer: Pacer::new(rate, packet, now),
             rtt,
             cubic,
             in_flight: InFlight::new(),
@@ -173,12 +173,12 @@ impl CongestionPath {
     }
 
     /// What is in flight in packets from `packet` on.
-    pub fn from_packet(&self, packet: PacketNo) -> impl Iterator<Item = (PacketNo, Tag)> + '_ {
-        self.in_flight.from_packet(packet)
+    pub fn in_flight_from(&self, packet: PacketNo) -> impl Iterator<Item = (PacketNo, Tag)> + '_ {
+        self.in_flight.in_flight_from(packet)
     }
 
     /// IP bytes in flight.
-    pub const fn in_flight(&self) -> u64 {
+    pub const fn in_flight_bytes(&self) -> u64 {
         self.in_flight.bytes()
     }
 
@@ -195,6 +195,11 @@ impl CongestionPath {
     /// Its round-trip time.
     pub const fn rtt(&self) -> &Rtt {
         &self.rtt
+    }
+
+    /// How often loss made the window smaller.
+    pub const fn reductions(&self) -> u64 {
+        self.cubic.reductions()
     }
 
     /// Probe timeouts since the last acknowledgement: a few in a row mean that nobody hears.
@@ -260,5 +265,131 @@ impl CongestionPath {
             self.rtt.smoothed().min(FIRST_SPREAD)
         };
         self.pacer.set_rate(now, self.cubic.pacing_rate(smoothed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKET: u64 = 1_440;
+
+    fn tag(packet: PacketNo) -> Tag {
+        Tag {
+            object: 0,
+            block: 0,
+            symbol: packet as u16,
+        }
+    }
+
+    fn ack(from: PacketNo, to: PacketNo) -> Ack {
+        Ack {
+            ranges: vec![(from, to)],
+            delay: Duration::ZERO,
+            largest_heard: 0,
+        }
+    }
+
+    const fn ms(n: u64) -> Time {
+        Time::from_millis(n)
+    }
+
+    /// Sends all that the path allows until `until`; the next packet number.
+    fn fill(path: &mut CongestionPath, mut now: Time, until: Time, mut next: PacketNo) -> PacketNo {
+        while now <= until {
+            while path.may_send(now, PACKET) {
+                path.on_sent(now, next, PACKET as u32, tag(next));
+                next += 1;
+            }
+            now = path.next_send_at(PACKET);
+        }
+        next
+    }
+
+    fn lost(path: &mut CongestionPath) -> Vec<u16> {
+        core::iter::from_fn(|| path.poll_lost())
+            .map(|t| t.symbol)
+            .collect()
+    }
+
+    #[test]
+    fn the_initial_window_leaves_within_ten_milliseconds() {
+        let mut path = CongestionPath::new(Time::ZERO, PACKET, None);
+        assert_eq!(fill(&mut path, Time::ZERO, ms(10), 0), 10);
+        assert_eq!(path.in_flight_bytes(), 10 * PACKET);
+        assert_eq!(path.next_send_at(PACKET), Time::NEVER);
+        assert!(!path.may_send(ms(500), PACKET));
+    }
+
+    #[test]
+    fn silence_gives_the_oldest_symbols_back_as_probes() {
+        let mut path = CongestionPath::new(Time::ZERO, PACKET, Some(Duration::from_millis(20)));
+        let next = fill(&mut path, Time::ZERO, ms(15), 0);
+        let due = path.poll_timeout().unwrap();
+        path.on_timeout(due - Duration::from_nanos(1));
+        assert_eq!((path.timeouts(), lost(&mut path)), (0, vec![]));
+        path.on_timeout(due);
+        assert_eq!((path.timeouts(), lost(&mut path)), (1, vec![0, 1]));
+        assert_eq!(
+            fill(&mut path, due, due + Duration::from_millis(5), next),
+            next + 2
+        );
+        // Waits double, and never stand in the past even if nothing is sent.
+        let second = path.poll_timeout().unwrap();
+        assert!(second.since(due) >= path.rtt().probe_timeout() * 2);
+        path.on_timeout(second);
+        assert!(path.poll_timeout().unwrap() > second);
+    }
+
+    #[test]
+    fn a_path_that_was_cut_starts_again_from_the_least_window() {
+        let mut path = CongestionPath::new(Time::ZERO, PACKET, None);
+        fill(&mut path, Time::ZERO, ms(10), 0);
+        path.on_ack(ms(30), &ack(0, 10));
+        let mut next = fill(&mut path, ms(30), ms(60), 10);
+        while path.poll_timeout().unwrap() < ms(10_000) {
+            let now = path.poll_timeout().unwrap();
+            path.on_timeout(now);
+            next = fill(&mut path, now, now, next);
+        }
+        lost(&mut path);
+        let outcome = path.on_ack(ms(10_000), &ack(next - 1, next));
+        assert!(outcome.persistent_congestion);
+        assert_eq!((path.window(), path.timeouts()), (2 * PACKET, 0));
+        assert!(path.may_send(ms(10_000), PACKET));
+    }
+
+    #[test]
+    fn a_window_that_is_not_used_does_not_grow() {
+        let mut path = CongestionPath::new(Time::ZERO, PACKET, None);
+        for p in 0..1_000u64 {
+            path.on_sent(ms(5 * p), p, PACKET as u32, tag(p));
+            path.on_ack(ms(5 * p + 4), &ack(0, p + 1));
+        }
+        assert_eq!(path.window(), 10 * PACKET);
+        assert_eq!(path.poll_timeout(), None);
+        assert_eq!(path.totals().acked, 1_000);
+    }
+
+    #[test]
+    fn what_was_never_sent_cannot_be_acknowledged() {
+        let mut path = CongestionPath::new(Time::ZERO, PACKET, None);
+        fill(&mut path, Time::ZERO, ms(10), 0);
+        assert!(path.on_ack(ms(30), &ack(0, 4_000_000)).invalid);
+        assert_eq!(
+            (path.totals().invalid_acks, path.window()),
+            (1, 10 * PACKET)
+        );
+    }
+
+    #[test]
+    fn it_tells_what_is_in_flight_since_a_packet() {
+        let mut path = CongestionPath::new(Time::ZERO, PACKET, None);
+        fill(&mut path, Time::ZERO, ms(10), 0);
+        assert!(
+            path.in_flight_from(7)
+                .map(|(p, t)| (p, t.symbol))
+                .eq([(7, 7), (8, 8), (9, 9)])
+        );
     }
 }

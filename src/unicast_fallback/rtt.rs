@@ -9,7 +9,7 @@ use core::time::Duration;
 pub const MAX_ACK_DELAY: Duration = Duration::from_millis(25);
 
 /// Timers finer than this make no sense (RFC 9002 §6.1.2).
-pub const GRANULARITY: Duration = Duration::from_millis(1);
+const GRANULARITY: Duration = Duration::from_millis(1);
 
 /// The round-trip time before one is known (RFC 9002 §6.2.2).
 const UNKNOWN: Duration = Duration::from_millis(333);

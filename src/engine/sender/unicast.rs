@@ -123,7 +123,7 @@ impl UnicastPath {
         if more && let (Some(last), Some(known)) = (needs.last(), self.needs.get(&object)) {
             lacking.add_beyond(last.first_block(), known);
         }
-        for (_, tag) in self.congestion.from_packet(seen_to) {
+        for (_, tag) in self.congestion.in_flight_from(seen_to) {
             if tag.object == object.0 {
                 lacking.remove(tag.block, tag.symbol);
             }
