@@ -102,8 +102,8 @@ impl Packet<'_> {
 /// Reads one datagram (a UDP payload) and checks all that can be checked without knowing anything
 /// else: sizes, checksum, ranges, order of lists, texts, geometry.
 ///
-/// Never panics, and allocates no more than some 100 times the datagram's length, which bitmaps of
-/// high symbols can come to.
+/// Never panics. Data packets allocate nothing; of the others a list of needs can take most, at
+/// [`MAX_NEEDS`] sets of symbols of 2 KiB each, whatever the datagram says.
 ///
 /// # Errors
 /// The first reason found to refuse the datagram; see [`WireError`].

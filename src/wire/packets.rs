@@ -51,7 +51,7 @@ pub enum SenderBody {
     Offer(Box<Offer>),
     /// The echo of a NAK to everyone.
     Confirm(Needs),
-    /// Joins and dones that were heard.
+    /// Joins and dones that were heard; at most [`MAX_HEARD`](super::MAX_HEARD).
     Heard(Vec<Heard>),
     /// Something the receiver must know and can't mend by asking for data.
     Notice(Notice),
@@ -112,7 +112,7 @@ pub struct Offer {
     pub receivers: u32,
     /// Length, geometry, hashes and name.
     pub description: Description,
-    /// The channels that it runs on; none until a receiver has asked for it.
+    /// The channels that it runs on, at most 8; none until a receiver has asked for it.
     pub channels: Vec<ChannelInfo>,
 }
 
@@ -121,11 +121,11 @@ pub struct Offer {
 pub struct ChannelInfo {
     /// Its number in the session, below [`UNICAST_CHANNELS`](crate::ids::UNICAST_CHANNELS).
     pub number: ChannelNo,
-    /// The multicast group and port its packets go to.
+    /// The multicast group and port its packets go to. IPv6 scopes don't travel.
     pub group: SocketAddr,
     /// The only source to take them from (SSM); any when none.
     pub source: Option<IpAddr>,
-    /// The rate it runs at.
+    /// The rate it runs at; at most 1 Tbit/s on the wire.
     pub rate: Rate,
     /// Where NAKs and reports go.
     pub feedback: Feedback,
@@ -145,7 +145,8 @@ pub enum Feedback {
 pub struct Needs {
     /// The object.
     pub coding: ShortCodingId,
-    /// Per block, in increasing order of block, not overlapping.
+    /// Per block, in increasing order of block, not overlapping; at most
+    /// [`MAX_NEEDS`](super::MAX_NEEDS).
     pub entries: Vec<Need>,
 }
 
@@ -264,7 +265,7 @@ pub enum ReceiverBody {
     Report(Report),
     /// What came on its unicast path (congestion control).
     Ack(Ack),
-    /// What it has finished with.
+    /// What it has finished with; at most [`MAX_CODINGS`](super::MAX_CODINGS).
     Done(Vec<Done>),
 }
 

@@ -315,6 +315,28 @@ fn needs_must_be_in_order_and_say_something() {
 }
 
 #[test]
+fn the_largest_list_of_needs_parses_and_one_more_is_refused() {
+    let needs = |count: u32| {
+        let mut high = SymbolSet::new();
+        high.insert(MAX_SYMBOL);
+        let entries = (0..count).map(|block| Need::Symbols {
+            block,
+            missing: high.clone(),
+        });
+        Needs {
+            coding: ShortCodingId(1),
+            entries: entries.collect(),
+        }
+    };
+    let packet = from_sender(SenderBody::Confirm(needs(MAX_NEEDS as u32)));
+    let mut bytes = encoded(&Packet::FromSender(packet.clone()));
+    assert_eq!(parse(&bytes), Ok(Packet::FromSender(packet)));
+    let count = 16 + 8;
+    bytes[count..count + 2].copy_from_slice(&(MAX_NEEDS as u16 + 1).to_be_bytes());
+    assert_eq!(parse(&with_crc(bytes)), Err(WireError::Count));
+}
+
+#[test]
 fn offers_that_could_do_harm_are_refused() {
     let channel = ChannelInfo {
         number: 1,
