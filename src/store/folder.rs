@@ -287,7 +287,8 @@ mod imp {
 pub(crate) use imp::allocated;
 use imp::lock;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;

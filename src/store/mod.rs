@@ -23,7 +23,8 @@ mod sidecar;
 mod sink;
 mod sink_error;
 mod source;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod test_files;
 
 pub use hash_cache::HashCache;

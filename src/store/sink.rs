@@ -20,20 +20,22 @@
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use crate::ids::BlockNo;
 use crate::object::{
-    BlockKind, Description, FileEntry, FileTable, Geometry, PageChecker, PageHashes, SafeName,
-    block_hash,
+    BlockKind, Description, FileEntry, FileTable, PageChecker, PageHashes, SafeName, block_hash,
 };
 use crate::range_set::RangeSet;
 use crate::store::bitmap::Bitmap;
 use crate::store::disk::Disk;
-use crate::store::folder::{Folder, Kind, allocated};
+use crate::store::folder::Folder;
 use crate::store::recover::recover;
 use crate::store::sidecar::{Sidecar, State};
 use crate::store::{BlockBuf, SinkError};
+
+mod place;
+
+use place::{check_space, check_target, open_part, part, set_mode, state, system_time};
 
 /// More gaps than this in a block are written over (with the bytes that are there already) rather
 /// than around: a call costs as much as copying some 10 KB.
@@ -331,17 +333,21 @@ impl Sink {
         };
         let part_path = self.part_path();
         let fault = |e| SinkError::write(&part_path, e);
+        check_target(&self.folder, &self.name)?;
+        // Writable until it has its name, or a later run could not go on after a crash here.
         if let Some(mode) = entry.mode {
-            set_mode(&self.file, mode);
+            set_mode(&self.file, mode | 0o200);
         }
         if let Some(time) = entry.mtime.and_then(system_time) {
             let _ = self.file.set_modified(time);
         }
         self.file.sync_all().map_err(fault)?;
-        check_target(&self.folder, &self.name)?;
         self.folder
             .rename(&part(&self.name), &self.name)
             .map_err(fault)?;
+        if let Some(mode) = entry.mode {
+            set_mode(&self.file, mode);
+        }
         self.folder.sync().map_err(fault)?;
         // The file is whole whatever happens to the sidecar.
         let _ = self.folder.remove(&state(&self.name));
@@ -459,99 +465,12 @@ impl std::fmt::Debug for Sink {
     }
 }
 
-fn part(name: &str) -> String {
-    format!("{name}.part")
-}
-
-fn state(name: &str) -> String {
-    format!("{name}.part.state")
-}
-
 /// The bytes of a run of symbols, the last one cut where the block's content ends.
 fn clip(run: Range<u16>, symbol_size: usize, len: u32) -> Range<usize> {
     let end = (usize::from(run.end) * symbol_size).min(len as usize);
     (usize::from(run.start) * symbol_size).min(end)..end
 }
 
-/// Opens the incomplete file. Gives whether it is of this coding, and where one of another went.
-fn open_part(
-    folder: &Folder,
-    name: &str,
-    description: &Description,
-) -> Result<(File, bool, Option<PathBuf>), SinkError> {
-    let (part_name, state_name) = (part(name), state(name));
-    let path = folder.path_of(&part_name);
-    let fault = |e| SinkError::write(&path, e);
-    let file = folder.open_locked(&part_name)?;
-    let is_empty = file.metadata().map_err(fault)?.len() == 0;
-    let has_state = folder.kind(&state_name).map_err(fault)?.is_some();
-    if has_state && Sidecar::is_of(&folder.open_file(&state_name)?, &description.coding()) {
-        return Ok((file, true, None));
-    }
-    if is_empty {
-        return Ok((file, false, None));
-    }
-    let old = format!("{name}.part.old");
-    check_target(folder, &old)?;
-    folder.rename(&part_name, &old).map_err(fault)?;
-    let moved = folder.path_of(&old);
-    let file = folder.open_locked(&part_name)?;
-    Ok((file, false, Some(moved)))
-}
-
-/// Only a plain file may be replaced.
-fn check_target(folder: &Folder, name: &str) -> Result<(), SinkError> {
-    let path = folder.path_of(name);
-    match folder.kind(name) {
-        Ok(None | Some(Kind::File)) => Ok(()),
-        Ok(Some(Kind::Link)) => Err(SinkError::Link { path }),
-        Ok(Some(Kind::Other)) => Err(SinkError::Occupied { path }),
-        Err(e) => Err(SinkError::write(&path, e)),
-    }
-}
-
-fn check_space(folder: &Folder, path: &Path, file: &File, g: &Geometry) -> Result<(), SinkError> {
-    let need = g
-        .length()
-        .saturating_sub(allocated(file))
-        .saturating_add(Sidecar::size(g));
-    match folder.free() {
-        Some(free) if free < need => Err(SinkError::NoSpace {
-            path: path.to_path_buf(),
-            need,
-            free,
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// The umask shows in what mode the incomplete file was made with: who may not write that may not
-/// write this, and so on.
-fn set_mode(file: &File, mode: u32) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let Ok(made) = file.metadata().map(|m| m.permissions().mode()) else {
-            return;
-        };
-        let read_write = made & 0o666;
-        let execute = (read_write & 0o444) >> 2;
-        let mode = (mode & (read_write | execute)) | 0o400;
-        let _ = file.set_permissions(std::fs::Permissions::from_mode(mode));
-    }
-    #[cfg(not(unix))]
-    let _ = (file, mode);
-}
-
-fn system_time(ns: i64) -> Option<SystemTime> {
-    let away = Duration::from_nanos(ns.unsigned_abs());
-    let epoch = SystemTime::UNIX_EPOCH;
-    if ns < 0 {
-        epoch.checked_sub(away)
-    } else {
-        epoch.checked_add(away)
-    }
-}
-
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

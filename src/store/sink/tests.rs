@@ -1,6 +1,7 @@
 //! A sink against files: any order, little memory, broken runs, broken disks, hostile names.
 
 use super::*;
+use crate::object::Geometry;
 use crate::rng::Rng;
 use crate::store::BlockPool;
 use crate::store::test_files::{Carrier, K, SYMBOL, blocks, file, open, source};
@@ -8,6 +9,7 @@ use proptest::prelude::*;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 const ALL: &[&str] = &["table", "pages", "content"];
 
@@ -83,6 +85,13 @@ fn time_and_mode_are_kept() {
     let mode = meta.permissions().mode() & 0o7777;
     assert_eq!(mode & !0o755, 0, "{mode:o}");
     assert_eq!(mode & 0o500, 0o500);
+
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440)).unwrap();
+    let s = open(&path);
+    let mut sink = Sink::open(into.path(), s.description()).unwrap();
+    bring(&mut carrier(&s), &mut sink, &s, ALL, 1);
+    let meta = std::fs::metadata(sink.finish().unwrap()).unwrap();
+    assert_eq!(meta.permissions().mode() & 0o7737, 0o400);
 }
 
 #[test]
@@ -449,4 +458,11 @@ fn a_wrong_table_is_bad() {
     assert_eq!(c.bad, [0]);
     bring(&mut c, &mut sink, &s, ALL, 1);
     assert_eq!(sink.lacking(), 0);
+}
+
+#[test]
+fn a_sink_moves_to_its_thread() {
+    fn check<T: Send>() {}
+    check::<Sink>();
+    check::<crate::store::BlockBuf>();
 }

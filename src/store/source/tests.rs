@@ -351,3 +351,9 @@ fn a_long_list_is_read_from_disk() {
         }
     }
 }
+
+#[test]
+fn any_thread_may_read() {
+    fn check<T: Send + Sync>() {}
+    check::<Source>();
+}
