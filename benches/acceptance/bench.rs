@@ -18,6 +18,8 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
     /// Run the tools that users could pick instead, where installed.
     pub(crate) peers: bool,
+    /// Leave files, copies and statistics behind.
+    pub(crate) keep: bool,
     program: Option<PathBuf>,
     chosen: Vec<String>,
 }
@@ -30,6 +32,7 @@ impl Options {
             match arg.as_str() {
                 "--list" => options.list = true,
                 "--quick" => options.quick = true,
+                "--keep" => options.keep = true,
                 "--peers" => options.peers = true,
                 // `cargo bench` adds it.
                 "--bench" => {}
@@ -60,6 +63,7 @@ pub(crate) struct Bench {
     /// Smaller files.
     pub(crate) quick: bool,
     program: PathBuf,
+    keep: bool,
     folder: tempfile::TempDir,
     /// How long four receivers need undisturbed, which two cases compare with.
     pub(crate) four_undisturbed: OnceCell<Duration>,
@@ -77,11 +81,16 @@ impl Bench {
         };
         let folder = tempfile::Builder::new()
             .prefix("loopcast-bench-")
+            .disable_cleanup(options.keep)
             .tempdir_in(&parent);
         let folder = folder.map_err(|e| format!("{}: {e}", parent.display()))?;
+        if options.keep {
+            eprintln!("files stay in {}", folder.path().display());
+        }
         Ok(Bench {
             quick: options.quick,
             program,
+            keep: options.keep,
             folder,
             four_undisturbed: OnceCell::new(),
         })
@@ -94,7 +103,10 @@ impl Bench {
 
     /// A fresh folder for one run, removed with all in it when dropped.
     pub(crate) fn desk(&self) -> Result<Desk, String> {
-        let folder = tempfile::tempdir_in(self.folder.path());
+        let folder = tempfile::Builder::new()
+            .prefix("run-")
+            .disable_cleanup(self.keep)
+            .tempdir_in(self.folder.path());
         let folder = folder.map_err(|e| e.to_string())?;
         let scratch = folder.path().to_path_buf();
         let loopcast = Loopcast {

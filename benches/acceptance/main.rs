@@ -1,7 +1,7 @@
 //! The acceptance bench: what the first release promises of a real network, measured.
 //!
-//! `cargo bench --bench acceptance -- [--list] [--quick] [--peers] [--program PATH] [CASE...]`, as
-//! root: each case builds a network of namespaces, runs the program there and prints its figures
+//! `cargo bench --bench acceptance -- [--list] [--quick] [--peers] [--keep] [--program PATH]
+//! [CASE...]`, as root: each case builds a network of namespaces, runs the program there and prints its figures
 //! beside their limits. The limits are ratios, so that they hold on slow machines and fast ones.
 //! Ends with 1 if any case failed; without root it says that it measures nothing and ends with 0.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -61,6 +61,10 @@ fn main() -> ExitCode {
 /// Runs the chosen cases; how many of them failed.
 fn run(options: &Options) -> Result<usize, String> {
     let bench = Bench::new(options)?;
+    if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
+        let cores = std::thread::available_parallelism().map_or(0, |n| n.get());
+        eprintln!("{cores} cores, load before this run: {}", load.trim());
+    }
     let mut failed = 0;
     let chosen = cases::ALL.iter().filter(|case| options.chose(case.name));
     for case in chosen {

@@ -7,11 +7,27 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
-/// Writes `bytes` bytes that `seed` names.
+/// Makes a file of `bytes` bytes that `seed` names.
 pub fn write_seeded(path: &Path, bytes: u64, seed: u64) -> Result<(), String> {
+    let file = File::create(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    fill(file, path, bytes, seed)
+}
+
+/// Overwrites the first `bytes` bytes of a file in place; it is never shorter in between.
+pub fn overwrite_seeded(path: &Path, bytes: u64, seed: u64) -> Result<(), String> {
+    let file = File::options().write(true).open(path);
+    fill(
+        file.map_err(|e| format!("{}: {e}", path.display()))?,
+        path,
+        bytes,
+        seed,
+    )
+}
+
+fn fill(file: File, path: &Path, bytes: u64, seed: u64) -> Result<(), String> {
     let write = || -> std::io::Result<()> {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut out = BufWriter::new(File::create(path)?);
+        let mut out = BufWriter::new(file);
         let mut chunk = vec![0; 1 << 16];
         let mut left = bytes;
         while left > 0 {

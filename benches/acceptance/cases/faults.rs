@@ -4,7 +4,7 @@ use super::{GROUP, RANGE, RANGE_BASE, since, time_at};
 use crate::bench::{Bench, Limit, Measure};
 use crate::content;
 use crate::netns::Net;
-use crate::program::pause;
+use crate::program::{pause, poll_until};
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ pub(crate) fn killed_receiver(bench: &Bench) -> Result<Vec<Measure>, String> {
     ])
 }
 
-/// Two files of 32 MB each; a third of the way one is cut to half and the other overwritten.
+/// Two files on offer; a third of the way one is cut to half and the other overwritten.
 pub(crate) fn source_truncated_and_rewritten(bench: &Bench) -> Result<Vec<Measure>, String> {
     let bytes = bench.mib(32, 16);
     let names = ["shrinking", "rewritten"];
@@ -82,13 +82,18 @@ pub(crate) fn source_truncated_and_rewritten(bench: &Bench) -> Result<Vec<Measur
     let args = ["--to", RANGE, "--rate", "100M", "--wait-for", "2"];
     let paths: Vec<&Path> = files.iter().map(|f| f.as_path()).collect();
     let mut sender = desk.loopcast.send(net.host(0), &args, &paths)?;
+    // Both are hashed and offered before anything changes.
+    let offered = Instant::now() + Duration::from_secs(20);
+    if !poll_until(offered, || sender.events("offered").len() == 2)? {
+        return Err(format!("does not offer two files\n{}", sender.tail()));
+    }
     pause(time_at(2 * bytes, 100) / 3)?;
     let open = |p: &Path| OpenOptions::new().write(true).open(p);
     open(&files[0])
         .and_then(|f| f.set_len(bytes / 2))
         .map_err(|e| e.to_string())?;
     // In place, as an editor that does not rename would; the length stays.
-    content::write_seeded(&files[1], bytes, 99)?;
+    content::overwrite_seeded(&files[1], bytes, 99)?;
 
     let deadline = Instant::now() + Duration::from_secs(90);
     for receiver in &mut receivers {
@@ -101,6 +106,11 @@ pub(crate) fn source_truncated_and_rewritten(bench: &Bench) -> Result<Vec<Measur
     let withdrawn = sender.events("withdrawn");
     let told = |name: &str| withdrawn.iter().any(|(_, event)| event["name"] == name);
     let named = names.iter().filter(|n| told(n)).count();
+    let offers = sender.events("offered");
+    let again = offers
+        .iter()
+        .filter(|(_, event)| event["again"] == true)
+        .count();
     let (mut mixtures, mut copies, mut new) = (0, 0, 0);
     for i in [1, 2] {
         for (name, file) in names.iter().zip(&files) {
@@ -130,6 +140,12 @@ pub(crate) fn source_truncated_and_rewritten(bench: &Bench) -> Result<Vec<Measur
             mixtures as f64,
             "",
             Limit::AtMost(0.0),
+        ),
+        Measure::new(
+            "changed files offered again",
+            again as f64,
+            "of 2",
+            Limit::Free,
         ),
         Measure::new("copies in place", copies as f64, "of 4", Limit::Free),
         Measure::new("of these, the new version", new as f64, "", Limit::Free),
