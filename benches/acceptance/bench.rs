@@ -132,7 +132,10 @@ impl Desk {
     /// A file of seeded content; the same name and size give the same bytes.
     pub(crate) fn file(&self, name: &str, bytes: u64) -> Result<PathBuf, String> {
         let path = self.path(name);
-        content::write_seeded(&path, bytes, bytes ^ name.len() as u64)?;
+        let seed = name
+            .bytes()
+            .fold(bytes, |seed, b| seed.wrapping_mul(31) + u64::from(b));
+        content::write_seeded(&path, bytes, seed)?;
         Ok(path)
     }
 
