@@ -1,0 +1,275 @@
+//! Files through the real program over loopback: copies, events, figures, signals.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+#[path = "support/command.rs"]
+mod command;
+
+use command::{Running, free_group};
+
+/// Bytes that repeat nowhere.
+fn bytes(len: usize, seed: &str) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    blake3::Hasher::new_derive_key(seed)
+        .finalize_xof()
+        .fill(&mut bytes);
+    bytes
+}
+
+struct Stage {
+    dir: tempfile::TempDir,
+    url: String,
+    port: u16,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        let (url, port) = free_group();
+        Stage {
+            dir: tempfile::tempdir().unwrap(),
+            url,
+            port,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    fn file(&self, name: &str, len: usize) -> Vec<u8> {
+        let bytes = bytes(len, name);
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, &bytes).unwrap();
+        bytes
+    }
+
+    fn send(&self, more: &[&str]) -> Running {
+        let cache = self.text("cache");
+        let mut words = vec![
+            "send",
+            "--interface",
+            "127.0.0.1",
+            "--to",
+            &self.url,
+            "--hash-cache",
+            &cache,
+            "--json",
+        ];
+        words.extend(more);
+        Running::start(words)
+    }
+
+    fn receive(&self, into: &str, url: &str, more: &[&str]) -> Running {
+        let into = self.text(into);
+        let mut words = vec![
+            "receive",
+            "--interface",
+            "127.0.0.1",
+            "--into",
+            &into,
+            "--json",
+            url,
+        ];
+        words.extend(more);
+        Running::start(words)
+    }
+}
+
+fn figures(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// All paths in a folder, in order.
+fn all_in(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn two_receivers_get_a_file_with_events_and_figures() {
+    let stage = Stage::new();
+    let film = stage.file("film one.mkv", 1_000_000);
+    let (send_stats, a_stats) = (stage.text("send.json"), stage.text("a.json"));
+    let mut sender = stage.send(&[
+        "--wait-for",
+        "2",
+        "--stats",
+        &send_stats,
+        &stage.text("film one.mkv"),
+    ]);
+    let mut events = sender.lines();
+    let listening = events.until("listening");
+    assert!(
+        listening["addresses"]
+            .as_array()
+            .unwrap()
+            .contains(&format!("127.0.0.1:{}", stage.port).into())
+    );
+    // By group and by host; by name and by everything.
+    let mut a = stage.receive(
+        "a",
+        &stage.url,
+        &["--stats", &a_stats, "--drop", "5%", "--seed", "7"],
+    );
+    let b = stage.receive(
+        "b",
+        &format!("loopcast://127.0.0.1:{}/film%20one.mkv", stage.port),
+        &[],
+    );
+    let a_events = a.lines().rest();
+    let (a, b) = (a.finish(), b.finish());
+    assert_eq!((a.code, b.code), (Some(0), Some(0)), "{a:?} {b:?}");
+    let rest = events.rest();
+    let sender = sender.finish();
+    assert_eq!(sender.code, Some(0), "{sender:?}");
+
+    for copy in ["a", "b"] {
+        assert_eq!(all_in(&stage.path(copy)), ["film one.mkv"]);
+        assert!(fs::read(stage.path(copy).join("film one.mkv")).unwrap() == film);
+    }
+    let names: Vec<&str> = a_events
+        .iter()
+        .map(|e| e["event"].as_str().unwrap())
+        .collect();
+    for name in ["ready", "heard", "opened", "path", "complete", "end"] {
+        assert!(names.contains(&name), "no {name} in {names:?}");
+    }
+    let complete = a_events.iter().find(|e| e["event"] == "complete").unwrap();
+    assert_eq!(complete["bytes"], 1_000_000);
+    assert_eq!(complete["content"], blake3::hash(&film).to_hex().as_str());
+    let names: Vec<&str> = rest.iter().map(|e| e["event"].as_str().unwrap()).collect();
+    for name in ["offered", "joined", "started", "done", "end"] {
+        assert!(names.contains(&name), "no {name} in {names:?}");
+    }
+
+    let s = figures(Path::new(&send_stats));
+    assert_eq!(
+        (&s["role"], &s["outcome"], &s["exit_code"]),
+        (&"sender".into(), &"complete".into(), &0.into())
+    );
+    assert_eq!(s["receivers"].as_array().unwrap().len(), 2);
+    assert!(s["sent"]["data"]["bytes"].as_u64() > Some(1_000_000), "{s}");
+    assert!(s["wall_seconds"].as_f64() > Some(0.0) && s["cpu_seconds"].as_f64() > Some(0.0));
+    let r = figures(Path::new(&a_stats));
+    assert_eq!(
+        (&r["path"], &r["exit_code"]),
+        (&"multicast".into(), &0.into())
+    );
+    assert!(r["loss"]["discarded"].as_u64() > Some(0), "{r}");
+    assert!(r["naks_sent"].as_u64() > Some(0), "{r}");
+    assert_eq!(r["session"], s["session"]);
+}
+
+#[test]
+fn a_folder_with_an_empty_file_arrives_with_its_paths() {
+    let stage = Stage::new();
+    let one = stage.file("set/one.bin", 70_000);
+    let two = stage.file("set/deep/two.bin", 1);
+    stage.file("set/empty", 0);
+    let sender = stage.send(&["--wait-for", "1", &stage.text("set")]);
+    let r = stage.receive("out", &stage.url, &[]).finish();
+    assert_eq!(r.code, Some(0), "{r:?}");
+    assert_eq!(sender.finish().code, Some(0));
+    let out = stage.path("out");
+    assert!(fs::read(out.join("one.bin")).unwrap() == one);
+    assert!(fs::read(out.join("deep/two.bin")).unwrap() == two);
+    assert_eq!(fs::read(out.join("empty")).unwrap().len(), 0);
+}
+
+#[test]
+fn unicast_when_told_and_when_deaf() {
+    let stage = Stage::new();
+    let film = stage.file("film.bin", 300_000);
+    let (told, deaf) = (stage.text("told.json"), stage.text("deaf.json"));
+    let sender = stage.send(&["--wait-for", "2", &stage.text("film.bin")]);
+    let a = stage.receive("a", &stage.url, &["--via", "unicast", "--stats", &told]);
+    let b = stage.receive(
+        "b",
+        &stage.url,
+        &["--deaf", "--sync-timeout", "0.5", "--stats", &deaf],
+    );
+    let (a, b) = (a.finish(), b.finish());
+    assert_eq!((a.code, b.code), (Some(0), Some(0)), "{a:?} {b:?}");
+    assert_eq!(sender.finish().code, Some(0));
+    for copy in ["a", "b"] {
+        assert!(fs::read(stage.path(copy).join("film.bin")).unwrap() == film);
+    }
+    let (told, deaf) = (figures(Path::new(&told)), figures(Path::new(&deaf)));
+    assert_eq!(
+        (&told["path"], &told["path_reason"]),
+        (&"unicast".into(), &"asked".into())
+    );
+    assert_eq!(
+        (&deaf["path"], &deaf["path_reason"]),
+        (&"unicast".into(), &"silence".into())
+    );
+}
+
+#[test]
+fn an_object_that_is_not_there_fails() {
+    let stage = Stage::new();
+    stage.file("film.bin", 10_000);
+    let mut sender = stage.send(&["--stay", &stage.text("film.bin")]);
+    sender.lines().until("offered");
+    let r = stage
+        .receive(
+            "out",
+            &format!("{}/other.bin", stage.url),
+            &["--timeout", "5"],
+        )
+        .finish();
+    assert_eq!(r.code, Some(1), "{r:?}");
+    assert!(
+        r.err.contains("other.bin") || r.out.contains("not_found"),
+        "{r:?}"
+    );
+}
+
+#[test]
+fn a_signal_ends_both_in_good_order() {
+    let stage = Stage::new();
+    stage.file("film.bin", 20_000_000);
+    let (send_stats, stats) = (stage.text("send.json"), stage.text("r.json"));
+    let mut sender = stage.send(&[
+        "--stay",
+        "--rate",
+        "20M",
+        "--stats",
+        &send_stats,
+        &stage.text("film.bin"),
+    ]);
+    let mut r = stage.receive("out", &stage.url, &["--stats", &stats]);
+    let mut events = r.lines();
+    events.until("opened");
+    events.until("progress");
+    r.signal("INT");
+    let rest = events.rest();
+    let r = r.finish();
+    assert_eq!(r.code, Some(5), "{r:?}");
+    assert_eq!(rest.last().unwrap()["exit_code"], 5);
+    assert_eq!(all_in(&stage.path("out")).len(), 1);
+    assert!(all_in(&stage.path("out"))[0].ends_with(".part"));
+    assert_eq!(figures(Path::new(&stats))["outcome"], "interrupted");
+
+    sender.signal("TERM");
+    let events = sender.lines().rest();
+    let sender = sender.finish();
+    assert_eq!(sender.code, Some(5), "{sender:?}");
+    assert_eq!(events.last().unwrap()["outcome"], "interrupted");
+    let s = figures(Path::new(&send_stats));
+    assert_eq!(s["receivers"][0]["outcome"], "left", "{s}");
+}
