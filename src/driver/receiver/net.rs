@@ -666,8 +666,9 @@ impl Net {
                 block,
             },
             E::Notice { code, text } => {
+                use wire::NoticeCode as Code;
                 self.refused_by_sender |=
-                    matches!(code, wire::NoticeCode::NotFound | wire::NoticeCode::Evicted);
+                    matches!(code, Code::NotFound | Code::Evicted | Code::Ended);
                 ReceiverEvent::Notice { code, text }
             }
             E::OtherSession { session, address } => {

@@ -487,7 +487,7 @@ impl Receiver {
         }
         match notice.code {
             NoticeCode::Withdrawn => self.handle_withdrawn(now, notice.coding, notice.text),
-            NoticeCode::Ended => self.sender_ended(),
+            NoticeCode::Ended => self.sender_ended(notice.text),
             NoticeCode::Evicted if to_us && via == Via::Unicast => {
                 self.events.push_back(ReceiverEvent::Notice {
                     code: notice.code,
@@ -496,6 +496,10 @@ impl Receiver {
                 self.joining.must_join(now);
             }
             NoticeCode::NotFound if to_us && self.downloads.iter().all(Download::has_ended) => {
+                self.events.push_back(ReceiverEvent::Notice {
+                    code: notice.code,
+                    text: notice.text.clone(),
+                });
                 self.give_up(notice.text);
             }
             NoticeCode::Elsewhere if to_us && self.downloads.iter().all(Download::has_ended) => {

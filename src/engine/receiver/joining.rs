@@ -13,7 +13,7 @@ use crate::range_set::RangeSet;
 use crate::rng::Rng;
 use crate::time::Time;
 use crate::units::Rate;
-use crate::wire::{Done, Notice, Outcome, ReceiverBody, Request, Stage, Wanted};
+use crate::wire::{Done, Notice, NoticeCode, Outcome, ReceiverBody, Request, Stage, Wanted};
 
 /// How long a receiver listens to a group before it asks there; a sender that has just started
 /// announces itself at once.
@@ -429,7 +429,7 @@ impl Receiver {
     }
 
     /// The sender has ended its session.
-    pub(super) fn sender_ended(&mut self) {
+    pub(super) fn sender_ended(&mut self, text: String) {
         if self.joining.leaving {
             self.joining.dones.clear();
             return self.check_left();
@@ -440,6 +440,8 @@ impl Receiver {
             self.session = None;
             return;
         }
+        let code = NoticeCode::Ended;
+        self.events.push_back(ReceiverEvent::Notice { code, text });
         self.give_up("the sender has ended its session before everything was here".to_owned());
     }
 
