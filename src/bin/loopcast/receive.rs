@@ -167,13 +167,6 @@ impl<'a> View<'a> {
             E::Redirected { to } => {
                 console.say(format!("the sender does not hold it and names another: asking {to}"));
             }
-            E::Notice { code: NoticeCode::NotFound, .. } => console.warn(match self.args.url.name() {
-                Some(name) => format!(
-                    "the sender offers no {}: check the name, or leave it out to get all that is offered",
-                    human::plain(name)
-                ),
-                None => "the sender offers nothing yet".to_owned(),
-            }),
             E::Notice { code: NoticeCode::Evicted, text } => {
                 console.warn(format!("the sender gave up on this receiver: {}", human::plain(text)));
             }
@@ -272,6 +265,9 @@ impl<'a> View<'a> {
                 )
             })
             .collect();
+        if let Some(reason) = &s.gave_up {
+            lines.insert(0, human::plain(reason));
+        }
         if lines.is_empty() {
             lines.push("nothing of what was asked for came; check the name in the URL".to_owned());
         }

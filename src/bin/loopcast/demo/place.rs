@@ -11,7 +11,7 @@ use super::Who;
 use crate::exit::{End, Exit};
 use crate::human;
 
-/// The demo's folder.
+/// The demo's folder, removed with all in it when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     root: PathBuf,
@@ -40,10 +40,6 @@ impl Place {
         }
         fs::create_dir(&place.root).map_err(|e| cannot_write(&base, &e))?;
         Ok(place)
-    }
-
-    pub(super) fn root(&self) -> &Path {
-        &self.root
     }
 
     /// A process's own folder.
@@ -99,6 +95,12 @@ impl Place {
         };
         let hash = fill().map_err(|e| cannot_write(&path, &e))?;
         Ok(Subject { path, size, hash })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.root);
     }
 }
 
