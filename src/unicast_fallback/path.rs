@@ -27,6 +27,10 @@ const MAX_PROBE_WAIT: Duration = Duration::from_secs(2);
 /// and waiting for a guessed round trip would cost more than it could save.
 const FIRST_SPREAD: Duration = Duration::from_millis(10);
 
+/// The pacer's burst has room for a packet and one part in this many more: where the path is too
+/// narrow for a whole symbol its parts leave together, and each has headers of its own.
+const PARTS_EXTRA: u64 = 8;
+
 /// Congestion control of one receiver's unicast path: CUBIC with HyStart++, paced, with RFC 9002's
 /// loss detection.
 ///
@@ -77,7 +81,7 @@ impl CongestionPath {
         let rtt = Rtt::new(rtt);
         let rate = cubic.pacing_rate(rtt.smoothed().min(FIRST_SPREAD));
         CongestionPath {
-            pacer: Pacer::new(rate, packet, now),
+            pacer: Pacer::new(rate, packet + packet / PARTS_EXTRA, now),
             rtt,
             cubic,
             in_flight: InFlight::new(),
@@ -369,6 +373,18 @@ mod tests {
         assert_eq!(path.window(), 10 * PACKET);
         assert_eq!(path.poll_timeout(), None);
         assert_eq!(path.totals().acked, 1_000);
+    }
+
+    #[test]
+    fn a_symbol_in_parts_may_leave_on_the_slowest_path() {
+        let mut path = CongestionPath::new(Time::ZERO, PACKET, None);
+        fill(&mut path, Time::ZERO, ms(10), 0);
+        path.on_ack(ms(5_000), &ack(0, 10));
+        assert!(path.pacing_rate() < Rate::from_bps(100_000));
+        assert!(path.may_send(ms(5_000), PACKET + 100));
+        path.on_sent(ms(5_000), 10, PACKET as u32, tag(10));
+        let at = path.next_send_at(PACKET + 100);
+        assert!(path.may_send(at, PACKET + 100));
     }
 
     #[test]
