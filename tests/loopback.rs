@@ -126,6 +126,11 @@ fn many_small_files_come_under_their_names() {
         random_file(&folder, &name, n * 997);
         names.push(name);
     }
+    // Two more of the same bytes as others: they are files of their own all the same.
+    for name in ["again/0.bin", "again/3.bin"] {
+        random_file(&folder, name, if name.contains('0') { 0 } else { 3 * 997 });
+        names.push(name.to_owned());
+    }
     let sender = place.sender().offer_path(&folder).start().unwrap();
     let receivers = [
         place.receiver(0).start().unwrap(),

@@ -15,6 +15,8 @@ pub(crate) struct Prepare {
     pub(crate) file: FileToOffer,
     /// How often it has been offered before and withdrawn because it changed.
     pub(crate) attempt: u32,
+    /// Source symbols in a block, when not as usual.
+    pub(crate) k: Option<u16>,
 }
 
 /// To the reading thread: fill this buffer.

@@ -14,6 +14,7 @@ use mio::{Events, Poll, Token};
 
 use super::messages::{Message, Prepare, Prepared, Read};
 use super::roster::Roster;
+use crate::config;
 use crate::driver::clock::{Alarm, Clock};
 use crate::driver::control::{Control, Wish};
 use crate::driver::events::SenderProgress;
@@ -25,6 +26,7 @@ use crate::driver::socket::{Batch, SendFault, Socket};
 use crate::driver::speed::Speed;
 use crate::driver::{DeliveryPath, DriverError, SenderEvent, SenderObject, Traffic};
 use crate::engine::{self, Burst, Link, ObjectKey, PacketKind, ReadFault};
+use crate::ids::ContentId;
 use crate::store::Source;
 use crate::time::Time;
 
@@ -215,7 +217,14 @@ impl Net {
         }
         let now = net.clock.now();
         for file in parts.files {
-            net.prepare(now, Prepare { file, attempt: 0 });
+            net.prepare(
+                now,
+                Prepare {
+                    file,
+                    attempt: 0,
+                    k: None,
+                },
+            );
         }
         Ok(net)
     }
@@ -378,7 +387,14 @@ impl Net {
                 Message::Offer(path) => match paths::expand(std::slice::from_ref(&path)) {
                     Ok(files) => {
                         for file in files {
-                            self.prepare(now, Prepare { file, attempt: 0 });
+                            self.prepare(
+                                now,
+                                Prepare {
+                                    file,
+                                    attempt: 0,
+                                    k: None,
+                                },
+                            );
                         }
                     }
                     Err(error) => self.not_offered(path, error.to_string()),
@@ -436,6 +452,7 @@ impl Net {
         } = prepared;
         let (name, path) = (description.name.clone(), file.path.clone());
         let (bytes, coding) = (description.geometry.length(), description.coding());
+        let k = description.geometry.k();
         match self.engine.offer(now, description) {
             Ok(key) => {
                 let figures = SenderObject {
@@ -467,9 +484,23 @@ impl Net {
                     again,
                 });
             }
+            Err(engine::SenderError::Twice(_))
+                if another_k(k, self.of_content(content)).is_some() =>
+            {
+                let k = another_k(k, self.of_content(content));
+                self.prepare(now, Prepare { file, attempt, k });
+            }
             Err(error) => self.not_offered(path, error.to_string()),
         }
         self.prepared(now);
+    }
+
+    /// Objects on offer that have the same bytes.
+    fn of_content(&self, content: ContentId) -> usize {
+        self.objects
+            .values()
+            .filter(|o| o.figures.content == content)
+            .count()
     }
 
     /// Does what the engine asks for; true when it has more to send at once.
@@ -805,7 +836,28 @@ impl Net {
             self.engine.set_preparing(now, true);
         }
         self.preparing += 1;
-        self.later
-            .push((now + SETTLE * attempt, Prepare { file, attempt }));
+        self.later.push((
+            now + SETTLE * attempt,
+            Prepare {
+                file,
+                attempt,
+                k: None,
+            },
+        ));
     }
+}
+
+/// How to cut up a file that has the same bytes as `others` files on offer, which would be cut with
+/// `k`: files are told apart by bytes and cut, so the cut has to differ. A little, which costs
+/// nothing; none when there are absurdly many.
+fn another_k(k: u16, others: usize) -> Option<u16> {
+    let usual = if k > config::SMALL_K {
+        config::LARGE_K
+    } else {
+        config::SMALL_K
+    };
+    let others = u16::try_from(others).ok()?;
+    usual
+        .checked_sub(others)
+        .filter(|&k| k >= config::SMALL_K / 2)
 }

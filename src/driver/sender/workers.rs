@@ -45,7 +45,7 @@ pub(crate) fn hash(
     cache: &HashCache,
     symbol_size: u16,
 ) {
-    for Prepare { file, attempt } in jobs {
+    for Prepare { file, attempt, k } in jobs {
         let name = file.name.as_str().to_owned();
         let mut hashed = false;
         let progress = |done, total| {
@@ -62,7 +62,7 @@ pub(crate) fn hash(
                 _ => ControlFlow::Continue(()),
             }
         };
-        let opened = Source::open(&file.path, &name, symbol_size, None, cache, progress);
+        let opened = Source::open(&file.path, &name, symbol_size, k, cache, progress);
         let message = match opened {
             Ok(source) => {
                 let description = source.description().clone();
