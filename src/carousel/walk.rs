@@ -35,9 +35,15 @@ impl Walk {
         }
     }
 
-    /// Where the next fresh symbol stands.
+    /// Where the next fresh symbol stands: at the first cycle's beginning before it has begun, so
+    /// that nobody takes its first data for those of the next.
     pub fn position(&self) -> Position {
-        let (block, symbol) = self.at.unwrap_or((self.geometry.blocks(), 0));
+        let rest = if self.begun {
+            self.geometry.blocks()
+        } else {
+            0
+        };
+        let (block, symbol) = self.at.unwrap_or((rest, 0));
         Position {
             cycle: self.cycle,
             block,
@@ -182,6 +188,16 @@ mod tests {
                 symbol: 0
             }
         );
+    }
+
+    #[test]
+    fn before_the_first_cycle_it_stands_at_its_beginning() {
+        let mut w = walk(10);
+        assert_eq!(w.position(), Position::default());
+        w.want(0..3);
+        assert_eq!(w.position(), Position::default());
+        w.begin_cycle();
+        assert_eq!(w.position(), Position::default());
     }
 
     #[test]
