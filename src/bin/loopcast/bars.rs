@@ -105,7 +105,7 @@ impl<'a> Bars<'a> {
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix:24!} [{bar:24}] {percent:>3} % {wide_msg}")
+    ProgressStyle::with_template("{prefix:16!} [{bar:24}] {percent:>3} % {wide_msg}")
         .map(|s| s.progress_chars("=> "))
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }

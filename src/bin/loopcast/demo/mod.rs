@@ -25,6 +25,9 @@ use screen::Screen;
 /// Bytes that the demo makes up when no file is named.
 const SIZE: u64 = 64_000_000;
 
+/// IP bytes of a data packet over IPv4.
+const PACKET: u64 = loopcast::config::DEFAULT_SYMBOL_SIZE as u64 + 36 + 28;
+
 /// How often a signal is looked for.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -120,7 +123,7 @@ impl<'a> Demo<'a> {
         };
         let url = place::free_group()?;
         console.say(format!(
-            "one sender and four receivers on this machine's loopback: {} over {url} at {}",
+            "one sender and four receivers on this machine's loopback, {} at {}, {url}",
             human::bytes(size),
             args.rate
         ));
@@ -201,9 +204,10 @@ impl<'a> Demo<'a> {
 
     /// Whether an event of the sender says that half of the first cycle is out.
     fn half_is_sent(&self, name: &str, event: &serde_json::Value) -> bool {
-        let sent = event["sent_bytes"].as_u64().unwrap_or(0);
-        let running = event["receivers"].as_u64().unwrap_or(0) > 0;
-        name == "cycle_ended" || (name == "progress" && running && sent >= self.subject.size / 2)
+        let n = |field: &str| event[field].as_u64().unwrap_or(0);
+        let fresh = n("sent_bytes").saturating_sub(n("repairs").saturating_mul(PACKET));
+        name == "cycle_ended"
+            || (name == "progress" && n("receivers") > 0 && fresh >= self.subject.size / 2)
     }
 
     fn one_ended(&mut self, who: Who) -> Result<(), End> {

@@ -41,11 +41,11 @@ impl<'a> Screen<'a> {
         match (who, event["event"].as_str().unwrap_or_default()) {
             (Who::Sender, "progress") => {
                 let words = format!(
-                    "{} sent at {:.0} Mbit/s, {} of {} done, {}",
+                    "{} sent at {:.0} Mbit/s, {}, {} done, {}",
                     human::bytes(n("sent_bytes")),
                     rate.as_bps() as f64 / 1e6,
-                    n("done"),
                     human::count(n("receivers"), "receiver"),
+                    n("done"),
                     human::count(n("naks"), "NAK"),
                 );
                 if self.console.bars().is_some() {
@@ -100,12 +100,7 @@ impl<'a> Screen<'a> {
 
     fn bar(&mut self, who: Who, have: u64, words: &str) {
         if self.console.bars().is_some() {
-            self.bars.update(
-                &format!("{} ({})", who.name(), who.lot()),
-                have,
-                self.size,
-                words,
-            );
+            self.bars.update(who.name(), have, self.size, words);
         }
     }
 

@@ -26,10 +26,10 @@ pub(super) type Row = [String; HEAD.len()];
 /// A receiver's line, from its figures.
 pub(super) fn receiver(who: Who, stats: &Value, size: u64, same: bool) -> Row {
     let loss = &stats["loss"];
-    let lost: u64 = ["network", "overflowed", "stalled", "discarded"]
-        .iter()
-        .map(|c| number(&loss[*c]))
-        .sum();
+    // What the deaf one discards is its deafness; its loss is that of the path it took.
+    let causes = ["network", "overflowed", "stalled", "discarded"];
+    let causes = &causes[..if who == Who::Deaf { 3 } else { 4 }];
+    let lost: u64 = causes.iter().map(|c| number(&loss[*c])).sum();
     let came: u64 = ["data", "repair", "unicast_data"]
         .iter()
         .map(|k| packets(stats, "received", k))
@@ -85,10 +85,12 @@ pub(super) fn print_sender(console: &Console, stats: &Value, size: u64) {
     let unicast = bytes("unicast_data");
     let other = total.saturating_sub(data + unicast);
     console.say(format!(
-        "the sender sent {} x the file in {}: {} by multicast to all, {} by unicast to one, {} of control; \
-         {} for {}",
+        "the sender sent {} x the file in {}:",
         ratio(total, size),
         seconds(&stats["wall_seconds"]),
+    ));
+    console.say(format!(
+        "  {} by multicast to all, {} by unicast to one, {} of control; {} for {}",
         ratio(data, size),
         ratio(unicast, size),
         ratio(other, size),
