@@ -25,7 +25,7 @@ use crate::engine::{
     Burst, Command, Link, ObjectKey, PacketKind, PathChoice, ReceiverEvent, ReceiverStats,
     StoreFault, Timer, Via,
 };
-use crate::ids::{BlockNo, ChannelNo, Cookie, ReceiverId, SessionId};
+use crate::ids::{BlockNo, ChannelNo, Cookie, ReceiverId, SessionId, ShortCodingId};
 use crate::nak::Timing;
 use crate::range_set::RangeSet;
 use crate::rng::Rng;
@@ -627,6 +627,11 @@ impl Receiver {
             verified: d.bytes_verified,
             complete: d.state == State::Ended(Outcome::Complete),
         })
+    }
+
+    /// The coding of an object.
+    pub fn coding(&self, object: ObjectKey) -> Option<ShortCodingId> {
+        self.downloads.get(object.0 as usize).map(|d| d.coding)
     }
 
     /// What it was told at its start.

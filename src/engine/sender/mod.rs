@@ -512,6 +512,11 @@ impl Sender {
         &self.config
     }
 
+    /// What an object is.
+    pub fn description(&self, object: ObjectKey) -> Option<&Description> {
+        self.objects.get(object.0 as usize).map(|o| &o.description)
+    }
+
     /// The group round-trip time as it is measured now.
     pub fn grtt(&self) -> Duration {
         self.grtt.get()
