@@ -15,9 +15,16 @@ fn ms(n: u64) -> Duration {
 #[test]
 fn one_receiver_without_loss() {
     let mut world = World::new(Config::new(1)).unwrap();
-    world.offer(Description::pretend("film", 8 * MB, 1_344, 512).unwrap()).unwrap();
+    world
+        .offer(Description::pretend("film", 8 * MB, 1_344, 512).unwrap())
+        .unwrap();
     world.add_receiver(Time::ZERO, Link::clean(ms(1)));
-    assert!(world.run(Time::from_millis(20_000)), "{:?}\n{:?}", world.sender_events(), world.receiver_events(0));
+    assert!(
+        world.run(Time::from_millis(20_000)),
+        "{:?}\n{:?}",
+        world.sender_events(),
+        world.receiver_events(0)
+    );
     println!("{:?} {:?}", world.now(), world.totals());
     println!("{:?}", world.receiver_events(0));
     println!("{:?}", world.sender_events());

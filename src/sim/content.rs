@@ -2,7 +2,8 @@
 
 use crate::ids::{BlockNo, Hash};
 use crate::object::{
-    BlockKind, Codec, Description, FileTable, Geometry, GeometryError, PageChecker, PageTree, SafeName, block_hash,
+    BlockKind, Codec, Description, FileTable, Geometry, GeometryError, PageChecker, PageTree,
+    SafeName, block_hash,
 };
 use crate::rng::Rng;
 
@@ -21,7 +22,13 @@ impl Content {
     ///
     /// # Panics
     /// If `name` is no safe name: it comes from the test that calls this.
-    pub fn random(name: &str, length: usize, symbol_size: u16, k: u16, seed: u64) -> Result<Content, GeometryError> {
+    pub fn random(
+        name: &str,
+        length: usize,
+        symbol_size: u16,
+        k: u16,
+        seed: u64,
+    ) -> Result<Content, GeometryError> {
         let mut rng = Rng::new(seed);
         let mut bytes = vec![0; length];
         for chunk in bytes.chunks_mut(8) {
@@ -35,7 +42,9 @@ impl Content {
         let first = geometry.first_content_block();
         let hashes: Vec<Hash> = (first..geometry.blocks())
             .map(|block| match geometry.kind(block) {
-                BlockKind::Content { offset, len, .. } => block_hash(&bytes[offset as usize..][..len as usize]),
+                BlockKind::Content { offset, len, .. } => {
+                    block_hash(&bytes[offset as usize..][..len as usize])
+                }
                 _ => Hash::default(),
             })
             .collect();
@@ -49,7 +58,13 @@ impl Content {
             table_hash: Hash(*blake3::hash(&table).as_bytes()),
             hash_root: tree.root(),
         };
-        Ok(Content { description, bytes, table, tree, hashes })
+        Ok(Content {
+            description,
+            bytes,
+            table,
+            tree,
+            hashes,
+        })
     }
 
     /// What it is.
@@ -69,7 +84,8 @@ impl Content {
                 for (i, symbol) in out.chunks_mut(size).enumerate() {
                     let page = first_page as usize + i;
                     let end = self.hashes.len().min((page + 1) * per);
-                    self.tree.write_page(page as u32, &self.hashes[page * per..end], symbol);
+                    self.tree
+                        .write_page(page as u32, &self.hashes[page * per..end], symbol);
                 }
             }
             BlockKind::Content { offset, len, .. } => {
@@ -93,8 +109,14 @@ impl Written {
     pub(super) fn new(description: &Description) -> Written {
         let geometry = description.geometry;
         let size = usize::from(geometry.symbol_size());
-        let blocks = (0..geometry.blocks()).map(|b| vec![0; usize::from(geometry.symbols(b)) * size]).collect();
-        Written { geometry, checker: PageChecker::new(geometry, description.hash_root), blocks }
+        let blocks = (0..geometry.blocks())
+            .map(|b| vec![0; usize::from(geometry.symbols(b)) * size])
+            .collect();
+        Written {
+            geometry,
+            checker: PageChecker::new(geometry, description.hash_root),
+            blocks,
+        }
     }
 
     /// Puts a symbol in its place; false if it is a page that does not prove itself.

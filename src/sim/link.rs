@@ -67,7 +67,10 @@ impl Link {
 
     /// A path that loses packets towards the receiver.
     pub fn lossy(delay: Duration, down: Loss) -> Link {
-        Link { down, ..Link::clean(delay) }
+        Link {
+            down,
+            ..Link::clean(delay)
+        }
     }
 
     /// Packets of a burst leave and come together, so one event can stand for all of them.
@@ -92,7 +95,11 @@ pub(super) struct Dice {
 
 impl Dice {
     pub(super) fn new(loss: Loss, rng: &mut Rng) -> Dice {
-        let mut dice = Dice { loss, left: u64::MAX, in_burst: false };
+        let mut dice = Dice {
+            loss,
+            left: u64::MAX,
+            in_burst: false,
+        };
         dice.draw(rng);
         dice
     }
@@ -144,7 +151,10 @@ mod tests {
         let mut dice = Dice::new(loss, &mut rng);
         let lost: Vec<bool> = (0..200_000).map(|_| dice.loses(&mut rng)).collect();
         let runs = lost.windows(2).filter(|w| !w[0] && w[1]).count();
-        (lost.iter().filter(|&&l| l).count() as f64 / lost.len() as f64, runs)
+        (
+            lost.iter().filter(|&&l| l).count() as f64 / lost.len() as f64,
+            runs,
+        )
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::engine::{
-    Burst, Command, Link as Socket, ObjectKey, PacketKind, ReceiverConfig, ReceiverEvent, Sender, SenderConfig,
-    SenderError, SenderEvent, Slot, StoreFault, Target, Verdict, Via,
+    Burst, Command, Link as Socket, ObjectKey, PacketKind, ReceiverConfig, ReceiverEvent, Sender,
+    SenderConfig, SenderError, SenderEvent, Slot, StoreFault, Target, Verdict, Via,
 };
 use crate::engine::{ReadFault, Receiver};
 use crate::ids::{BlockNo, ReceiverId, SessionId};
@@ -157,7 +157,11 @@ impl Ord for Scheduled {
 #[derive(Debug)]
 enum Packets {
     Control(Vec<u8>),
-    Data { headers: Vec<DataHeader>, len: usize, bytes: Option<Vec<Vec<u8>>> },
+    Data {
+        headers: Vec<DataHeader>,
+        len: usize,
+        bytes: Option<Vec<Vec<u8>>>,
+    },
 }
 
 impl Packets {
@@ -196,17 +200,24 @@ pub struct World {
     shared: Vec<(Time, Time)>,
     totals: Totals,
     digest: u64,
+    /// Events in a row at one time.
+    standing: u64,
     burst: Burst,
 }
 
-const SENDER: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 4_700);
+/// So many events at one moment mean that an engine asks to be woken for what it does not do.
+const STANDSTILL: u64 = 1_000_000;
+
+const SENDER: SocketAddr =
+    SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 4_700);
 
 impl World {
     /// A world with a sender and nobody else.
     pub fn new(config: Config) -> Result<World, SenderError> {
         let mut rng = Rng::new(config.seed);
-        let groups: Vec<SocketAddr> =
-            (0..config.groups.max(1)).map(|i| SocketAddr::from(([239, 192, 7, i], 4_700))).collect();
+        let groups: Vec<SocketAddr> = (0..config.groups.max(1))
+            .map(|i| SocketAddr::from(([239, 192, 7, i], 4_700)))
+            .collect();
         let sender = Sender::new(
             SenderConfig {
                 session: SessionId(rng.next_u64() | 1),
@@ -240,6 +251,7 @@ impl World {
             shared: Vec::new(),
             totals: Totals::default(),
             digest: 0,
+            standing: 0,
             burst: Burst::default(),
             config,
         })
@@ -263,7 +275,10 @@ impl World {
 
     /// A receiver that starts at `start` and wants everything from the first group.
     pub fn add_receiver(&mut self, start: Time, link: Link) -> usize {
-        let target = Target::Group { group: self.groups[0], source: None };
+        let target = Target::Group {
+            group: self.groups[0],
+            source: None,
+        };
         self.add_receiver_with(start, link, target, |_| {})
     }
 
@@ -326,7 +341,8 @@ impl World {
 
     /// The sender finds that an object's file has changed.
     pub fn change_file(&mut self, object: ObjectKey) {
-        self.sender.withdraw(self.now, object, "its file has changed");
+        self.sender
+            .withdraw(self.now, object, "its file has changed");
         self.drain_sender();
     }
 
@@ -339,6 +355,9 @@ impl World {
     }
 
     /// Runs until everybody has ended, the sender included, or `deadline`; true if everybody has.
+    ///
+    /// # Panics
+    /// If time stands still: an engine's deadline lies in the past and nothing comes of it.
     pub fn run(&mut self, deadline: Time) -> bool {
         self.run_while(deadline, |w| !w.has_ended())
     }
@@ -350,6 +369,18 @@ impl World {
         while self.queue.peek().is_some_and(|next| next.at <= deadline)
             && let Some(next) = self.queue.pop()
         {
+            self.standing = if next.at == self.now {
+                self.standing + 1
+            } else {
+                0
+            };
+            assert!(
+                self.standing < STANDSTILL,
+                "time stands still at {:?}: {:?} wants {:?}",
+                self.now,
+                next.event,
+                self.sender.poll_timeout()
+            );
             self.now = next.at;
             self.handle(next.event);
             count = count.wrapping_add(1);
@@ -382,7 +413,10 @@ impl World {
 
     /// How many receivers have everything.
     pub fn complete(&self) -> usize {
-        self.hosts.iter().filter(|h| matches!(h.outcome, Outcome::Complete(_))).count()
+        self.hosts
+            .iter()
+            .filter(|h| matches!(h.outcome, Outcome::Complete(_)))
+            .count()
     }
 
     /// A receiver's engine.
@@ -459,14 +493,16 @@ impl World {
             Event::Up(host, bytes) => {
                 self.note(4, u64::from(host));
                 let from = self.hosts[host as usize].address;
-                self.sender.handle_datagram(self.now, from, Socket(1), &bytes);
+                self.sender
+                    .handle_datagram(self.now, from, Socket(1), &bytes);
                 self.drain_sender();
             }
             Event::Read(slot, object, block) => {
                 if let Some(Some(content)) = self.contents.get(object.0 as usize) {
                     self.slots.insert(slot, content.block(block));
                 }
-                self.sender.handle_read(self.now, slot, Ok::<(), ReadFault>(()));
+                self.sender
+                    .handle_read(self.now, slot, Ok::<(), ReadFault>(()));
                 self.drain_sender();
             }
             Event::Checked(host, object, block) => {
@@ -481,11 +517,15 @@ impl World {
                     (_, false) => Err(StoreFault::Mismatch),
                     _ => Ok(()),
                 };
-                entry.receiver.handle_checked(self.now, object, block, result);
+                entry
+                    .receiver
+                    .handle_checked(self.now, object, block, result);
                 self.drain_host(host);
             }
             Event::Finished(host, object) => {
-                self.hosts[host as usize].receiver.handle_finished(self.now, object, Ok(()));
+                self.hosts[host as usize]
+                    .receiver
+                    .handle_finished(self.now, object, Ok(()));
                 self.drain_host(host);
             }
         }
@@ -494,12 +534,18 @@ impl World {
     /// The content that a receiver's object is, by its coding.
     fn content_of(&self, host: u32, object: ObjectKey) -> Option<&Content> {
         let coding = self.hosts[host as usize].receiver.coding(object)?;
-        self.contents.iter().flatten().find(|c| c.description().coding().short() == coding)
+        self.contents
+            .iter()
+            .flatten()
+            .find(|c| c.description().coding().short() == coding)
     }
 
     fn deliver(&mut self, index: u32, packets: &Packets, i: usize, via: Via) {
         let host = &mut self.hosts[index as usize];
-        if host.killed || host.link.is_cut(self.now, via == Via::Group) || packets.payload() > host.link.mtu_payload {
+        if host.killed
+            || host.link.is_cut(self.now, via == Via::Group)
+            || packets.payload() > host.link.mtu_payload
+        {
             return;
         }
         if host.down.loses(&mut host.rng) {
@@ -507,14 +553,23 @@ impl World {
         }
         match packets {
             Packets::Control(bytes) => {
-                host.receiver.handle_datagram(self.now, self.sender_address, via, bytes);
+                host.receiver
+                    .handle_datagram(self.now, self.sender_address, via, bytes);
                 self.note(3, u64::from(index));
             }
-            Packets::Data { headers, len, bytes } => {
+            Packets::Data {
+                headers,
+                len,
+                bytes,
+            } => {
                 let header = &headers[i];
                 let verdict = host.receiver.handle_data(self.now, header, via, *len);
-                let (Verdict::Store { object } | Verdict::Part { object }) = verdict else { return };
-                let Some(packet) = bytes.as_ref().map(|b| &b[i]) else { return };
+                let (Verdict::Store { object } | Verdict::Part { object }) = verdict else {
+                    return;
+                };
+                let Some(packet) = bytes.as_ref().map(|b| &b[i]) else {
+                    return;
+                };
                 // Real bytes go the whole way through the wire format.
                 let Ok(wire::Packet::Data(_, payload)) = wire::parse(packet) else {
                     debug_assert!(false, "a packet of ours does not parse");
@@ -563,7 +618,10 @@ impl World {
             None => Packets::Control(core::mem::take(&mut burst.control)),
             Some(run) => {
                 let size = self.symbol_size(run.object);
-                let slot = self.slots.get(&run.slot).filter(|_| self.contents[run.object.0 as usize].is_some());
+                let slot = self
+                    .slots
+                    .get(&run.slot)
+                    .filter(|_| self.contents[run.object.0 as usize].is_some());
                 let mut headers = Vec::new();
                 let mut bytes = slot.map(|_| Vec::new());
                 burst.for_each_packet(size, |header, at| {
@@ -578,7 +636,11 @@ impl World {
                     Some(len) => usize::from(len) + wire::PART_HEADER_LEN + wire::TRAILER_LEN,
                     None => wire::data_packet_len(size),
                 };
-                Packets::Data { headers, len, bytes }
+                Packets::Data {
+                    headers,
+                    len,
+                    bytes,
+                }
             }
         };
         let count = packets.count() as u64;
@@ -601,7 +663,9 @@ impl World {
     }
 
     fn symbol_size(&self, object: ObjectKey) -> u16 {
-        self.sender.description(object).map_or(config::DEFAULT_SYMBOL_SIZE, |d| d.geometry.symbol_size())
+        self.sender
+            .description(object)
+            .map_or(config::DEFAULT_SYMBOL_SIZE, |d| d.geometry.symbol_size())
     }
 
     fn send_down(&mut self, index: u32, packets: &Arc<Packets>, via: Via) {
@@ -630,7 +694,10 @@ impl World {
             for _ in 0..1 + u8::from(twice) {
                 let host = &mut self.hosts[index as usize];
                 let at = leaves + host.link.delay + host.rng.duration(host.link.jitter);
-                self.push(at, Event::DownOne(index, Arc::clone(packets), i as u16, via));
+                self.push(
+                    at,
+                    Event::DownOne(index, Arc::clone(packets), i as u16, via),
+                );
             }
         }
     }
@@ -646,7 +713,10 @@ impl World {
                 self.carry_out(index, command);
             }
             let mut burst = core::mem::take(&mut self.burst);
-            while self.hosts[index as usize].receiver.poll_transmit(self.now, &mut burst) {
+            while self.hosts[index as usize]
+                .receiver
+                .poll_transmit(self.now, &mut burst)
+            {
                 more = true;
                 let bytes = core::mem::take(&mut burst.control);
                 self.send_up(index, burst.to, burst.kind, bytes);
@@ -659,10 +729,15 @@ impl World {
         let now = self.now;
         let host = &mut self.hosts[index as usize];
         while let Some(event) = host.receiver.poll_event() {
-            let failed = host.events.iter().any(|(_, e)| matches!(e, ReceiverEvent::Failed { .. }));
+            let failed = host
+                .events
+                .iter()
+                .any(|(_, e)| matches!(e, ReceiverEvent::Failed { .. }));
             match event {
                 ReceiverEvent::Finished if !failed => host.outcome = Outcome::Complete(now),
-                ReceiverEvent::Finished | ReceiverEvent::GaveUp { .. } => host.outcome = Outcome::Failed(now),
+                ReceiverEvent::Finished | ReceiverEvent::GaveUp { .. } => {
+                    host.outcome = Outcome::Failed(now)
+                }
                 _ => {}
             }
             host.events.push((now, event));
@@ -678,13 +753,21 @@ impl World {
 
     fn carry_out(&mut self, index: u32, command: Command) {
         match command {
-            Command::Open { object, description } => {
-                let real = self.contents.iter().flatten().any(|c| *c.description() == *description);
+            Command::Open {
+                object,
+                description,
+            } => {
+                let real = self
+                    .contents
+                    .iter()
+                    .flatten()
+                    .any(|c| *c.description() == *description);
                 let host = &mut self.hosts[index as usize];
                 if real {
                     host.written.insert(object, Written::new(&description));
                 }
-                host.receiver.handle_opened(self.now, object, Ok(RangeSet::new()));
+                host.receiver
+                    .handle_opened(self.now, object, Ok(RangeSet::new()));
             }
             Command::Check { object, block } => {
                 let at = self.now + self.config.write_time;

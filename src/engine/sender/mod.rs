@@ -461,17 +461,21 @@ impl Sender {
         if self.finished {
             return None;
         }
-        let sync = self.objects.iter().map(|o| o.sync.due).min();
-        let unicast = self
-            .unicast_paths()
-            .map(|p| {
-                p.congestion
-                    .poll_timeout()
-                    .unwrap_or(Time::NEVER)
-                    .min(p.sync_due)
-            })
-            .min();
         let set = |at: Option<Time>| at.filter(|&at| at != Time::NEVER);
+        if let Some((_, at)) = self.ending {
+            let pacing = set(self.next_transmit());
+            return earliest([
+                (pacing, Timer::Pacing),
+                (self.heard_due, Timer::Heard),
+                (Some(at), Timer::Close),
+            ]);
+        }
+        let sync = self.objects.iter().map(|o| o.sync.due).min();
+        let path_due = |p: &UnicastPath| {
+            let congestion = p.congestion.poll_timeout().unwrap_or(Time::NEVER);
+            congestion.min(p.sync_due)
+        };
+        let unicast = self.unicast_paths().map(path_due).min();
         earliest([
             (set(self.next_transmit()), Timer::Pacing),
             (set(sync), Timer::Sync),
@@ -479,7 +483,6 @@ impl Sender {
             (self.heard_due, Timer::Heard),
             (Some(self.silence_due), Timer::Silence),
             (set(unicast), Timer::Unicast),
-            (self.ending.map(|(_, at)| at), Timer::Close),
         ])
     }
 
@@ -664,7 +667,7 @@ impl Sender {
     }
 
     fn forget_silent(&mut self, now: Time) {
-        if now < self.silence_due {
+        if now < self.silence_due || self.ending.is_some() {
             return;
         }
         self.silence_due = now + SILENCE / 8;

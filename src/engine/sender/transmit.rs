@@ -78,11 +78,12 @@ impl Sender {
             return Some(at);
         }
         let share = self.unicast_pacer.next_at(1);
-        let ready = self
-            .unicast_paths()
-            .filter(|p| !p.is_idle())
-            .map(|p| p.congestion.next_send_at(p.packet_len))
-            .min();
+        let paths = self.unicast_paths();
+        let waits = paths.filter(|p| {
+            p.next()
+                .is_some_and(|(key, block)| self.slots.is_ready(key, block))
+        });
+        let ready = waits.map(|p| p.congestion.next_send_at(p.symbol_len)).min();
         ready
             .filter(|&t| t != Time::NEVER)
             .map(|t| t.max(at).max(share))
@@ -293,6 +294,7 @@ impl Sender {
             None => (wire::data_packet_len(symbol_size), 1),
         };
         let each = ip_len(to, payload) * u64::from(parts);
+        path.symbol_len = each;
         let allowed = credit.min(path.congestion.allowance(now));
         if allowed < each && !path.congestion.may_send(now, each) {
             return false;

@@ -26,8 +26,8 @@ pub(super) struct UnicastPath {
     pub(super) channel: ChannelNo,
     pub(super) next_packet: PacketNo,
     pub(super) congestion: CongestionPath,
-    /// IP bytes of a full-sized data packet.
-    pub(super) packet_len: u64,
+    /// IP bytes that a symbol takes, in one packet or in parts.
+    pub(super) symbol_len: u64,
     needs: BTreeMap<ObjectKey, Lacking>,
     /// The largest UDP payload that the receiver has heard on this path.
     pub(super) largest_heard: u16,
@@ -59,7 +59,7 @@ impl UnicastPath {
             channel,
             next_packet,
             congestion: CongestionPath::new(now, packet_len, rtt),
-            packet_len,
+            symbol_len: packet_len,
             needs: BTreeMap::new(),
             largest_heard: 0,
             sync_due: now,
@@ -160,6 +160,17 @@ impl UnicastPath {
                 .add(block, &SymbolSet::full(lacking.geometry.symbols(block)));
         }
         lacking.partial.current().map(|block| (key, block))
+    }
+
+    /// The same, without taking it up.
+    pub(super) fn next(&self) -> Option<(ObjectKey, BlockNo)> {
+        let (&key, lacking) = self.needs.iter().find(|(_, l)| !l.is_empty())?;
+        let whole = || lacking.whole.first().map(|b| b as BlockNo);
+        lacking
+            .partial
+            .current()
+            .or_else(whole)
+            .map(|block| (key, block))
     }
 
     /// The block after that, to be read ahead.
