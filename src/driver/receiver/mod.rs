@@ -221,11 +221,13 @@ fn check_folder(folder: &Path) -> Result<(), StartError> {
 }
 
 fn summary(id: ReceiverId, now: Time, remains: Remains, spent: Spent) -> ReceiverSummary {
-    let complete = remains.objects.values().filter(|o| o.is_complete()).count();
-    let all = remains.objects.len();
+    let (whole, rest): (Vec<_>, Vec<_>) = remains.objects.values().partition(|o| o.is_complete());
+    // A version that was withdrawn is made up for by a later one under its name.
+    let made_up = |o: &&objects::Object| whole.iter().any(|w| w.name == o.name);
+    let (complete, lacking) = (whole.len(), rest.iter().filter(|o| !made_up(o)).count());
     let outcome = if remains.stopped {
         RunOutcome::Stopped
-    } else if all > 0 && complete == all && remains.gave_up.is_none() {
+    } else if complete > 0 && lacking == 0 && remains.gave_up.is_none() {
         RunOutcome::Complete
     } else if complete > 0 {
         RunOutcome::Partial
