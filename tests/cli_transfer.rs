@@ -276,3 +276,53 @@ fn a_signal_ends_both_in_good_order() {
     let s = figures(Path::new(&send_stats));
     assert_eq!(s["receivers"][0]["outcome"], "left", "{s}");
 }
+
+#[test]
+fn a_file_that_changes_on_the_way_is_offered_anew_and_nobody_gets_a_mixture() {
+    let stage = Stage::new();
+    stage.file("film.bin", 4_000_000);
+    let mut sender = stage.send(&["--rate", "16M", &stage.text("film.bin")]);
+    let events = sender.lines();
+    let mut r = stage.receive("out", &stage.url, &[]);
+    let mut heard = r.lines();
+    heard.until("opened");
+    heard.until("progress");
+    let new = bytes(3_000_000, "another film");
+    fs::write(stage.path("film.bin"), &new).unwrap();
+    heard.until("withdrawn");
+    let rest = heard.rest();
+    let r = r.finish();
+    assert_eq!(r.code, Some(0), "{r:?} {rest:?}");
+    assert_eq!(all_in(&stage.path("out")), ["film.bin"]);
+    assert!(fs::read(stage.path("out").join("film.bin")).unwrap() == new);
+    let events = events.rest();
+    assert_eq!(sender.finish().code, Some(0), "{events:?}");
+    assert!(events.iter().any(|e| e["event"] == "withdrawn"));
+    assert!(
+        events
+            .iter()
+            .any(|e| e["event"] == "offered" && e["again"] == true)
+    );
+}
+
+#[test]
+fn a_receiver_goes_on_from_what_an_earlier_run_left() {
+    let stage = Stage::new();
+    let film = stage.file("film.bin", 8_000_000);
+    let _sender = stage.send(&["--stay", "--rate", "30M", &stage.text("film.bin")]);
+    let mut r = stage.receive("out", &stage.url, &[]);
+    let mut heard = r.lines();
+    while heard.until("progress")["verified"].as_u64() < Some(3_000_000) {}
+    r.signal("INT");
+    heard.rest();
+    assert_eq!(r.finish().code, Some(5));
+    let stats = stage.text("again.json");
+    let r = stage
+        .receive("out", &stage.url, &["--stats", &stats])
+        .finish();
+    assert_eq!(r.code, Some(0), "{r:?}");
+    assert!(fs::read(stage.path("out").join("film.bin")).unwrap() == film);
+    assert_eq!(all_in(&stage.path("out")), ["film.bin"]);
+    let held = figures(Path::new(&stats));
+    assert_eq!(held["objects"][0]["complete"], true);
+}

@@ -1,5 +1,6 @@
 //! `loopcast receive`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
@@ -250,7 +251,9 @@ impl<'a> View<'a> {
     }
 
     fn failed(&self, s: &ReceiverSummary) -> String {
-        let failed: Vec<_> = s.objects.iter().filter(|o| !o.complete).collect();
+        let made_up = |name: &str| s.objects.iter().any(|o| o.complete && o.name == name);
+        let incomplete = s.objects.iter().filter(|o| !o.complete);
+        let failed: Vec<_> = incomplete.filter(|o| !made_up(&o.name)).collect();
         let mut lines: Vec<String> = failed
             .iter()
             .map(|o| {
@@ -278,12 +281,17 @@ impl<'a> View<'a> {
         if s.session.is_none() {
             return;
         }
-        let complete = s.objects.iter().filter(|o| o.complete).count();
+        // Versions of one object count once.
+        let names = |complete: bool| -> BTreeSet<&str> {
+            let counted = s.objects.iter().filter(|o| o.complete || !complete);
+            counted.map(|o| o.name.as_str()).collect()
+        };
         let heard = s.received.total();
         let lost = s.loss.network + s.loss.overflowed + s.loss.stalled + s.loss.discarded;
         self.console.say(format!(
-            "{complete} of {} complete in {}: {} in {} came, {lost} lost, {} sent, {} suppressed",
-            human::count(s.objects.len() as u64, "object"),
+            "{} of {} complete in {}: {} in {} came, {lost} lost, {} sent, {} suppressed",
+            names(true).len(),
+            human::count(names(false).len() as u64, "object"),
             human::seconds(s.spent.wall),
             human::bytes(heard.bytes),
             human::count(heard.packets, "packet"),
