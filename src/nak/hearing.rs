@@ -39,9 +39,20 @@ impl Hearing {
             return false;
         }
         let unlike = (self.union.len() - self.largest) as f64 / (self.sum - self.largest) as f64;
-        let loss = unlike * self.sum as f64 / f64::from(self.naks) / f64::from(symbols);
-        1.0 - (1.0 - loss.min(1.0)).powf(f64::from(receivers)) >= EXPECTED
+        let lacked = mean_of_all(self.sum as f64 / f64::from(self.naks));
+        let loss = (unlike * lacked / f64::from(symbols)).min(1.0);
+        1.0 - (1.0 - loss).powf(f64::from(receivers)) >= EXPECTED
     }
+}
+
+/// What receivers lack on average, if those that lack anything lack `spoken` on average: who lacks
+/// nothing says nothing. For losses of their own, a Poisson count μ with spoken = μ / (1 - e^-μ).
+fn mean_of_all(spoken: f64) -> f64 {
+    let mut mean = spoken;
+    for _ in 0..32 {
+        mean = spoken * -(-mean).exp_m1();
+    }
+    mean
 }
 
 #[cfg(test)]
@@ -70,6 +81,18 @@ mod tests {
         h.heard(&random_losses(&mut rng, 512, 0.01));
         assert!(h.wants_whole(512, 1000));
         assert!(!h.wants_whole(512, 8), "eight receivers lack 8 % of it");
+    }
+
+    #[test]
+    fn the_few_that_lack_one_symbol_are_not_taken_for_all() {
+        let mut h = Hearing::default();
+        for lost in 0..40 {
+            let mut missing = SymbolSet::new();
+            missing.insert(lost * 12);
+            h.heard(&missing);
+        }
+        assert!(!h.wants_whole(512, 1000));
+        assert!(mean_of_all(1.0) < 0.1 && (mean_of_all(10.0) - 10.0).abs() < 0.01);
     }
 
     #[test]

@@ -439,6 +439,12 @@ impl World {
         &self.sender_events
     }
 
+    /// Blocks that the sender has passed and that receivers still lack something of, over all
+    /// receivers.
+    pub fn lacking_passed(&self) -> usize {
+        self.hosts.iter().map(|h| h.receiver.blocks_waiting()).sum()
+    }
+
     /// What went over the network so far.
     pub fn totals(&self) -> Totals {
         self.totals
@@ -808,7 +814,8 @@ impl World {
             let delay = self.hosts[index as usize].link.delay;
             for other in 0..self.hosts.len() as u32 {
                 if other != index {
-                    let at = now + delay + self.hosts[other as usize].link.delay;
+                    // A star: each delay is that to the centre and out again to the sender.
+                    let at = now + (delay + self.hosts[other as usize].link.delay) / 2;
                     self.push(at, Event::Down(other, Arc::clone(&packets), Via::Group));
                 }
             }

@@ -116,6 +116,14 @@ impl Download {
         self.pass(now, 0, self.geometry().blocks(), timing, rng);
     }
 
+    /// The sender takes it that what it has passed is here, as far as it is not told otherwise.
+    pub(super) fn catch_up(&mut self, now: Time, timing: Timing, rng: &mut Rng) {
+        let to = self
+            .cursor
+            .map_or(self.geometry().blocks(), |(_, block)| block);
+        self.pass(now, 0, to, timing, rng);
+    }
+
     fn pass(&mut self, now: Time, from: BlockNo, to: BlockNo, timing: Timing, rng: &mut Rng) {
         let mut at = from;
         let mut passed = 0;

@@ -307,7 +307,7 @@ impl Receiver {
             }
         } else {
             for download in self.downloads.iter_mut().filter(|d| d.is_receiving()) {
-                download.saw_end(now, timing, &mut self.rng);
+                download.catch_up(now, timing, &mut self.rng);
             }
         }
     }

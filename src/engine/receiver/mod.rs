@@ -629,6 +629,11 @@ impl Receiver {
         })
     }
 
+    /// Blocks that the sender has passed and that something is lacking of.
+    pub fn blocks_waiting(&self) -> usize {
+        self.downloads.iter().map(|d| d.naks.len()).sum()
+    }
+
     /// The coding of an object.
     pub fn coding(&self, object: ObjectKey) -> Option<ShortCodingId> {
         self.downloads.get(object.0 as usize).map(|d| d.coding)

@@ -870,6 +870,7 @@ impl Sender {
             let offered = &mut self.objects[key];
             offered.sync.sent += 1;
             offered.sync.total += 1;
+            offered.sync.last = now;
             offered.sync.due = now + interval;
             self.send_to_channel(number, body, PacketKind::Sync);
         }

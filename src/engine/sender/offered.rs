@@ -55,6 +55,8 @@ pub(super) struct SyncTimer {
     pub(super) sent: u32,
     /// SYNCs sent in all.
     pub(super) total: u32,
+    /// When the last was sent.
+    pub(super) last: Time,
 }
 
 /// The decaying schedule after the last data, in ms (PGM; RFC 3208 calls them heartbeat SPMs).
@@ -84,6 +86,7 @@ impl Offered {
                 due: Time::NEVER,
                 sent: 0,
                 total: 0,
+                last: Time::ZERO,
             },
             withdrawn: None,
             description,
@@ -120,6 +123,12 @@ impl Offered {
     pub(super) fn restart_sync(&mut self, now: Time) {
         self.sync.due = now;
         self.sync.sent = 0;
+    }
+
+    /// Someone has joined: a SYNC soon, but one for all who join within `pause`.
+    pub(super) fn sync_for_joiner(&mut self, now: Time, pause: Duration) {
+        self.sync.sent = 0;
+        self.sync.due = self.sync.due.min(self.sync.last + pause).max(now);
     }
 
     /// The next SYNC is to be as large as a data packet: the first few, then every fourth.

@@ -20,6 +20,9 @@ use crate::wire::{
     ReceiverBody, Request, SenderBody, Stage, Wanted,
 };
 
+/// The least time between SYNCs that are sent because someone joined.
+const SYNC_PAUSE: Duration = Duration::from_millis(20);
+
 impl Sender {
     /// A datagram came from `from` on the socket `link`.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, link: Link, datagram: &[u8]) {
@@ -337,7 +340,7 @@ impl Sender {
         for key in fresh {
             let offered = &mut self.objects[key.0 as usize];
             let geometry = offered.description.geometry;
-            offered.restart_sync(now);
+            offered.sync_for_joiner(now, SYNC_PAUSE);
             if request.holds {
                 continue;
             }
