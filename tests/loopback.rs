@@ -55,8 +55,8 @@ fn a_late_joiner_gets_it_too() {
     let Some(place) = Place::new("late", 48_020) else {
         return;
     };
-    let file = random_file(&place.from(), "late.bin", 6_000_000);
-    let rate = "80M".parse().unwrap();
+    let file = random_file(&place.from(), "late.bin", 4_000_000);
+    let rate = "30M".parse().unwrap();
     let sender = place.sender().rate(rate).offer_path(&file).start().unwrap();
     let first = place.receiver(0).start().unwrap();
     // Half way.
@@ -64,15 +64,16 @@ fn a_late_joiner_gets_it_too() {
     assert!(wait_for(first.events(), half), "no progress");
     let joined = Instant::now();
     let second = place.receiver(1).start().unwrap();
-    assert_eq!(finish(second).outcome, RunOutcome::Complete);
+    let summary = finish(second);
+    assert_eq!(summary.outcome, RunOutcome::Complete, "{summary:?}");
     let took = joined.elapsed();
     assert_eq!(finish(first).outcome, RunOutcome::Complete);
     assert_eq!(sender.join().unwrap().outcome, RunOutcome::Complete);
     place.assert_same(0, "late.bin", &file);
     place.assert_same(1, "late.bin", &file);
-    // One cycle at 80 Mbit/s is 0.65 s.
+    // A cycle takes 1.1 s; this machine may be busy.
     assert!(
-        took < Duration::from_millis(1_900),
+        took < Duration::from_millis(3_200),
         "{took:?} after joining"
     );
 }

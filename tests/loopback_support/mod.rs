@@ -98,8 +98,12 @@ pub(crate) fn wait_for<E>(events: &Events<E>, fits: impl Fn(&E) -> bool) -> bool
 
 /// Waits until a receiver has ended; stops it when that takes too long.
 pub(crate) fn finish(receiver: Receiver) -> ReceiverSummary {
-    let end = Instant::now() + PATIENCE;
-    while receiver.events().recv_deadline(end).is_ok() {}
+    let began = Instant::now();
+    let end = began + PATIENCE;
+    while let Ok(event) = receiver.events().recv_deadline(end) {
+        // Shown when the test fails.
+        eprintln!("{:.3} {event:?}", began.elapsed().as_secs_f64());
+    }
     if Instant::now() >= end {
         receiver.stop();
     }
