@@ -1,5 +1,8 @@
 //! Folders, ports and files for the tests on the loopback.
 
+// Each test file uses some of it.
+#![allow(dead_code)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

@@ -120,6 +120,8 @@ pub(crate) struct Net {
     stop_at: Option<Time>,
     stopped: bool,
     finished: bool,
+    /// The disk thread has died.
+    broken: bool,
 }
 
 impl Net {
@@ -172,13 +174,14 @@ impl Net {
             stop_at: None,
             stopped: false,
             finished: false,
+            broken: false,
         })
     }
 
     /// Runs until all is done or it was told to end.
     pub(crate) fn run(mut self) -> Result<Remains, DriverError> {
         let mut events = Events::with_capacity(64);
-        while !(self.finished && self.out.is_empty()) {
+        while !(self.broken || self.finished && self.out.is_empty()) {
             let now = self.clock.now();
             match self.control.wish() {
                 Wish::None => {}
@@ -222,6 +225,9 @@ impl Net {
                     self.ready.push(token);
                 }
             }
+        }
+        if self.broken {
+            return Err(DriverError::Panicked("disk"));
         }
         self.figures(self.clock.now());
         self.outbox.tell(ReceiverEvent::Finished);
@@ -379,10 +385,10 @@ impl Net {
         }
     }
 
-    fn job(&self, job: Job) {
-        // The disk thread lives as long as this one; if it died, that is told at the end. The
-        // channel has no limit of its own: buffers and pages on their way do.
-        let _ = self.jobs.send(job);
+    /// Gives the disk thread a job. The channel has no limit of its own: buffers and pages on their
+    /// way do.
+    fn job(&mut self, job: Job) {
+        self.broken |= self.jobs.send(job).is_err();
     }
 
     fn on_command(&mut self, command: Command) {

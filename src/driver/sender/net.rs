@@ -149,6 +149,8 @@ pub(crate) struct Net {
     stopped: bool,
     finished: bool,
     aborted: bool,
+    /// A thread of ours that has died.
+    broken: Option<&'static str>,
 }
 
 impl Net {
@@ -210,6 +212,7 @@ impl Net {
             stopped: false,
             finished: false,
             aborted: false,
+            broken: None,
             poll,
         };
         for listener in listeners {
@@ -232,7 +235,7 @@ impl Net {
     /// Runs until all is done or it was told to end.
     pub(crate) fn run(mut self) -> Result<Remains, DriverError> {
         let mut events = Events::with_capacity(64);
-        while !(self.aborted || self.finished && self.out.is_empty()) {
+        while !(self.aborted || self.broken.is_some() || self.finished && self.out.is_empty()) {
             let now = self.clock.now();
             match self.control.wish() {
                 Wish::None => {}
@@ -279,8 +282,11 @@ impl Net {
                 }
             }
         }
-        self.outbox.tell(SenderEvent::Finished);
+        if let Some(thread) = self.broken {
+            return Err(DriverError::Panicked(thread));
+        }
         self.figures(self.clock.now());
+        self.outbox.tell(SenderEvent::Finished);
         Ok(self.remains())
     }
 
@@ -417,8 +423,9 @@ impl Net {
             self.engine.set_preparing(now, true);
         }
         self.preparing += 1;
-        // The hashing thread lives as long as this one; if it died, that is told at the end.
-        let _ = self.to_hasher.send(prepare);
+        if self.to_hasher.send(prepare).is_err() {
+            self.broken = Some("hashing");
+        }
     }
 
     /// One file less to prepare.
@@ -518,12 +525,16 @@ impl Net {
             let source = self.objects.get(&command.object).map(|o| o.source.clone());
             match (slot, source) {
                 (Some(buffer), Some(source)) => {
-                    // As many can be under way as there are slots, and the channel has room for all.
-                    let _ = self.to_reader.send(Read {
+                    // As many can be under way as there are slots.
+                    let read = Read {
                         command,
                         source,
                         buffer,
-                    });
+                    };
+                    if self.to_reader.send(read).is_err() {
+                        self.broken = Some("reading");
+                        return;
+                    }
                 }
                 (slot, _) => {
                     if let (Some(place), Some(buffer)) =
@@ -785,7 +796,10 @@ impl Net {
     }
 
     fn listen_for_feedback(&mut self, object: ObjectKey, group: SocketAddr) {
-        if !self.engine.config().group_feedback {
+        let config = self.engine.config();
+        let base = config.groups.first().is_some_and(|base| *base == group);
+        // What goes to the base group is heard with the requests.
+        if !config.group_feedback || base {
             return;
         }
         let feedback = SocketAddr::new(group.ip(), group.port() + 1);
