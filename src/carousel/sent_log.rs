@@ -36,8 +36,7 @@ impl SentLog {
 
     /// The symbols left, one packet each, the first as packet `packet`.
     pub fn sent(&mut self, packet: PacketNo, object: u32, block: BlockNo, symbols: &[SymbolNo]) {
-        let mut packet = packet;
-        for &symbol in symbols {
+        for (packet, &symbol) in (packet..).zip(symbols) {
             match self.runs.back_mut() {
                 Some(run)
                     if run.object == object
@@ -61,7 +60,6 @@ impl SentLog {
                     });
                 }
             }
-            packet += 1;
         }
     }
 

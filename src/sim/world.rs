@@ -385,7 +385,7 @@ impl World {
             self.handle(next.event);
             count = count.wrapping_add(1);
             // Asking is not free; once in a few events is often enough.
-            if count % 16 == 0 && !going(self) {
+            if count.is_multiple_of(16) && !going(self) {
                 return true;
             }
         }

@@ -2,14 +2,18 @@
 //!
 //! * this file: what it holds, its objects, and what time does;
 //! * [`requests`]: what receivers say;
+//! * [`course`]: who listens, and what each carousel does next;
+//! * [`tell`]: SYNC, offers and acknowledgements;
 //! * [`transmit`]: what leaves next;
 //! * [`offered`], [`roster`], [`unicast`], [`slots`], [`outbox`]: its parts.
 
+mod course;
 mod offered;
 mod outbox;
 mod requests;
 mod roster;
 mod slots;
+mod tell;
 mod transmit;
 mod unicast;
 
@@ -35,10 +39,7 @@ use crate::object::Description;
 use crate::rate::{Grtt, Pacer};
 use crate::time::Time;
 use crate::units::Rate;
-use crate::wire::{
-    self, ChannelInfo, Feedback, FromSender, Heard, Notice, NoticeCode, Offer, Outcome, SenderBody,
-    Sync,
-};
+use crate::wire::{self, FromSender, Heard, Notice, NoticeCode, Outcome, SenderBody};
 
 /// What a sender is told at its start.
 #[derive(Clone, Debug)]
@@ -547,199 +548,9 @@ impl Sender {
         members.filter_map(|m| m.unicast.as_deref())
     }
 
-    fn count_listeners(&mut self, now: Time) {
-        self.recount = false;
-        let members = self.roster.members.iter();
-        self.unicast_members = members
-            .filter(|(_, m)| m.unicast.is_some())
-            .map(|(&id, _)| id)
-            .collect();
-        for (key, offered) in self.objects.iter_mut().enumerate() {
-            let key = ObjectKey(key as u32);
-            let had = offered.listeners + offered.unicast;
-            offered.listeners = 0;
-            offered.unicast = 0;
-            if offered.withdrawn.is_some() {
-                continue;
-            }
-            for member in self.roster.members.values().filter(|m| m.lacks(key)) {
-                if member.unicast.is_some() {
-                    offered.unicast += 1;
-                } else {
-                    offered.listeners += 1;
-                }
-            }
-            if had > 0 || offered.listeners + offered.unicast > 0 {
-                offered.wanted_at = now;
-            }
-        }
-        let busy = self.objects.iter().any(|o| o.listeners > 0);
-        let share = if busy { config::UNICAST_SHARE } else { 1.0 };
-        self.unicast_pacer
-            .set_rate(now, self.config.rate.mul_f64(share));
-        if !self.started && self.roster.joined >= u64::from(self.config.wait_for.max(1)) {
-            self.started = true;
-        }
-    }
-
-    /// Moves each object's carousel on: from cycle to cycle, to the question at the end, to rest.
-    fn advance(&mut self, now: Time) {
-        for (key, offered) in self.objects.iter_mut().enumerate() {
-            let object = ObjectKey(key as u32);
-            if offered.listeners == 0 {
-                if offered.phase != Phase::Idle {
-                    offered.clear();
-                    offered.phase = Phase::Idle;
-                    offered.restart_sync(now);
-                }
-                continue;
-            }
-            if !self.started || offered.channel.is_none() || self.ending.is_some() {
-                continue;
-            }
-            let phase = offered.phase;
-            if phase == Phase::Running && offered.walk.current().is_none() {
-                let blocks_left = offered.walk.blocks_left().min(u64::from(u32::MAX)) as u32;
-                let cycle = offered.walk.position().cycle;
-                if blocks_left > 0 || offered.repairs.is_empty() {
-                    self.stats.cycles += 1;
-                    self.events.push_back(SenderEvent::CycleEnded {
-                        object,
-                        cycle,
-                        blocks_left,
-                    });
-                }
-            }
-            offered.walk.begin_cycle();
-            offered.phase = if offered.has_work() {
-                Phase::Running
-            } else {
-                Phase::Asking
-            };
-            if offered.phase != phase {
-                // The question goes out at once, and so does the position when data begins.
-                offered.restart_sync(now);
-            }
-        }
-    }
-
-    fn end_if_done(&mut self, now: Time) {
-        if let Some((left, at)) = self.ending {
-            if at > now {
-                return;
-            }
-            if left == 0 {
-                self.finished = true;
-                self.ending = None;
-                self.events.push_back(SenderEvent::Finished);
-                return;
-            }
-            let end = notice(
-                NoticeCode::Ended,
-                ReceiverId(0),
-                ShortCodingId(0),
-                "the sender has finished",
-            );
-            let used: Vec<ChannelNo> = (0..self.channels.len() as ChannelNo)
-                .filter(|&n| n == 0 || self.channels[usize::from(n)].next_packet > 0)
-                .collect();
-            for number in used {
-                self.send_to_channel(number, SenderBody::Notice(end.clone()), PacketKind::Notice);
-            }
-            let pause = self
-                .grtt
-                .get()
-                .clamp(Duration::from_millis(5), Duration::from_millis(100));
-            self.ending = Some((left - 1, now + pause));
-            return;
-        }
-        let came = self.roster.joined >= u64::from(self.config.wait_for.max(1));
-        if came
-            && !self.config.stay
-            && !self.preparing
-            && !self.finished
-            && self.roster.active() == 0
-        {
-            self.flush_heard_now();
-            self.ending = Some((END_NOTICES, now));
-            self.end_if_done(now);
-        }
-    }
-
-    fn forget_silent(&mut self, now: Time) {
-        if now < self.silence_due || self.ending.is_some() {
-            return;
-        }
-        self.silence_due = now + SILENCE / 8;
-        let limit = SILENCE.max(self.report_interval() * 4);
-        let mut gone = Vec::new();
-        for (&receiver, member) in self.roster.members.iter_mut() {
-            if member.is_active() && now.since(member.last_heard) > limit {
-                member.gone = true;
-                if let Some(path) = member.unicast.take() {
-                    self.unicast_channels.insert(path.channel, path.next_packet);
-                }
-                gone.push(receiver);
-            }
-        }
-        for receiver in gone {
-            self.recount = true;
-            let reason = format!("nothing heard from it for {:.0} s", limit.as_secs_f64());
-            self.events
-                .push_back(SenderEvent::Gone { receiver, reason });
-        }
-        for key in 0..self.objects.len() {
-            let offered = &self.objects[key];
-            let unwanted = offered.listeners + offered.unicast == 0;
-            if self.channels.len() > 1 && unwanted && now.since(offered.wanted_at) > CHANNEL_LINGER
-            {
-                self.close_channel(ObjectKey(key as u32));
-            }
-        }
-    }
-
     /// The mean time between a receiver's reports: a second, or what keeps all within their share.
     pub(super) fn report_interval(&self) -> Duration {
         report_interval(self.roster.active(), self.config.rate)
-    }
-
-    /// Gives an object a channel: a free one, else the one with the fewest objects. With several
-    /// groups the first is for announcements only.
-    fn open_channel(&mut self, now: Time, object: ObjectKey) {
-        let offered = &mut self.objects[object.0 as usize];
-        offered.wanted_at = now;
-        if offered.channel.is_some() || offered.withdrawn.is_some() {
-            return;
-        }
-        let first = usize::from(self.channels.len() > 1);
-        let least = (first..self.channels.len()).min_by_key(|&n| self.channels[n].objects.len());
-        let Some(number) = least else { return };
-        self.channels[number].objects.push(object);
-        offered.channel = Some(number as ChannelNo);
-        let group = self.channels[number].group;
-        offered.restart_sync(now);
-        self.events.push_back(SenderEvent::Started {
-            object,
-            channel: number as ChannelNo,
-            group,
-        });
-    }
-
-    fn close_channel(&mut self, object: ObjectKey) {
-        let offered = &mut self.objects[object.0 as usize];
-        let Some(number) = offered.channel.take() else {
-            return;
-        };
-        offered.sync.due = Time::NEVER;
-        self.channels[usize::from(number)]
-            .objects
-            .retain(|&o| o != object);
-        self.events.push_back(SenderEvent::Stopped { object });
-    }
-
-    /// R of the suppression formula.
-    fn group_size(&self, object: &Offered) -> u32 {
-        object.listeners.max(1)
     }
 
     fn k(&self) -> u8 {
@@ -748,44 +559,6 @@ impl Sender {
         } else {
             config::K_SENDER_FEEDBACK
         }
-    }
-
-    fn channel_info(&self, number: ChannelNo) -> ChannelInfo {
-        let group = self.channels[usize::from(number)].group;
-        let feedback = if self.config.group_feedback {
-            Feedback::Group(SocketAddr::new(group.ip(), group.port() + 1))
-        } else {
-            Feedback::Sender
-        };
-        ChannelInfo {
-            number,
-            group,
-            source: self.config.source,
-            rate: self.config.rate,
-            feedback,
-        }
-    }
-
-    /// The offer of an object as it stands.
-    fn make_offer(&self, now: Time, key: ObjectKey) -> SenderBody {
-        let live = |o: &&Offered| o.withdrawn.is_none();
-        let offered = &self.objects[key.0 as usize];
-        SenderBody::Offer(Box::new(Offer {
-            sent_at: now.as_nanos().max(1),
-            index: self.objects[..key.0 as usize].iter().filter(live).count() as u32,
-            // One more than there is tells a receiver of all to wait for what is being prepared.
-            total: self.objects.iter().filter(live).count() as u32 + u32::from(self.preparing),
-            grtt: self.grtt.get(),
-            receivers: (self.roster.active() as u32)
-                .max(self.config.wait_for)
-                .max(1),
-            description: offered.description.clone(),
-            channels: offered
-                .channel
-                .map(|n| self.channel_info(n))
-                .into_iter()
-                .collect(),
-        }))
     }
 
     fn send_to(
@@ -807,173 +580,6 @@ impl Sender {
     fn send_to_channel(&mut self, number: ChannelNo, body: SenderBody, kind: PacketKind) {
         let group = self.channels[usize::from(number)].group;
         self.send_to(group, Link::GROUP, number, body, kind);
-    }
-
-    fn flush_heard(&mut self, now: Time) {
-        if self.heard_due.is_some_and(|at| at <= now) {
-            self.flush_heard_now();
-        }
-    }
-
-    fn flush_heard_now(&mut self) {
-        self.heard_due = None;
-        let mut heard = core::mem::take(&mut self.heard);
-        heard.sort_by_key(|&(channel, _)| channel);
-        for same in heard.chunk_by(|a, b| a.0 == b.0) {
-            for batch in same.chunks(HEARD_PER_PACKET) {
-                let body = SenderBody::Heard(batch.iter().map(|&(_, h)| h).collect());
-                self.send_to_channel(batch[0].0, body, PacketKind::Heard);
-            }
-        }
-    }
-
-    /// The time in which a packet of so many bytes may be repeated within the share for control.
-    fn least_interval(&self, bytes: u64, times: usize) -> Duration {
-        self.config
-            .rate
-            .mul_f64(CONTROL_SHARE)
-            .time_for(bytes * times.max(1) as u64)
-    }
-
-    fn send_syncs(&mut self, now: Time) {
-        let running = self
-            .objects
-            .iter()
-            .filter(|o| o.phase != Phase::Idle)
-            .count();
-        for key in 0..self.objects.len() {
-            if self.objects[key].sync.due > now || self.ending.is_some() {
-                continue;
-            }
-            let Some(number) = self.objects[key].channel else {
-                self.objects[key].sync.due = Time::NEVER;
-                continue;
-            };
-            let offered = &self.objects[key];
-            let padded = offered.next_sync_is_padded();
-            let size = wire::data_packet_len(offered.description.geometry.symbol_size()) as u16;
-            let least = self.least_interval(160 + u64::from(size) / 4, running);
-            let interval = offered.sync_interval(self.grtt.get(), self.k(), least);
-            let body = SenderBody::Sync(Sync {
-                coding: offered.coding,
-                next_packet: self.channels[usize::from(number)].next_packet,
-                position: offered.walk.position(),
-                sent_at: now.as_nanos().max(1),
-                grtt: self.grtt.get(),
-                k: self.k(),
-                receivers: self.group_size(offered),
-                next_sync: interval,
-                query: offered.phase == Phase::Asking,
-                idle: offered.phase == Phase::Idle,
-                padded_to: if padded { size } else { 0 },
-            });
-            let offered = &mut self.objects[key];
-            offered.sync.sent += 1;
-            offered.sync.total += 1;
-            offered.sync.last = now;
-            offered.sync.due = now + interval;
-            self.send_to_channel(number, body, PacketKind::Sync);
-        }
-        self.send_unicast_syncs(now);
-    }
-
-    /// On a unicast path SYNC tells the next packet number, measures the round trip, and asks what is
-    /// lacking once everything known has gone out.
-    fn send_unicast_syncs(&mut self, now: Time) {
-        let mut due = Vec::new();
-        for &id in &self.unicast_members {
-            let Some(member) = self.roster.members.get_mut(&id) else {
-                continue;
-            };
-            let Some(path) = &mut member.unicast else {
-                continue;
-            };
-            if path.sync_due > now {
-                continue;
-            }
-            let padded = path.syncs < 3 || path.syncs.is_multiple_of(4);
-            let interval = match path.syncs {
-                0 => Duration::from_millis(20),
-                1..8 => Duration::from_millis(100),
-                _ => Duration::from_millis(500),
-            };
-            path.sync_due = now + interval;
-            due.push((
-                id,
-                member.address,
-                member.link,
-                padded,
-                interval,
-                path.channel,
-                path.next_packet,
-                path.is_idle(),
-            ));
-            path.sync_sent(padded);
-        }
-        for (id, address, link, padded, next_sync, channel, next_packet, idle) in due {
-            let objects = self.objects.iter().enumerate();
-            let member = &self.roster.members[&id];
-            let mut wanted = objects
-                .filter(|&(k, o)| o.withdrawn.is_none() && member.lacks(ObjectKey(k as u32)));
-            let Some((_, offered)) = wanted.next() else {
-                continue;
-            };
-            let size = wire::data_packet_len(offered.description.geometry.symbol_size()) as u16;
-            let sync = Sync {
-                coding: offered.coding,
-                next_packet,
-                position: wire::Position::default(),
-                sent_at: now.as_nanos().max(1),
-                grtt: self.grtt.get(),
-                k: self.k(),
-                receivers: 1,
-                next_sync,
-                query: idle,
-                idle,
-                padded_to: 0,
-            };
-            // A small one always goes along, so that a path too narrow for data is told from a dead one.
-            self.send_to(
-                address,
-                link,
-                channel,
-                SenderBody::Sync(sync),
-                PacketKind::Sync,
-            );
-            if padded {
-                let full = SenderBody::Sync(Sync {
-                    padded_to: size,
-                    ..sync
-                });
-                self.send_to(address, link, channel, full, PacketKind::Sync);
-            }
-        }
-    }
-
-    /// Tells the first group what is on offer, one object at a time.
-    fn announce(&mut self, now: Time) {
-        if self.announce_due > now || self.ending.is_some() {
-            return;
-        }
-        let live = self
-            .objects
-            .iter()
-            .filter(|o| o.withdrawn.is_none())
-            .count();
-        let count = self.objects.len();
-        let next = (0..count)
-            .map(|i| (self.announce_next + i) % count)
-            .find(|&k| self.objects[k].withdrawn.is_none());
-        let Some(key) = next else {
-            self.announce_due = Time::NEVER;
-            return;
-        };
-        let body = self.make_offer(now, ObjectKey(key as u32));
-        self.send_to_channel(0, body, PacketKind::Offer);
-        self.announce_next = key + 1;
-        // Every object once a second, within the share; the first in quick succession.
-        let each = Duration::from_secs(1) / live.max(1) as u32;
-        self.announce_due = now + each.max(self.least_interval(600, 1));
     }
 }
 

@@ -1,0 +1,223 @@
+//! What a sender says by itself, on its own timers: SYNC, offers, and who was heard.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::engine::sender::offered::{Offered, Phase};
+use crate::engine::sender::{CONTROL_SHARE, HEARD_PER_PACKET, Sender};
+use crate::engine::{ObjectKey, PacketKind};
+use crate::ids::ChannelNo;
+use crate::time::Time;
+use crate::wire::{self, ChannelInfo, Feedback, Offer, SenderBody, Sync};
+
+impl Sender {
+    /// R of the suppression formula.
+    pub(super) fn group_size(&self, object: &Offered) -> u32 {
+        object.listeners.max(1)
+    }
+
+    pub(super) fn channel_info(&self, number: ChannelNo) -> ChannelInfo {
+        let group = self.channels[usize::from(number)].group;
+        let feedback = if self.config.group_feedback {
+            Feedback::Group(SocketAddr::new(group.ip(), group.port() + 1))
+        } else {
+            Feedback::Sender
+        };
+        ChannelInfo {
+            number,
+            group,
+            source: self.config.source,
+            rate: self.config.rate,
+            feedback,
+        }
+    }
+
+    /// The offer of an object as it stands.
+    pub(super) fn make_offer(&self, now: Time, key: ObjectKey) -> SenderBody {
+        let live = |o: &&Offered| o.withdrawn.is_none();
+        let offered = &self.objects[key.0 as usize];
+        SenderBody::Offer(Box::new(Offer {
+            sent_at: now.as_nanos().max(1),
+            index: self.objects[..key.0 as usize].iter().filter(live).count() as u32,
+            // One more than there is tells a receiver of all to wait for what is being prepared.
+            total: self.objects.iter().filter(live).count() as u32 + u32::from(self.preparing),
+            grtt: self.grtt.get(),
+            receivers: (self.roster.active() as u32)
+                .max(self.config.wait_for)
+                .max(1),
+            description: offered.description.clone(),
+            channels: offered
+                .channel
+                .map(|n| self.channel_info(n))
+                .into_iter()
+                .collect(),
+        }))
+    }
+
+    pub(super) fn flush_heard(&mut self, now: Time) {
+        if self.heard_due.is_some_and(|at| at <= now) {
+            self.flush_heard_now();
+        }
+    }
+
+    pub(super) fn flush_heard_now(&mut self) {
+        self.heard_due = None;
+        let mut heard = core::mem::take(&mut self.heard);
+        heard.sort_by_key(|&(channel, _)| channel);
+        for same in heard.chunk_by(|a, b| a.0 == b.0) {
+            for batch in same.chunks(HEARD_PER_PACKET) {
+                let body = SenderBody::Heard(batch.iter().map(|&(_, h)| h).collect());
+                self.send_to_channel(batch[0].0, body, PacketKind::Heard);
+            }
+        }
+    }
+
+    /// The time in which a packet of so many bytes may be repeated within the share for control.
+    pub(super) fn least_interval(&self, bytes: u64, times: usize) -> Duration {
+        self.config
+            .rate
+            .mul_f64(CONTROL_SHARE)
+            .time_for(bytes * times.max(1) as u64)
+    }
+
+    pub(super) fn send_syncs(&mut self, now: Time) {
+        let running = self
+            .objects
+            .iter()
+            .filter(|o| o.phase != Phase::Idle)
+            .count();
+        for key in 0..self.objects.len() {
+            if self.objects[key].sync.due > now || self.ending.is_some() {
+                continue;
+            }
+            let Some(number) = self.objects[key].channel else {
+                self.objects[key].sync.due = Time::NEVER;
+                continue;
+            };
+            let offered = &self.objects[key];
+            let padded = offered.next_sync_is_padded();
+            let size = wire::data_packet_len(offered.description.geometry.symbol_size()) as u16;
+            let least = self.least_interval(160 + u64::from(size) / 4, running);
+            let interval = offered.sync_interval(self.grtt.get(), self.k(), least);
+            let body = SenderBody::Sync(Sync {
+                coding: offered.coding,
+                next_packet: self.channels[usize::from(number)].next_packet,
+                position: offered.walk.position(),
+                sent_at: now.as_nanos().max(1),
+                grtt: self.grtt.get(),
+                k: self.k(),
+                receivers: self.group_size(offered),
+                next_sync: interval,
+                query: offered.phase == Phase::Asking,
+                idle: offered.phase == Phase::Idle,
+                padded_to: if padded { size } else { 0 },
+            });
+            let offered = &mut self.objects[key];
+            offered.sync.sent += 1;
+            offered.sync.total += 1;
+            offered.sync.last = now;
+            offered.sync.due = now + interval;
+            self.send_to_channel(number, body, PacketKind::Sync);
+        }
+        self.send_unicast_syncs(now);
+    }
+
+    /// On a unicast path SYNC tells the next packet number, measures the round trip, and asks what is
+    /// lacking once everything known has gone out.
+    pub(super) fn send_unicast_syncs(&mut self, now: Time) {
+        let mut due = Vec::new();
+        for &id in &self.unicast_members {
+            let Some(member) = self.roster.members.get_mut(&id) else {
+                continue;
+            };
+            let Some(path) = &mut member.unicast else {
+                continue;
+            };
+            if path.sync_due > now {
+                continue;
+            }
+            let padded = path.syncs < 3 || path.syncs.is_multiple_of(4);
+            let interval = match path.syncs {
+                0 => Duration::from_millis(20),
+                1..8 => Duration::from_millis(100),
+                _ => Duration::from_millis(500),
+            };
+            path.sync_due = now + interval;
+            due.push((
+                id,
+                member.address,
+                member.link,
+                padded,
+                interval,
+                path.channel,
+                path.next_packet,
+                path.is_idle(),
+            ));
+            path.sync_sent(padded);
+        }
+        for (id, address, link, padded, next_sync, channel, next_packet, idle) in due {
+            let objects = self.objects.iter().enumerate();
+            let member = &self.roster.members[&id];
+            let mut wanted = objects
+                .filter(|&(k, o)| o.withdrawn.is_none() && member.lacks(ObjectKey(k as u32)));
+            let Some((_, offered)) = wanted.next() else {
+                continue;
+            };
+            let size = wire::data_packet_len(offered.description.geometry.symbol_size()) as u16;
+            let sync = Sync {
+                coding: offered.coding,
+                next_packet,
+                position: wire::Position::default(),
+                sent_at: now.as_nanos().max(1),
+                grtt: self.grtt.get(),
+                k: self.k(),
+                receivers: 1,
+                next_sync,
+                query: idle,
+                idle,
+                padded_to: 0,
+            };
+            // A small one always goes along, so that a path too narrow for data is told from a dead one.
+            self.send_to(
+                address,
+                link,
+                channel,
+                SenderBody::Sync(sync),
+                PacketKind::Sync,
+            );
+            if padded {
+                let full = SenderBody::Sync(Sync {
+                    padded_to: size,
+                    ..sync
+                });
+                self.send_to(address, link, channel, full, PacketKind::Sync);
+            }
+        }
+    }
+
+    /// Tells the first group what is on offer, one object at a time.
+    pub(super) fn announce(&mut self, now: Time) {
+        if self.announce_due > now || self.ending.is_some() {
+            return;
+        }
+        let live = self
+            .objects
+            .iter()
+            .filter(|o| o.withdrawn.is_none())
+            .count();
+        let count = self.objects.len();
+        let next = (0..count)
+            .map(|i| (self.announce_next + i) % count)
+            .find(|&k| self.objects[k].withdrawn.is_none());
+        let Some(key) = next else {
+            self.announce_due = Time::NEVER;
+            return;
+        };
+        let body = self.make_offer(now, ObjectKey(key as u32));
+        self.send_to_channel(0, body, PacketKind::Offer);
+        self.announce_next = key + 1;
+        // Every object once a second, within the share; the first in quick succession.
+        let each = Duration::from_secs(1) / live.max(1) as u32;
+        self.announce_due = now + each.max(self.least_interval(600, 1));
+    }
+}
