@@ -110,25 +110,27 @@ impl Roster {
 /// Which of a receiver's latest packets came: the 64 up to the highest (RFC 4303 §3.4.3).
 #[derive(Clone, Copy, Debug, Default)]
 struct ReplayWindow {
-    /// One more than the highest counter seen.
-    next: u64,
-    /// Bit `i` stands for counter `next - 1 - i`.
+    highest: Option<u64>,
+    /// Bit `i` stands for the counter `i` below the highest.
     seen: u64,
 }
 
 impl ReplayWindow {
     fn accept(&mut self, counter: u64) -> bool {
-        if counter >= self.next {
-            let shift = (counter - self.next).saturating_add(1);
-            self.seen = if shift < 64 { self.seen << shift } else { 0 } | 1;
-            self.next = counter.saturating_add(1);
-            return true;
+        match self.highest {
+            Some(highest) if counter <= highest => {
+                let age = highest - counter;
+                if age >= 64 || self.seen & (1 << age) != 0 {
+                    return false;
+                }
+                self.seen |= 1 << age;
+            }
+            before => {
+                let ahead = before.map_or(64, |highest| counter - highest);
+                self.seen = if ahead < 64 { self.seen << ahead } else { 0 } | 1;
+                self.highest = Some(counter);
+            }
         }
-        let age = self.next - 1 - counter;
-        if age >= 64 || self.seen & (1 << age) != 0 {
-            return false;
-        }
-        self.seen |= 1 << age;
         true
     }
 }
