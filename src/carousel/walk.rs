@@ -81,6 +81,12 @@ impl Walk {
         }
     }
 
+    /// The symbol from which on the running cycle will still bring a block that is half sent.
+    pub fn brings_from(&self, block: BlockNo) -> Option<SymbolNo> {
+        self.at
+            .and_then(|(at, symbol)| (at == block).then_some(symbol))
+    }
+
     /// The running cycle, or the next, will bring this block without being asked.
     pub fn will_bring(&self, block: BlockNo) -> bool {
         self.is_ahead(block) || self.next.contains(u64::from(block))
@@ -234,5 +240,18 @@ mod tests {
         let got: Vec<_> = sent(&mut w, 9).into_iter().map(|(b, _)| b).collect();
         assert!(got.contains(&5) && !got.contains(&2));
         assert!(w.begin_cycle());
+    }
+
+    #[test]
+    fn of_a_half_sent_block_the_rest_still_comes() {
+        let mut w = walk(4);
+        w.want(0..6);
+        w.begin_cycle();
+        let mut out = Vec::new();
+        while w.position().block < 2 {
+            w.take(100, &mut out);
+        }
+        w.take(3, &mut out);
+        assert_eq!((w.brings_from(2), w.brings_from(1)), (Some(3), None));
     }
 }

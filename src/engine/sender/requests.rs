@@ -556,6 +556,9 @@ impl Sender {
                 let all = geometry.symbols(*block);
                 let mut lacking = missing.clone();
                 lacking.intersect_with(&SymbolSet::full(all));
+                if let Some(from) = offered.walk.brings_from(*block) {
+                    lacking.remove_range(from..all);
+                }
                 log.subtract_since(seen_to, key.0, *block, &mut lacking);
                 if lacking.is_empty() {
                     return;
