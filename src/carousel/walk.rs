@@ -87,11 +87,6 @@ impl Walk {
             .and_then(|(at, symbol)| (at == block).then_some(symbol))
     }
 
-    /// The running cycle, or the next, will bring this block without being asked.
-    pub fn will_bring(&self, block: BlockNo) -> bool {
-        self.is_ahead(block) || self.next.contains(u64::from(block))
-    }
-
     /// Begins the next cycle if the last is at its end and something is lacked; true if it did.
     pub fn begin_cycle(&mut self) -> bool {
         if self.at.is_some() || self.next.is_empty() {
@@ -236,7 +231,7 @@ mod tests {
         w.want(3..4);
         w.begin_cycle();
         w.want(2..6);
-        assert!(w.is_ahead(5) && !w.is_ahead(2) && w.will_bring(2));
+        assert!(w.is_ahead(5) && !w.is_ahead(2));
         let got: Vec<_> = sent(&mut w, 9).into_iter().map(|(b, _)| b).collect();
         assert!(got.contains(&5) && !got.contains(&2));
         assert!(w.begin_cycle());

@@ -550,7 +550,7 @@ impl Sender {
             }
             Need::Count { block, .. } => offered.walk.want(*block..block.saturating_add(1)),
             Need::Symbols { block, missing } => {
-                if offered.walk.will_bring(*block) {
+                if offered.walk.is_ahead(*block) {
                     return;
                 }
                 let all = geometry.symbols(*block);
