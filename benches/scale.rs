@@ -103,12 +103,10 @@ fn shared_loss(group_feedback: bool, repair_lost: bool) -> Vec<Line> {
         world.lose_for_all(begin, begin + Duration::from_millis(3));
         let repairs = world.sender().stats().repairs;
         if repair_lost {
+            world.lose_next_repairs(20);
             world.run_while(begin + Duration::from_millis(400), |w| {
-                w.sender().stats().repairs > repairs
+                w.sender().stats().repairs > repairs + 20
             });
-            let now = world.now();
-            world.lose_for_all(now, now + Duration::from_millis(6));
-            world.run_while(now + Duration::from_millis(6), |_| true);
         }
         let second = world.sender().stats().repairs;
         world.run_while(begin + Duration::from_millis(500), |w| {

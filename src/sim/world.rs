@@ -198,6 +198,7 @@ pub struct World {
     contents: Vec<Option<Content>>,
     slots: BTreeMap<Slot, Vec<u8>>,
     shared: Vec<(Time, Time)>,
+    repairs_to_lose: u64,
     totals: Totals,
     digest: u64,
     /// Events in a row at one time.
@@ -249,6 +250,7 @@ impl World {
             contents: Vec::new(),
             slots: BTreeMap::new(),
             shared: Vec::new(),
+            repairs_to_lose: 0,
             totals: Totals::default(),
             digest: 0,
             standing: 0,
@@ -327,6 +329,11 @@ impl World {
     /// shared by all.
     pub fn lose_for_all(&mut self, from: Time, until: Time) {
         self.shared.push((from, until));
+    }
+
+    /// The next so many repairs are lost before they split.
+    pub fn lose_next_repairs(&mut self, packets: u64) {
+        self.repairs_to_lose = packets;
     }
 
     /// A receiver dies without a word.
@@ -658,6 +665,10 @@ impl World {
         let packets = Arc::new(packets);
         if let Some(&host) = self.by_address.get(&burst.to) {
             return self.send_down(host, &packets, Via::Unicast);
+        }
+        if burst.kind == PacketKind::Repair && self.repairs_to_lose > 0 {
+            self.repairs_to_lose = self.repairs_to_lose.saturating_sub(count);
+            return;
         }
         let lost = |&(from, until): &(Time, Time)| from <= self.now && self.now < until;
         if self.shared.iter().any(lost) || !self.groups.contains(&burst.to) {

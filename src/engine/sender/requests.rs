@@ -536,7 +536,7 @@ impl Sender {
         need: &Need,
     ) {
         let k = self.k();
-        let grtt = self.grtt.get();
+        let grtt = self.grtt();
         let log = &self.channels[usize::from(channel)].log;
         let offered = &mut self.objects[key.0 as usize];
         let geometry = offered.description.geometry;

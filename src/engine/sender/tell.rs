@@ -41,7 +41,7 @@ impl Sender {
             index: self.objects[..key.0 as usize].iter().filter(live).count() as u32,
             // One more than there is tells a receiver of all to wait for what is being prepared.
             total: self.objects.iter().filter(live).count() as u32 + u32::from(self.preparing),
-            grtt: self.grtt.get(),
+            grtt: self.grtt(),
             receivers: (self.roster.active() as u32)
                 .max(self.config.wait_for)
                 .max(1),
@@ -98,13 +98,13 @@ impl Sender {
             let padded = offered.next_sync_is_padded();
             let size = wire::data_packet_len(offered.description.geometry.symbol_size()) as u16;
             let least = self.least_interval(160 + u64::from(size) / 4, running);
-            let interval = offered.sync_interval(self.grtt.get(), self.k(), least);
+            let interval = offered.sync_interval(self.grtt(), self.k(), least);
             let body = SenderBody::Sync(Sync {
                 coding: offered.coding,
                 next_packet: self.channels[usize::from(number)].next_packet,
                 position: offered.walk.position(),
                 sent_at: now.as_nanos().max(1),
-                grtt: self.grtt.get(),
+                grtt: self.grtt(),
                 k: self.k(),
                 receivers: self.group_size(offered),
                 next_sync: interval,
@@ -169,7 +169,7 @@ impl Sender {
                 next_packet,
                 position: wire::Position::default(),
                 sent_at: now.as_nanos().max(1),
-                grtt: self.grtt.get(),
+                grtt: self.grtt(),
                 k: self.k(),
                 receivers: 1,
                 next_sync,
