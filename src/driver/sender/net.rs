@@ -3,6 +3,9 @@
 //! Takes datagrams, blocks that were read, files that are ready, and time; asks the engine what to
 //! do after each; sends. It waits for nothing but the poll.
 
+mod events;
+mod offers;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -12,21 +15,18 @@ use std::time::Duration;
 use crossbeam_channel as channel;
 use mio::{Events, Poll, Token};
 
-use super::messages::{Message, Prepare, Prepared, Read};
+use super::messages::{Message, Prepare, Read};
 use super::roster::Roster;
-use crate::config;
 use crate::driver::clock::{Alarm, Clock};
 use crate::driver::control::{Control, Wish};
-use crate::driver::events::SenderProgress;
 use crate::driver::interface::Interface;
 use crate::driver::outbox::Outbox;
 use crate::driver::outgoing::Outgoing;
 use crate::driver::paths::{self, FileToOffer};
 use crate::driver::socket::{Batch, SendFault, Socket};
 use crate::driver::speed::Speed;
-use crate::driver::{DeliveryPath, DriverError, SenderEvent, SenderObject, Traffic};
-use crate::engine::{self, Burst, Link, ObjectKey, PacketKind, ReadFault};
-use crate::ids::ContentId;
+use crate::driver::{DriverError, SenderEvent, SenderObject};
+use crate::engine::{self, Burst, Link, ObjectKey, ReadFault};
 use crate::store::Source;
 use crate::time::Time;
 
@@ -350,24 +350,6 @@ impl Net {
         }
     }
 
-    fn figures(&mut self, now: Time) {
-        self.roster.update(now, self.engine.receivers());
-        let stats = self.engine.stats();
-        let sent_bytes = Traffic::with_headers(self.v4, |kind| stats.sent(kind))
-            .total()
-            .bytes;
-        self.outbox
-            .tell_figures(SenderEvent::Progress(SenderProgress {
-                sent_bytes,
-                rate: self.speed.over(now, sent_bytes),
-                receivers: self.roster.present(),
-                done: self.roster.done(),
-                repairs: stats.repairs,
-                naks: stats.received(PacketKind::Nak).packets,
-            }));
-        self.outbox.flush();
-    }
-
     fn take_messages(&mut self, now: Time) {
         while let Ok(message) = self.messages.try_recv() {
             match message {
@@ -416,98 +398,6 @@ impl Net {
             self.stop_at = Some(now + FAREWELL);
             self.engine.stop(now);
         }
-    }
-
-    fn prepare(&mut self, now: Time, prepare: Prepare) {
-        if self.preparing == 0 {
-            self.engine.set_preparing(now, true);
-        }
-        self.preparing += 1;
-        if self.to_hasher.send(prepare).is_err() {
-            self.broken = Some("hashing");
-        }
-    }
-
-    /// One file less to prepare.
-    fn prepared(&mut self, now: Time) {
-        self.preparing = self.preparing.saturating_sub(1);
-        if self.preparing > 0 {
-            return;
-        }
-        self.engine.set_preparing(now, false);
-        if self.objects.is_empty() && !self.engine.config().stay {
-            self.stop(now, false);
-        }
-    }
-
-    fn not_offered(&mut self, path: PathBuf, reason: String) {
-        self.outbox.tell(SenderEvent::OfferFailed {
-            path: path.clone(),
-            reason: reason.clone(),
-        });
-        self.not_offered.push((path, reason));
-    }
-
-    fn offer(&mut self, now: Time, prepared: Prepared) {
-        let Prepared {
-            file,
-            attempt,
-            source,
-            description,
-            content,
-            cached,
-        } = prepared;
-        let (name, path) = (description.name.clone(), file.path.clone());
-        let (bytes, coding) = (description.geometry.length(), description.coding());
-        let k = description.geometry.k();
-        match self.engine.offer(now, description) {
-            Ok(key) => {
-                let figures = SenderObject {
-                    name: name.clone(),
-                    path: path.clone(),
-                    bytes,
-                    content,
-                    coding,
-                    cycles: 0,
-                    withdrawn: None,
-                };
-                self.objects.insert(
-                    key,
-                    Offered {
-                        file,
-                        attempt,
-                        source,
-                        figures,
-                    },
-                );
-                let again = attempt > 0;
-                self.outbox.tell(SenderEvent::Offered {
-                    name,
-                    path,
-                    bytes,
-                    content,
-                    coding,
-                    cached,
-                    again,
-                });
-            }
-            Err(engine::SenderError::Twice(_))
-                if another_k(k, self.of_content(content)).is_some() =>
-            {
-                let k = another_k(k, self.of_content(content));
-                self.prepare(now, Prepare { file, attempt, k });
-            }
-            Err(error) => self.not_offered(path, error.to_string()),
-        }
-        self.prepared(now);
-    }
-
-    /// Objects on offer that have the same bytes.
-    fn of_content(&self, content: ContentId) -> usize {
-        self.objects
-            .values()
-            .filter(|o| o.figures.content == content)
-            .count()
     }
 
     /// Does what the engine asks for; true when it has more to send at once.
@@ -677,201 +567,4 @@ impl Net {
         }
         true
     }
-
-    fn listen(&mut self, mut listener: Listener) -> Result<(), DriverError> {
-        let token = self.next_listener;
-        let registered = listener.socket.register(self.poll.registry(), Token(token));
-        registered.map_err(|source| DriverError::Socket {
-            what: "watch a socket",
-            source,
-        })?;
-        self.next_listener += 1;
-        self.listeners.insert(token, listener);
-        self.ready.push(token);
-        Ok(())
-    }
-
-    fn stop_listening(&mut self, purpose: Purpose) {
-        let registry = self.poll.registry();
-        let interface = &self.interface;
-        self.listeners.retain(|_, listener| {
-            let stays = listener.purpose != purpose;
-            if !stays {
-                listener.socket.leave(listener.group, None, interface);
-                // Closing takes it out anyway.
-                let _ = listener.socket.deregister(registry);
-            }
-            stays
-        });
-    }
-
-    fn name(&self, object: ObjectKey) -> String {
-        self.objects
-            .get(&object)
-            .map(|o| o.figures.name.clone())
-            .unwrap_or_default()
-    }
-
-    fn on_event(&mut self, event: engine::SenderEvent) {
-        use engine::SenderEvent as E;
-        let now = self.clock.now();
-        let told = match event {
-            E::Joined {
-                receiver,
-                address,
-                unicast,
-            } => {
-                self.roster.joined(now, receiver, address, unicast);
-                SenderEvent::Joined {
-                    receiver,
-                    address,
-                    path: DeliveryPath::of(unicast),
-                }
-            }
-            E::Started { object, group, .. } => {
-                self.listen_for_feedback(object, group);
-                SenderEvent::Started {
-                    name: self.name(object),
-                    group,
-                }
-            }
-            E::Stopped { object } => {
-                self.stop_listening(Purpose::Feedback(object));
-                SenderEvent::Stopped {
-                    name: self.name(object),
-                }
-            }
-            E::Moved { receiver, unicast } => SenderEvent::Moved {
-                receiver,
-                path: DeliveryPath::of(unicast),
-            },
-            E::CycleEnded {
-                object,
-                cycle,
-                blocks_left,
-            } => {
-                if let Some(offered) = self.objects.get_mut(&object) {
-                    offered.figures.cycles = cycle + 1;
-                }
-                SenderEvent::CycleEnded {
-                    name: self.name(object),
-                    cycle,
-                    blocks_left,
-                }
-            }
-            E::Done {
-                receiver,
-                object,
-                outcome,
-            } => {
-                self.roster
-                    .done_with(now, receiver, object.is_none(), outcome);
-                let name = object.map(|o| self.name(o));
-                SenderEvent::Done {
-                    receiver,
-                    name,
-                    outcome,
-                }
-            }
-            E::Gone { receiver, reason } => {
-                self.roster.gone(now, receiver);
-                SenderEvent::Gone { receiver, reason }
-            }
-            E::Withdrawn { object, reason } => {
-                let name = self.name(object);
-                self.withdrawn(now, object, &reason);
-                SenderEvent::Withdrawn { name, reason }
-            }
-            E::OtherSession { session, address } => {
-                // Once is enough, and its data costs us every packet.
-                self.stop_listening(Purpose::OtherSenders);
-                SenderEvent::AnotherSender { session, address }
-            }
-            E::Finished => {
-                self.finished = true;
-                return;
-            }
-        };
-        self.outbox.tell(told);
-    }
-
-    fn listen_for_feedback(&mut self, object: ObjectKey, group: SocketAddr) {
-        let config = self.engine.config();
-        let base = config.groups.first().is_some_and(|base| *base == group);
-        // What goes to the base group is heard with the requests.
-        if !config.group_feedback || base {
-            return;
-        }
-        let feedback = SocketAddr::new(group.ip(), group.port() + 1);
-        let opened = Socket::on_group(feedback, None, &self.interface);
-        let listened = opened.map_err(|e| e.to_string()).and_then(|socket| {
-            let purpose = Purpose::Feedback(object);
-            self.listen(Listener {
-                socket,
-                purpose,
-                group: group.ip(),
-            })
-            .map_err(|e| e.to_string())
-        });
-        if let Err(reason) = listened {
-            self.cannot_send(feedback, reason);
-        }
-    }
-
-    /// An object is no longer sent: its file is hashed and offered anew, unless that was done too
-    /// often.
-    fn withdrawn(&mut self, now: Time, object: ObjectKey, reason: &str) {
-        let Some(offered) = self.objects.remove(&object) else {
-            return;
-        };
-        self.stop_listening(Purpose::Feedback(object));
-        let Offered {
-            file,
-            attempt,
-            mut figures,
-            ..
-        } = offered;
-        figures.withdrawn = Some(reason.to_owned());
-        self.ended_objects.push(figures);
-        let attempt = attempt + 1;
-        if self.stop_at.is_some() {
-            return;
-        }
-        if attempt > ATTEMPTS {
-            let reason =
-                format!("it has changed {attempt} times while it was sent; stop what writes it");
-            self.not_offered(file.path, reason);
-            if self.preparing == 0 && self.objects.is_empty() && !self.engine.config().stay {
-                self.stop(now, false);
-            }
-            return;
-        }
-        if self.preparing == 0 {
-            self.engine.set_preparing(now, true);
-        }
-        self.preparing += 1;
-        self.later.push((
-            now + SETTLE * attempt,
-            Prepare {
-                file,
-                attempt,
-                k: None,
-            },
-        ));
-    }
-}
-
-/// How to cut up a file that has the same bytes as `others` files on offer, which would be cut with
-/// `k`: files are told apart by bytes and cut, so the cut has to differ. A little, which costs
-/// nothing; none when there are absurdly many.
-fn another_k(k: u16, others: usize) -> Option<u16> {
-    let usual = if k > config::SMALL_K {
-        config::LARGE_K
-    } else {
-        config::SMALL_K
-    };
-    let others = u16::try_from(others).ok()?;
-    usual
-        .checked_sub(others)
-        .filter(|&k| k >= config::SMALL_K / 2)
 }
