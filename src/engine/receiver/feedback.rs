@@ -50,6 +50,13 @@ impl Receiver {
                 let rest: Vec<BlockNo> = blocks.into_iter().filter(|&b| b >= next).collect();
                 download.naks.put_back(now, &rest);
             }
+            // A block of which nothing is here comes with the next cycle once the sender knows of it:
+            // until that has passed, or the sender asks again, there is nothing to repeat.
+            for entry in &entries {
+                if let Need::Blocks { first, count } = *entry {
+                    (first..first.saturating_add(count)).for_each(|b| download.naks.filled(b));
+                }
+            }
             let coding = download.coding;
             let to = match channel.feedback {
                 Feedback::Sender => sender,
