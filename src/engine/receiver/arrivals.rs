@@ -48,6 +48,7 @@ impl Receiver {
     /// parsed it already.
     pub fn handle_data(&mut self, now: Time, header: &DataHeader, via: Via, len: usize) -> Verdict {
         let Some(session) = &self.session else {
+            self.joining.heard_someone(now, &mut self.rng);
             self.stats.dropped.add(DropReason::OtherSession);
             return Verdict::Ignore;
         };

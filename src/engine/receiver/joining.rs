@@ -123,6 +123,15 @@ impl Joining {
         self.request_due = Some(due);
     }
 
+    /// A sender is at work that is not known yet: it is asked without listening any longer.
+    pub(super) fn heard_someone(&mut self, now: Time, rng: &mut Rng) {
+        if self.attempts == 0
+            && let Some(due) = &mut self.request_due
+        {
+            *due = (*due).min(now + rng.duration(LISTEN / 20));
+        }
+    }
+
     pub(super) fn got_cookie(&mut self, now: Time) {
         if self.request_due.is_some() {
             self.request_due = Some(now);
