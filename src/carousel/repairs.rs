@@ -54,6 +54,11 @@ impl Repairs {
         self.blocks.range(block + 1..).next().map(|(&b, _)| b)
     }
 
+    /// Blocks that wait.
+    pub fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
     /// Symbols that wait.
     pub fn len(&self) -> usize {
         self.symbols

@@ -131,6 +131,11 @@ impl Written {
         true
     }
 
+    /// The block holds hash pages.
+    pub(super) fn is_page(&self, block: BlockNo) -> bool {
+        (1..self.geometry.first_content_block()).contains(&block)
+    }
+
     /// The block is what was offered.
     pub(super) fn is_right(&self, block: BlockNo, content: &Content) -> bool {
         self.blocks[block as usize] == content.block(block)

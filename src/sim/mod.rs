@@ -4,10 +4,15 @@
 //! from one seed: equal seeds and calls give equal runs, event for event ([`World::digest`]). By
 //! default no bytes move: the engines deal in block and symbol numbers, so a thousand receivers of
 //! 64 MB take seconds. [`Content`] gives it real bytes, which are then encoded, checked, hashed and
-//! compared.
+//! compared; [`World::check_every_step`] watches what must always hold.
 
+mod check;
 mod content;
+mod event;
+mod host;
 mod link;
+mod machine;
+mod network;
 mod world;
 
 pub use content::Content;

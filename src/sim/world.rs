@@ -1,27 +1,25 @@
 //! Sender, receivers, network and virtual time.
 
-use core::cmp::Ordering;
-use core::net::{Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
-use std::collections::{BTreeMap, BinaryHeap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::config;
 use crate::engine::{
-    Burst, Command, Link as Socket, ObjectKey, PacketKind, ReceiverConfig, ReceiverEvent, Sender,
-    SenderConfig, SenderError, SenderEvent, Slot, StoreFault, Target, Verdict, Via,
+    Burst, ObjectKey, Receiver, ReceiverConfig, ReceiverEvent, Sender, SenderConfig, SenderError,
+    SenderEvent, Slot, Target,
 };
-use crate::engine::{ReadFault, Receiver};
-use crate::ids::{BlockNo, ReceiverId, SessionId};
+use crate::ids::{ReceiverId, SessionId};
 use crate::object::Description;
 use crate::range_set::RangeSet;
 use crate::rng::Rng;
-use crate::sim::content::Written;
+use crate::sim::check::Checker;
+use crate::sim::event::{Event, Scheduled};
+use crate::sim::host::{Host, Parts};
 use crate::sim::link::Dice;
 use crate::sim::{Content, Link};
 use crate::time::Time;
 use crate::units::Rate;
-use crate::wire::{self, DataHeader};
 
 /// What a world is made of.
 #[derive(Clone, Debug)]
@@ -88,129 +86,46 @@ pub struct Totals {
     pub nak_bytes: u64,
 }
 
-#[derive(Debug)]
-struct Host {
-    receiver: Receiver,
-    address: SocketAddr,
-    link: Link,
-    down: Dice,
-    up: Dice,
-    rng: Rng,
-    /// When the receiver is next woken; events for other times are stale.
-    wake: Time,
-    /// When its downlink is free again.
-    free_at: Time,
-    written: BTreeMap<ObjectKey, Written>,
-    /// It writes nothing any more: its disk is full.
-    disk_full: bool,
-    killed: bool,
-    outcome: Outcome,
-    events: Vec<(Time, ReceiverEvent)>,
-}
-
-#[derive(Debug)]
-enum Event {
-    SenderWake,
-    Wake(u32),
-    Start(u32),
-    /// Packets for a receiver.
-    Down(u32, Arc<Packets>, Via),
-    /// One of the packets.
-    DownOne(u32, Arc<Packets>, u16, Via),
-    /// A datagram for the sender.
-    Up(u32, Arc<Vec<u8>>),
-    Read(Slot, ObjectKey, BlockNo),
-    Checked(u32, ObjectKey, BlockNo),
-    Finished(u32, ObjectKey),
-}
-
-/// An event in its turn: by time, then in the order of making.
-#[derive(Debug)]
-struct Scheduled {
-    at: Time,
-    id: u64,
-    event: Event,
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Scheduled) -> bool {
-        self.id == other.id
-    }
-}
-
-impl Eq for Scheduled {}
-
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Scheduled) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Scheduled {
-    /// The earliest is the greatest, as a heap gives the greatest first.
-    fn cmp(&self, other: &Scheduled) -> Ordering {
-        (other.at, other.id).cmp(&(self.at, self.id))
-    }
-}
-
-/// What the sender sent at once.
-#[derive(Debug)]
-enum Packets {
-    Control(Vec<u8>),
-    Data {
-        headers: Vec<DataHeader>,
-        len: usize,
-        bytes: Option<Vec<Vec<u8>>>,
-    },
-}
-
-impl Packets {
-    fn count(&self) -> usize {
-        match self {
-            Packets::Control(_) => 1,
-            Packets::Data { headers, .. } => headers.len(),
-        }
-    }
-
-    fn payload(&self) -> usize {
-        match self {
-            Packets::Control(bytes) => bytes.len(),
-            Packets::Data { len, .. } => *len,
-        }
-    }
-}
-
 /// One sender, its receivers, and the network between them.
 #[derive(Debug)]
 pub struct World {
-    now: Time,
-    config: Config,
-    sender: Sender,
-    sender_wake: Time,
-    sender_events: Vec<(Time, SenderEvent)>,
-    sender_address: SocketAddr,
-    groups: Vec<SocketAddr>,
-    hosts: Vec<Host>,
-    by_address: BTreeMap<SocketAddr, u32>,
-    queue: BinaryHeap<Scheduled>,
+    pub(super) now: Time,
+    pub(super) config: Config,
+    pub(super) sender: Sender,
+    /// The sender's process lives.
+    pub(super) sender_up: bool,
+    /// How often the sender was started anew.
+    pub(super) sender_run: u32,
+    pub(super) sender_wake: Time,
+    pub(super) sender_events: Vec<(Time, SenderEvent)>,
+    pub(super) sender_address: SocketAddr,
+    pub(super) groups: Vec<SocketAddr>,
+    pub(super) hosts: Vec<Host>,
+    pub(super) by_address: BTreeMap<SocketAddr, u32>,
+    pub(super) queue: BinaryHeap<Scheduled>,
     next_event: u64,
-    rng: Rng,
-    contents: Vec<Option<Content>>,
-    slots: BTreeMap<Slot, Vec<u8>>,
-    shared: Vec<(Time, Time)>,
-    repairs_to_lose: u64,
-    totals: Totals,
+    pub(super) rng: Rng,
+    /// The bytes of the sender's objects, by key.
+    pub(super) contents: Vec<Option<Content>>,
+    /// The bytes of all that was ever offered.
+    pub(super) known: Vec<Content>,
+    withdrawn: BTreeSet<ObjectKey>,
+    pub(super) slots: BTreeMap<Slot, Vec<u8>>,
+    pub(super) shared: Vec<(Time, Time)>,
+    pub(super) repairs_to_lose: u64,
+    pub(super) totals: Totals,
     digest: u64,
     /// Events in a row at one time.
     standing: u64,
-    burst: Burst,
+    pub(super) burst: Burst,
+    pub(super) checker: Option<Box<Checker>>,
 }
 
 /// So many events at one moment mean that an engine asks to be woken for what it does not do.
 const STANDSTILL: u64 = 1_000_000;
 
 const SENDER: SocketAddr =
-    SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 4_700);
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 4_700);
 
 impl World {
     /// A world with a sender and nobody else.
@@ -219,25 +134,12 @@ impl World {
         let groups: Vec<SocketAddr> = (0..config.groups.max(1))
             .map(|i| SocketAddr::from(([239, 192, 7, i], 4_700)))
             .collect();
-        let sender = Sender::new(
-            SenderConfig {
-                session: SessionId(rng.next_u64() | 1),
-                seed: rng.next_u64(),
-                secret: [7; 32],
-                groups: groups.clone(),
-                source: None,
-                group_feedback: config.group_feedback,
-                rate: config.rate,
-                wait_for: config.wait_for,
-                stay: config.stay,
-                slots: 24,
-                elsewhere: Vec::new(),
-            },
-            Time::ZERO,
-        )?;
+        let sender = new_sender(&config, &groups, &mut rng, Time::ZERO)?;
         Ok(World {
             now: Time::ZERO,
             sender,
+            sender_up: true,
+            sender_run: 0,
             sender_wake: Time::NEVER,
             sender_events: Vec::new(),
             sender_address: SENDER,
@@ -248,6 +150,8 @@ impl World {
             next_event: 0,
             rng,
             contents: Vec::new(),
+            known: Vec::new(),
+            withdrawn: BTreeSet::new(),
             slots: BTreeMap::new(),
             shared: Vec::new(),
             repairs_to_lose: 0,
@@ -255,6 +159,7 @@ impl World {
             digest: 0,
             standing: 0,
             burst: Burst::default(),
+            checker: None,
             config,
         })
     }
@@ -270,6 +175,7 @@ impl World {
     /// Offers an object with real bytes: they are encoded, parsed, checked and compared.
     pub fn offer_content(&mut self, content: Content) -> Result<ObjectKey, SenderError> {
         let key = self.sender.offer(self.now, content.description().clone())?;
+        self.known.push(content.clone());
         self.contents.push(Some(content));
         self.drain_sender();
         Ok(key)
@@ -307,10 +213,15 @@ impl World {
             up: Dice::new(link.up, &mut rng),
             link,
             rng,
+            joined: Vec::new(),
             wake: Time::NEVER,
             free_at: Time::ZERO,
             written: BTreeMap::new(),
+            parts: Parts::default(),
+            kept: RangeSet::new(),
             disk_full: false,
+            bit_rot: 0.0,
+            started: false,
             killed: false,
             outcome: Outcome::Running,
             events: Vec::new(),
@@ -346,8 +257,69 @@ impl World {
         self.hosts[receiver].disk_full = true;
     }
 
+    /// From now on a receiver's disk damages this share of the symbols of tables and content.
+    pub fn rot_bits(&mut self, receiver: usize, share: f64) {
+        self.hosts[receiver].bit_rot = share;
+    }
+
+    /// A receiver that has not started yet has these blocks of every object from an earlier run.
+    /// For objects without bytes.
+    pub fn keep_blocks(&mut self, receiver: usize, blocks: RangeSet) {
+        self.hosts[receiver].kept = blocks;
+    }
+
+    /// No path has faults any more but its delay, and no disk damages what it writes.
+    pub fn calm(&mut self) {
+        self.shared.clear();
+        for host in 0..self.hosts.len() {
+            let delay = self.hosts[host].link.delay;
+            self.set_link(host, Link::clean(delay));
+            self.hosts[host].bit_rot = 0.0;
+        }
+    }
+
+    /// The sender's process dies, and another starts after `pause` with what was on offer and a
+    /// session of its own.
+    pub fn restart_sender(&mut self, pause: Duration) {
+        self.sender_up = false;
+        self.sender_wake = Time::NEVER;
+        self.sender_run += 1;
+        self.push(self.now + pause, Event::SenderStart);
+    }
+
+    pub(super) fn start_sender(&mut self) {
+        let fresh = new_sender(&self.config, &self.groups, &mut self.rng, self.now);
+        debug_assert!(fresh.is_ok(), "it was possible before");
+        let Ok(fresh) = fresh else { return };
+        let old = core::mem::replace(&mut self.sender, fresh);
+        let contents = core::mem::take(&mut self.contents);
+        for (key, content) in contents.into_iter().enumerate() {
+            let key = ObjectKey(key as u32);
+            if !self.withdrawn.contains(&key)
+                && let Some(description) = old.description(key)
+                && self.sender.offer(self.now, description.clone()).is_ok()
+            {
+                self.contents.push(content);
+            }
+        }
+        self.withdrawn.clear();
+        self.slots.clear();
+        self.sender_up = true;
+        self.drain_sender();
+    }
+
+    /// From now on every step is checked against what must always hold: what a receiver holds is
+    /// what it was given, complete objects have the right bytes, no engine asks again and again to
+    /// be woken at one moment, the sender keeps its rate over every stretch of time, no packet
+    /// number of a channel and no counter of a receiver is used twice, and queues keep to their
+    /// caps. To be called before anything is offered.
+    pub fn check_every_step(&mut self) {
+        self.checker = Some(Box::new(Checker::new(self.config.rate)));
+    }
+
     /// The sender finds that an object's file has changed.
     pub fn change_file(&mut self, object: ObjectKey) {
+        self.withdrawn.insert(object);
         self.sender
             .withdraw(self.now, object, "its file has changed");
         self.drain_sender();
@@ -364,7 +336,8 @@ impl World {
     /// Runs until everybody has ended, the sender included, or `deadline`; true if everybody has.
     ///
     /// # Panics
-    /// If time stands still: an engine's deadline lies in the past and nothing comes of it.
+    /// If time stands still: an engine's deadline lies in the past and nothing comes of it. With
+    /// [`check_every_step`](World::check_every_step), if a check fails.
     pub fn run(&mut self, deadline: Time) -> bool {
         self.run_while(deadline, |w| !w.has_ended())
     }
@@ -463,373 +436,37 @@ impl World {
         self.digest
     }
 
-    fn push(&mut self, at: Time, event: Event) {
+    pub(super) fn push(&mut self, at: Time, event: Event) {
         let id = self.next_event;
         self.next_event += 1;
         self.queue.push(Scheduled { at, id, event });
     }
 
-    fn note(&mut self, what: u64, who: u64) {
+    pub(super) fn note(&mut self, what: u64, who: u64) {
         let mixed = self.digest ^ self.now.as_nanos().rotate_left(17) ^ (what << 56) ^ who;
         self.digest = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
     }
 
-    fn handle(&mut self, event: Event) {
-        match event {
-            Event::SenderWake => {
-                if self.sender_wake == self.now {
-                    self.sender_wake = Time::NEVER;
-                    self.note(1, 0);
-                    self.sender.handle_timeout(self.now);
-                    self.drain_sender();
-                }
-            }
-            Event::Start(host) => self.drain_host(host),
-            Event::Wake(host) => {
-                if self.hosts[host as usize].wake == self.now && !self.hosts[host as usize].killed {
-                    self.hosts[host as usize].wake = Time::NEVER;
-                    self.note(2, u64::from(host));
-                    self.hosts[host as usize].receiver.handle_timeout(self.now);
-                    self.drain_host(host);
-                }
-            }
-            Event::Down(host, packets, via) => {
-                for i in 0..packets.count() {
-                    self.deliver(host, &packets, i, via);
-                }
-                self.drain_host(host);
-            }
-            Event::DownOne(host, packets, i, via) => {
-                self.deliver(host, &packets, usize::from(i), via);
-                self.drain_host(host);
-            }
-            Event::Up(host, bytes) => {
-                self.note(4, u64::from(host));
-                let from = self.hosts[host as usize].address;
-                self.sender
-                    .handle_datagram(self.now, from, Socket(1), &bytes);
-                self.drain_sender();
-            }
-            Event::Read(slot, object, block) => {
-                if let Some(Some(content)) = self.contents.get(object.0 as usize) {
-                    self.slots.insert(slot, content.block(block));
-                }
-                self.sender
-                    .handle_read(self.now, slot, Ok::<(), ReadFault>(()));
-                self.drain_sender();
-            }
-            Event::Checked(host, object, block) => {
-                let entry = &self.hosts[host as usize];
-                let right = match (entry.written.get(&object), self.content_of(host, object)) {
-                    (Some(written), Some(content)) => written.is_right(block, content),
-                    _ => true,
-                };
-                let entry = &mut self.hosts[host as usize];
-                let result = match (entry.disk_full, right) {
-                    (true, _) => Err(StoreFault::Io("no space left on the disk".to_owned())),
-                    (_, false) => Err(StoreFault::Mismatch),
-                    _ => Ok(()),
-                };
-                entry
-                    .receiver
-                    .handle_checked(self.now, object, block, result);
-                self.drain_host(host);
-            }
-            Event::Finished(host, object) => {
-                self.hosts[host as usize]
-                    .receiver
-                    .handle_finished(self.now, object, Ok(()));
-                self.drain_host(host);
-            }
-        }
-    }
+}
 
-    /// The content that a receiver's object is, by its coding.
-    fn content_of(&self, host: u32, object: ObjectKey) -> Option<&Content> {
-        let coding = self.hosts[host as usize].receiver.coding(object)?;
-        self.contents
-            .iter()
-            .flatten()
-            .find(|c| c.description().coding().short() == coding)
-    }
-
-    fn deliver(&mut self, index: u32, packets: &Packets, i: usize, via: Via) {
-        let host = &mut self.hosts[index as usize];
-        if host.killed
-            || host.link.is_cut(self.now, via == Via::Group)
-            || packets.payload() > host.link.mtu_payload
-        {
-            return;
-        }
-        if host.down.loses(&mut host.rng) {
-            return;
-        }
-        match packets {
-            Packets::Control(bytes) => {
-                host.receiver
-                    .handle_datagram(self.now, self.sender_address, via, bytes);
-                self.note(3, u64::from(index));
-            }
-            Packets::Data {
-                headers,
-                len,
-                bytes,
-            } => {
-                let header = &headers[i];
-                let verdict = host.receiver.handle_data(self.now, header, via, *len);
-                let (Verdict::Store { object } | Verdict::Part { object }) = verdict else {
-                    return;
-                };
-                let Some(packet) = bytes.as_ref().map(|b| &b[i]) else {
-                    return;
-                };
-                // Real bytes go the whole way through the wire format.
-                let Ok(wire::Packet::Data(_, payload)) = wire::parse(packet) else {
-                    debug_assert!(false, "a packet of ours does not parse");
-                    return;
-                };
-                let put = |w: &mut Written| w.put(header.block, header.symbol, payload);
-                if host.written.get_mut(&object).is_some_and(|w| !put(w)) {
-                    host.receiver.handle_refused(self.now, object, header);
-                }
-            }
-        }
-    }
-
-    fn drain_sender(&mut self) {
-        loop {
-            let mut more = false;
-            while let Some(read) = self.sender.poll_read() {
-                more = true;
-                let at = self.now + self.config.read_time;
-                self.push(at, Event::Read(read.slot, read.object, read.block));
-            }
-            let mut burst = core::mem::take(&mut self.burst);
-            while self.sender.poll_transmit(self.now, &mut burst) {
-                more = true;
-                self.transmit(&mut burst);
-            }
-            self.burst = burst;
-            while let Some(event) = self.sender.poll_event() {
-                self.sender_events.push((self.now, event));
-            }
-            if !more {
-                break;
-            }
-        }
-        if let Some((at, _)) = self.sender.poll_timeout() {
-            let at = at.max(self.now);
-            if at < self.sender_wake {
-                self.sender_wake = at;
-                self.push(at, Event::SenderWake);
-            }
-        }
-    }
-
-    fn transmit(&mut self, burst: &mut Burst) {
-        let packets = match burst.run {
-            None => Packets::Control(core::mem::take(&mut burst.control)),
-            Some(run) => {
-                let size = self.symbol_size(run.object);
-                let slot = self
-                    .slots
-                    .get(&run.slot)
-                    .filter(|_| self.contents[run.object.0 as usize].is_some());
-                let mut headers = Vec::new();
-                let mut bytes = slot.map(|_| Vec::new());
-                burst.for_each_packet(size, |header, at| {
-                    headers.push(header);
-                    if let (Some(bytes), Some(slot)) = (&mut bytes, slot) {
-                        let mut packet = Vec::new();
-                        wire::write_data(&header, &slot[at], &mut packet);
-                        bytes.push(packet);
-                    }
-                });
-                let len = match run.part_len {
-                    Some(len) => usize::from(len) + wire::PART_HEADER_LEN + wire::TRAILER_LEN,
-                    None => wire::data_packet_len(size),
-                };
-                Packets::Data {
-                    headers,
-                    len,
-                    bytes,
-                }
-            }
-        };
-        let count = packets.count() as u64;
-        self.totals.sender_packets += count;
-        self.totals.sender_bytes += count * (packets.payload() as u64 + 28);
-        if matches!(packets, Packets::Data { .. }) {
-            self.totals.data_packets += count;
-        }
-        let packets = Arc::new(packets);
-        if let Some(&host) = self.by_address.get(&burst.to) {
-            return self.send_down(host, &packets, Via::Unicast);
-        }
-        if burst.kind == PacketKind::Repair && self.repairs_to_lose > 0 {
-            self.repairs_to_lose = self.repairs_to_lose.saturating_sub(count);
-            return;
-        }
-        let lost = |&(from, until): &(Time, Time)| from <= self.now && self.now < until;
-        if self.shared.iter().any(lost) || !self.groups.contains(&burst.to) {
-            return;
-        }
-        for host in 0..self.hosts.len() as u32 {
-            self.send_down(host, &packets, Via::Group);
-        }
-    }
-
-    fn symbol_size(&self, object: ObjectKey) -> u16 {
-        self.sender
-            .description(object)
-            .map_or(config::DEFAULT_SYMBOL_SIZE, |d| d.geometry.symbol_size())
-    }
-
-    fn send_down(&mut self, index: u32, packets: &Arc<Packets>, via: Via) {
-        let now = self.now;
-        let host = &mut self.hosts[index as usize];
-        if host.outcome != Outcome::Running || host.killed {
-            return;
-        }
-        if host.link.is_plain() {
-            let at = now + host.link.delay;
-            return self.push(at, Event::Down(index, Arc::clone(packets), via));
-        }
-        for i in 0..packets.count() {
-            let host = &mut self.hosts[index as usize];
-            let mut leaves = now;
-            if let Some((rate, queue)) = host.link.rate {
-                let bytes = packets.payload() as u64 + 28;
-                let waiting = rate.bytes_in(host.free_at.since(now));
-                if waiting + bytes > queue {
-                    continue;
-                }
-                host.free_at = host.free_at.max(now) + rate.time_for(bytes);
-                leaves = host.free_at;
-            }
-            let twice = host.rng.chance(host.link.duplicate);
-            for _ in 0..1 + u8::from(twice) {
-                let host = &mut self.hosts[index as usize];
-                let at = leaves + host.link.delay + host.rng.duration(host.link.jitter);
-                self.push(
-                    at,
-                    Event::DownOne(index, Arc::clone(packets), i as u16, via),
-                );
-            }
-        }
-    }
-
-    fn drain_host(&mut self, index: u32) {
-        if self.hosts[index as usize].killed {
-            return;
-        }
-        loop {
-            let mut more = false;
-            while let Some(command) = self.hosts[index as usize].receiver.poll_command() {
-                more = true;
-                self.carry_out(index, command);
-            }
-            let mut burst = core::mem::take(&mut self.burst);
-            while self.hosts[index as usize]
-                .receiver
-                .poll_transmit(self.now, &mut burst)
-            {
-                more = true;
-                let bytes = core::mem::take(&mut burst.control);
-                self.send_up(index, burst.to, burst.kind, bytes);
-            }
-            self.burst = burst;
-            if !more {
-                break;
-            }
-        }
-        let now = self.now;
-        let host = &mut self.hosts[index as usize];
-        while let Some(event) = host.receiver.poll_event() {
-            let failed = host
-                .events
-                .iter()
-                .any(|(_, e)| matches!(e, ReceiverEvent::Failed { .. }));
-            match event {
-                ReceiverEvent::Finished if !failed => host.outcome = Outcome::Complete(now),
-                ReceiverEvent::Finished | ReceiverEvent::GaveUp { .. } => {
-                    host.outcome = Outcome::Failed(now)
-                }
-                _ => {}
-            }
-            host.events.push((now, event));
-        }
-        if let Some((at, _)) = host.receiver.poll_timeout() {
-            let at = at.max(now);
-            if at < host.wake {
-                host.wake = at;
-                self.push(at, Event::Wake(index));
-            }
-        }
-    }
-
-    fn carry_out(&mut self, index: u32, command: Command) {
-        match command {
-            Command::Open {
-                object,
-                description,
-            } => {
-                let real = self
-                    .contents
-                    .iter()
-                    .flatten()
-                    .any(|c| *c.description() == *description);
-                let host = &mut self.hosts[index as usize];
-                if real {
-                    host.written.insert(object, Written::new(&description));
-                }
-                host.receiver
-                    .handle_opened(self.now, object, Ok(RangeSet::new()));
-            }
-            Command::Check { object, block } => {
-                let at = self.now + self.config.write_time;
-                self.push(at, Event::Checked(index, object, block));
-            }
-            Command::Finish { object } => {
-                let at = self.now + self.config.write_time;
-                self.push(at, Event::Finished(index, object));
-            }
-            Command::Join(_) | Command::Leave(_) | Command::Abandon { .. } => {}
-        }
-    }
-
-    fn send_up(&mut self, index: u32, to: SocketAddr, kind: PacketKind, bytes: Vec<u8>) {
-        self.note(5, u64::from(index));
-        self.totals.receiver_packets += 1;
-        if kind == PacketKind::Nak {
-            self.totals.naks += 1;
-            self.totals.nak_bytes += bytes.len() as u64 + 28;
-        }
-        let now = self.now;
-        let host = &mut self.hosts[index as usize];
-        if host.link.is_cut(now, to.ip().is_multicast()) || host.up.loses(&mut host.rng) {
-            return;
-        }
-        let at = now + host.link.delay + host.rng.duration(host.link.jitter);
-        let bytes = Arc::new(bytes);
-        if to == self.sender_address {
-            return self.push(at, Event::Up(index, bytes));
-        }
-        let feedback = |g: &SocketAddr| g.ip() == to.ip() && g.port() + 1 == to.port();
-        if !self.groups.iter().any(feedback) {
-            return;
-        }
-        self.push(at, Event::Up(index, Arc::clone(&bytes)));
-        if self.config.group_feedback {
-            let packets = Arc::new(Packets::Control(bytes.to_vec()));
-            let delay = self.hosts[index as usize].link.delay;
-            for other in 0..self.hosts.len() as u32 {
-                if other != index {
-                    // A star: each delay is that to the centre and out again to the sender.
-                    let at = now + (delay + self.hosts[other as usize].link.delay) / 2;
-                    self.push(at, Event::Down(other, Arc::clone(&packets), Via::Group));
-                }
-            }
-        }
-    }
+fn new_sender(
+    config: &Config,
+    groups: &[SocketAddr],
+    rng: &mut Rng,
+    now: Time,
+) -> Result<Sender, SenderError> {
+    let sender = SenderConfig {
+        session: SessionId(rng.next_u64() | 1),
+        seed: rng.next_u64(),
+        secret: [7; 32],
+        groups: groups.to_vec(),
+        source: None,
+        group_feedback: config.group_feedback,
+        rate: config.rate,
+        wait_for: config.wait_for,
+        stay: config.stay,
+        slots: 24,
+        elsewhere: Vec::new(),
+    };
+    Sender::new(sender, now)
 }

@@ -398,7 +398,7 @@ impl Receiver {
             }
         };
         if self.downloads[at].has_ended() {
-            return;
+            return self.check_all_ended(now);
         }
         let channel = offer.channels.first().copied();
         if let Some(channel) = channel {

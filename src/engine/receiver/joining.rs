@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use crate::engine::receiver::download::{Download, State};
-use crate::engine::receiver::{Receiver, Target};
+use crate::engine::receiver::{MAX_DOWNLOADS, Receiver, Target};
 use crate::engine::{PacketKind, ReceiverEvent, Via};
 use crate::ids::ChannelNo;
 use crate::nak::Timing;
@@ -177,6 +177,17 @@ impl Joining {
         }
         let all = self.total.is_some_and(|t| first >= u64::from(t));
         (!all).then_some(first as u32)
+    }
+
+    /// For [`Receiver::check_bounds`].
+    pub(super) fn check_bounds(&self) -> Result<(), &'static str> {
+        match () {
+            () if self.joins.len() > 16 => Err("too many joins wait to be heard"),
+            () if self.done_packets.len() > 16 => Err("too many dones wait to be heard"),
+            () if self.dones.len() > MAX_DOWNLOADS + 1 => Err("too many dones wait"),
+            () if self.seen.range_count() > MAX_DOWNLOADS => Err("too many offers were seen"),
+            () => Ok(()),
+        }
     }
 
     pub(super) fn is_pending(&self) -> bool {

@@ -7,6 +7,7 @@
 //! * [`download`] and [`channel`]: its parts.
 
 mod arrivals;
+mod bounds;
 mod channel;
 mod download;
 mod feedback;
@@ -115,6 +116,13 @@ pub struct ObjectProgress {
 const SENDER_SILENCE: Duration = Duration::from_secs(10);
 /// Most objects that a receiver takes from one session.
 const MAX_DOWNLOADS: usize = 100_000;
+/// Packets of a session come on as many channels as it has groups, and one of unicast.
+const MAX_CHANNELS: usize = 2_048;
+/// Most groups that it joins in one session.
+const MAX_GROUPS: usize = 2_048;
+/// Packets that wait to be sent. Every packet of a receiver is repeated until it has done its work,
+/// so a full queue may drop.
+const MAX_QUEUED: usize = 256;
 
 /// The receiving end of a session: see the [module](crate::engine) for how to drive it.
 #[derive(Debug)]
@@ -496,12 +504,10 @@ impl Receiver {
     }
 
     fn channel(&mut self, number: ChannelNo) -> &mut ChannelRx {
-        // Packets of a session come on as many channels as it has groups, and one of unicast.
-        const MAX: usize = 2_048;
         if let Some(at) = self.channels.iter().position(|c| c.number == number) {
             return &mut self.channels[at];
         }
-        if self.channels.len() >= MAX {
+        if self.channels.len() >= MAX_CHANNELS {
             self.channels.clear();
         }
         self.channels.push(ChannelRx::new(number));
@@ -518,8 +524,6 @@ impl Receiver {
         body: ReceiverBody,
         kind: PacketKind,
     ) -> u64 {
-        /// Every receiver's packet is repeated until it has done its work, so a full queue may drop.
-        const MAX_QUEUED: usize = 256;
         let counter = self.counter;
         self.counter += 1;
         let (session, cookie, echo) = match &self.session {

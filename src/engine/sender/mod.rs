@@ -7,6 +7,7 @@
 //! * [`transmit`]: what leaves next;
 //! * [`offered`], [`roster`], [`unicast`], [`slots`], [`outbox`]: its parts.
 
+mod bounds;
 mod course;
 mod offered;
 mod outbox;

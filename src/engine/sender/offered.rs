@@ -157,6 +157,10 @@ impl Offered {
         self.hearing.remove(&block);
     }
 
+    pub(super) fn hearings_are_bounded(&self) -> bool {
+        self.hearing.len() <= MAX_HEARINGS
+    }
+
     /// Nobody is left on the group.
     pub(super) fn clear(&mut self) {
         self.walk.clear();

@@ -22,7 +22,7 @@ struct Datagram {
 }
 
 impl Outbox {
-    const MAX: usize = 8_192;
+    pub(super) const MAX: usize = 8_192;
 
     /// Adds the datagram that `write` writes.
     pub(super) fn push(
@@ -61,6 +61,11 @@ impl Outbox {
             self.spare.push(datagram.bytes);
         }
         true
+    }
+
+    /// Datagrams that wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {

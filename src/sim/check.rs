@@ -1,0 +1,192 @@
+//! What must hold at every step of a run, whatever the network does.
+
+use std::collections::BTreeMap;
+
+use crate::engine::{ObjectKey, Receiver, Sender};
+use crate::ids::{BlockNo, ChannelNo, PacketNo, SessionId};
+use crate::object::{Description, Geometry};
+use crate::range_set::RangeSet;
+use crate::symbol_set::SymbolSet;
+use crate::time::Time;
+use crate::units::Rate;
+use crate::wire::{self, DataHeader, MAX_PACKET_LEN, Packet};
+
+/// Wake-ups of one engine at one moment: a few are work in steps, many are a loop.
+const WAKES: u32 = 64;
+
+/// Watches a run and panics when something is wrong.
+#[derive(Debug)]
+pub(super) struct Checker {
+    rate: Rate,
+    /// Bytes sent beyond the rate, in billionths of a bit, and when that was right.
+    excess: i128,
+    at: Time,
+    /// The least packet number that a channel may use next.
+    packets: BTreeMap<(SessionId, ChannelNo), PacketNo>,
+    /// The least counter that a receiver may use next.
+    counters: BTreeMap<u32, u64>,
+    held: BTreeMap<(u32, ObjectKey), Held>,
+    /// By engine (none is the sender): wake-ups asked for at this moment.
+    wakes: BTreeMap<Option<u32>, (Time, u32)>,
+}
+
+/// What a receiver was given of an object.
+#[derive(Debug)]
+struct Held {
+    geometry: Geometry,
+    blocks: BTreeMap<BlockNo, SymbolSet>,
+    count: u64,
+}
+
+impl Checker {
+    pub(super) fn new(rate: Rate) -> Checker {
+        Checker {
+            rate,
+            excess: 0,
+            at: Time::ZERO,
+            packets: BTreeMap::new(),
+            counters: BTreeMap::new(),
+            held: BTreeMap::new(),
+            wakes: BTreeMap::new(),
+        }
+    }
+
+    /// The sender sent so many IP bytes. In no stretch of time may that be more than the rate, a
+    /// burst of 2 ms of it, and the packet that was begun when that was reached.
+    pub(super) fn sent(&mut self, now: Time, bytes: u64) {
+        const NANOBITS: i128 = 8_000_000_000;
+        let earned = now.since(self.at).as_nanos() as i128 * i128::from(self.rate.as_bps());
+        self.excess = (self.excess - earned).max(0) + i128::from(bytes) * NANOBITS;
+        self.at = now;
+        let burst = self.rate.as_bps() / 8 / 500 + MAX_PACKET_LEN as u64;
+        assert!(
+            self.excess <= i128::from(burst) * NANOBITS,
+            "at {now:?} the sender is {} bytes over its rate",
+            self.excess / NANOBITS
+        );
+    }
+
+    pub(super) fn sent_data(&mut self, headers: &[DataHeader]) {
+        for header in headers {
+            let next = self
+                .packets
+                .entry((header.session, header.channel))
+                .or_default();
+            assert!(header.packet >= *next, "{header:?} uses a number again");
+            *next = header.packet + 1;
+        }
+    }
+
+    pub(super) fn receiver_sent(&mut self, host: u32, datagram: &[u8]) {
+        let Ok(Packet::FromReceiver(packet)) = wire::parse(datagram) else {
+            panic!("receiver {host} sent what does not parse");
+        };
+        let next = self.counters.entry(host).or_default();
+        assert!(packet.counter >= *next, "{packet:?} uses a counter again");
+        *next = packet.counter + 1;
+    }
+
+    pub(super) fn opened(
+        &mut self,
+        host: u32,
+        object: ObjectKey,
+        description: &Description,
+        kept: &RangeSet,
+    ) {
+        let mut held = Held {
+            geometry: description.geometry,
+            blocks: BTreeMap::new(),
+            count: 0,
+        };
+        for block in kept.iter().flatten() {
+            let symbols = held.geometry.symbols(block as BlockNo);
+            held.count += u64::from(symbols);
+            held.blocks
+                .insert(block as BlockNo, SymbolSet::full(symbols));
+        }
+        let before = self.held.insert((host, object), held);
+        assert!(before.is_none(), "receiver {host} opened {object:?} twice");
+    }
+
+    pub(super) fn stored(&mut self, host: u32, object: ObjectKey, header: &DataHeader) {
+        let held = self.held.get_mut(&(host, object));
+        let held = held.unwrap_or_else(|| panic!("{object:?} was never opened by {host}"));
+        assert!(
+            header.symbol < held.geometry.symbols(header.block),
+            "{header:?} lies outside the object"
+        );
+        let new = held
+            .blocks
+            .entry(header.block)
+            .or_default()
+            .insert(header.symbol);
+        assert!(new, "receiver {host} stores {header:?} twice");
+        held.count += 1;
+    }
+
+    /// A block was found to be damaged; the receiver has been told.
+    pub(super) fn block_was_wrong(
+        &mut self,
+        host: u32,
+        receiver: &Receiver,
+        object: ObjectKey,
+        block: BlockNo,
+        expected: bool,
+    ) {
+        assert!(
+            expected,
+            "block {block} of {object:?} at receiver {host} has wrong bytes"
+        );
+        let Some(held) = self.held.get_mut(&(host, object)) else {
+            return;
+        };
+        // One that has ended keeps what it has.
+        let holds = receiver.progress().find(|p| p.object == object);
+        if holds.is_some_and(|p| p.held < held.count)
+            && let Some(set) = held.blocks.remove(&block)
+        {
+            held.count -= set.len() as u64;
+        }
+    }
+
+    pub(super) fn sender_drained(&mut self, now: Time, sender: &Sender) {
+        if let Err(what) = sender.check_bounds() {
+            panic!("at {now:?}: {what}");
+        }
+        self.wake(now, None, sender.poll_timeout().map(|(at, _)| at));
+    }
+
+    pub(super) fn host_drained(&mut self, now: Time, host: u32, receiver: &Receiver) {
+        if let Err(what) = receiver.check_bounds() {
+            panic!("at {now:?}, receiver {host}: {what}");
+        }
+        for progress in receiver.progress() {
+            let Some(held) = self.held.get(&(host, progress.object)) else {
+                continue;
+            };
+            assert_eq!(
+                progress.held, held.count,
+                "at {now:?} receiver {host} has lost count of {progress:?}"
+            );
+            assert!(
+                progress.held <= progress.symbols && progress.verified <= progress.length,
+                "{progress:?}"
+            );
+        }
+        self.wake(now, Some(host), receiver.poll_timeout().map(|(at, _)| at));
+    }
+
+    fn wake(&mut self, now: Time, who: Option<u32>, at: Option<Time>) {
+        let entry = self.wakes.entry(who).or_insert((now, 0));
+        if entry.0 != now {
+            *entry = (now, 0);
+        }
+        if at.is_some_and(|at| at <= now) {
+            entry.1 += 1;
+            assert!(
+                entry.1 <= WAKES,
+                "{who:?} (none: the sender) asks again and again to be woken at {now:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What is to happen, and in which turn.
+
+use core::cmp::Ordering;
+use core::ops::Range;
+use std::sync::Arc;
+
+use crate::engine::{ObjectKey, Slot, Via};
+use crate::ids::BlockNo;
+use crate::time::Time;
+use crate::wire::{self, DataHeader};
+
+#[derive(Debug)]
+pub(super) enum Event {
+    SenderStart,
+    SenderWake,
+    Wake(u32),
+    Start(u32),
+    /// Packets for a receiver.
+    Down(u32, Arc<Packets>, Via),
+    /// One of the packets.
+    DownOne(u32, Arc<Packets>, u16, Via),
+    /// A datagram for the sender.
+    Up(u32, Arc<Vec<u8>>),
+    /// A block is read, for the sender's run of this number.
+    Read(u32, Slot, ObjectKey, BlockNo),
+    Checked(u32, ObjectKey, BlockNo),
+    Finished(u32, ObjectKey),
+}
+
+/// An event in its turn: by time, then in the order of making.
+#[derive(Debug)]
+pub(super) struct Scheduled {
+    pub(super) at: Time,
+    pub(super) id: u64,
+    pub(super) event: Event,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Scheduled) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Scheduled) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    /// The earliest is the greatest, as a heap gives the greatest first.
+    fn cmp(&self, other: &Scheduled) -> Ordering {
+        (other.at, other.id).cmp(&(self.at, self.id))
+    }
+}
+
+/// What the sender sent at once.
+#[derive(Debug)]
+pub(super) enum Packets {
+    Control(Vec<u8>),
+    Data {
+        headers: Vec<DataHeader>,
+        /// Bytes of each packet's UDP payload, but for a last part.
+        len: usize,
+        symbol_size: u16,
+        bytes: Option<Vec<Vec<u8>>>,
+    },
+}
+
+impl Packets {
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Packets::Control(_) => 1,
+            Packets::Data { headers, .. } => headers.len(),
+        }
+    }
+
+    /// Bytes of the UDP payload of one of them.
+    pub(super) fn payload(&self, i: usize) -> usize {
+        match self {
+            Packets::Control(bytes) => bytes.len(),
+            Packets::Data { headers, len, .. } if headers[i].part.is_none() => *len,
+            Packets::Data { .. } => {
+                self.piece(i).len() + wire::PART_HEADER_LEN + wire::TRAILER_LEN
+            }
+        }
+    }
+
+    /// Where in the symbol the payload of one of them lies; all of it, but for a part.
+    pub(super) fn piece(&self, i: usize) -> Range<u16> {
+        let Packets::Data {
+            headers,
+            len,
+            symbol_size,
+            ..
+        } = self
+        else {
+            return 0..0;
+        };
+        match headers[i].part {
+            None => 0..*symbol_size,
+            Some(offset) => {
+                let step = (len - wire::PART_HEADER_LEN - wire::TRAILER_LEN) as u16;
+                offset..symbol_size.min(&(offset + step)).to_owned()
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A receiver's machine: its engine, its path and its disk.
+
+use core::net::{IpAddr, SocketAddr};
+use core::ops::Range;
+use std::collections::BTreeMap;
+
+use crate::engine::{ObjectKey, Receiver, ReceiverEvent};
+use crate::ids::{BlockNo, SymbolNo};
+use crate::range_set::RangeSet;
+use crate::rng::Rng;
+use crate::sim::content::Written;
+use crate::sim::link::Dice;
+use crate::sim::{Link, Outcome};
+use crate::time::Time;
+
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) receiver: Receiver,
+    pub(super) address: SocketAddr,
+    pub(super) link: Link,
+    pub(super) down: Dice,
+    pub(super) up: Dice,
+    pub(super) rng: Rng,
+    /// Groups that it has joined.
+    pub(super) joined: Vec<IpAddr>,
+    /// When the receiver is next woken; events for other times are stale.
+    pub(super) wake: Time,
+    /// When its downlink is free again.
+    pub(super) free_at: Time,
+    pub(super) written: BTreeMap<ObjectKey, Written>,
+    pub(super) parts: Parts,
+    /// Blocks that it has of every object from an earlier run.
+    pub(super) kept: RangeSet,
+    /// It writes nothing any more: its disk is full.
+    pub(super) disk_full: bool,
+    /// The share of symbols that its disk damages.
+    pub(super) bit_rot: f64,
+    pub(super) started: bool,
+    pub(super) killed: bool,
+    pub(super) outcome: Outcome,
+    pub(super) events: Vec<(Time, ReceiverEvent)>,
+}
+
+/// Symbols that have come in part. A run is short, so nothing is ever thrown away.
+#[derive(Debug, Default)]
+pub(super) struct Parts(BTreeMap<(ObjectKey, BlockNo, SymbolNo), Partial>);
+
+#[derive(Debug, Default)]
+struct Partial {
+    here: RangeSet,
+    bytes: Vec<u8>,
+}
+
+impl Parts {
+    /// Adds a piece, with its bytes if there are any; gives the symbol's bytes once it is whole.
+    pub(super) fn add(
+        &mut self,
+        key: (ObjectKey, BlockNo, SymbolNo),
+        symbol_size: u16,
+        piece: Range<u16>,
+        bytes: Option<&[u8]>,
+    ) -> Option<Vec<u8>> {
+        let partial = self.0.entry(key).or_default();
+        if let Some(bytes) = bytes {
+            partial.bytes.resize(usize::from(symbol_size), 0);
+            partial.bytes[usize::from(piece.start)..usize::from(piece.end)].copy_from_slice(bytes);
+        }
+        partial
+            .here
+            .insert(u64::from(piece.start)..u64::from(piece.end));
+        if !partial.here.contains_range(0..u64::from(symbol_size)) {
+            return None;
+        }
+        self.0.remove(&key).map(|p| p.bytes)
+    }
+}

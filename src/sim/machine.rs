@@ -1,0 +1,257 @@
+//! What happens to the sender's and the receivers' machines, event by event.
+
+use crate::engine::{Command, ObjectKey, ReadFault, ReceiverEvent, StoreFault};
+use crate::engine::Link as Socket;
+use crate::ids::BlockNo;
+use crate::sim::content::Written;
+use crate::sim::event::Event;
+use crate::sim::{Content, Outcome, World};
+use crate::time::Time;
+
+impl World {
+    pub(super) fn handle(&mut self, event: Event) {
+        match event {
+            Event::SenderStart => self.start_sender(),
+            Event::SenderWake => {
+                if self.sender_wake == self.now && self.sender_up {
+                    self.sender_wake = Time::NEVER;
+                    self.note(1, 0);
+                    self.sender.handle_timeout(self.now);
+                    self.drain_sender();
+                }
+            }
+            Event::Start(host) => {
+                self.hosts[host as usize].started = true;
+                self.drain_host(host);
+            }
+            Event::Wake(host) => {
+                if self.hosts[host as usize].wake == self.now && !self.hosts[host as usize].killed {
+                    self.hosts[host as usize].wake = Time::NEVER;
+                    self.note(2, u64::from(host));
+                    self.hosts[host as usize].receiver.handle_timeout(self.now);
+                    self.drain_host(host);
+                }
+            }
+            Event::Down(host, packets, via) => {
+                for i in 0..packets.count() {
+                    self.deliver(host, &packets, i, via);
+                }
+                self.drain_host(host);
+            }
+            Event::DownOne(host, packets, i, via) => {
+                self.deliver(host, &packets, usize::from(i), via);
+                self.drain_host(host);
+            }
+            Event::Up(host, bytes) => {
+                if !self.sender_up {
+                    return;
+                }
+                self.note(4, u64::from(host));
+                let from = self.hosts[host as usize].address;
+                self.sender
+                    .handle_datagram(self.now, from, Socket(1), &bytes);
+                self.drain_sender();
+            }
+            Event::Read(run, slot, object, block) => {
+                if run != self.sender_run {
+                    return;
+                }
+                if let Some(Some(content)) = self.contents.get(object.0 as usize) {
+                    self.slots.insert(slot, content.block(block));
+                }
+                self.sender
+                    .handle_read(self.now, slot, Ok::<(), ReadFault>(()));
+                self.drain_sender();
+            }
+            Event::Checked(host, object, block) => self.checked(host, object, block),
+            Event::Finished(host, object) => self.finished(host, object),
+        }
+    }
+
+    fn checked(&mut self, index: u32, object: ObjectKey, block: BlockNo) {
+        let host = &self.hosts[index as usize];
+        if host.killed {
+            return;
+        }
+        let right = match (host.written.get(&object), self.content_of(index, object)) {
+            (Some(written), Some(content)) => written.is_right(block, content),
+            _ => true,
+        };
+        let host = &mut self.hosts[index as usize];
+        let result = match (host.disk_full, right) {
+            (true, _) => Err(StoreFault::Io("no space left on the disk".to_owned())),
+            (_, false) => Err(StoreFault::Mismatch),
+            _ => Ok(()),
+        };
+        let (now, mismatch) = (self.now, result == Err(StoreFault::Mismatch));
+        host.receiver.handle_checked(now, object, block, result);
+        if let (true, Some(checker)) = (mismatch, &mut self.checker) {
+            checker.block_was_wrong(index, &host.receiver, object, block, host.bit_rot > 0.0);
+        }
+        self.drain_host(index);
+    }
+
+    fn finished(&mut self, index: u32, object: ObjectKey) {
+        let host = &self.hosts[index as usize];
+        if host.killed {
+            return;
+        }
+        let right = match (host.written.get(&object), self.content_of(index, object)) {
+            (Some(written), Some(content)) => {
+                let blocks = content.description().geometry.blocks();
+                (0..blocks).all(|b| written.is_right(b, content))
+            }
+            _ => true,
+        };
+        assert!(
+            right || self.checker.is_none(),
+            "receiver {index} is to name {object:?}, which has wrong bytes"
+        );
+        let host = &mut self.hosts[index as usize];
+        let result = if right {
+            Ok(())
+        } else {
+            Err(StoreFault::Mismatch)
+        };
+        host.receiver.handle_finished(self.now, object, result);
+        self.drain_host(index);
+    }
+
+    /// The content that a receiver's object is, by its coding.
+    pub(super) fn content_of(&self, host: u32, object: ObjectKey) -> Option<&Content> {
+        let coding = self.hosts[host as usize].receiver.coding(object)?;
+        self.known
+            .iter()
+            .find(|c| c.description().coding().short() == coding)
+    }
+
+    pub(super) fn drain_sender(&mut self) {
+        if !self.sender_up {
+            return;
+        }
+        loop {
+            let mut more = false;
+            while let Some(read) = self.sender.poll_read() {
+                more = true;
+                let at = self.now + self.config.read_time;
+                // What was in the slot is gone from here on.
+                self.slots.remove(&read.slot);
+                let run = self.sender_run;
+                self.push(at, Event::Read(run, read.slot, read.object, read.block));
+            }
+            let mut burst = core::mem::take(&mut self.burst);
+            while self.sender.poll_transmit(self.now, &mut burst) {
+                more = true;
+                self.transmit(&mut burst);
+            }
+            self.burst = burst;
+            while let Some(event) = self.sender.poll_event() {
+                self.sender_events.push((self.now, event));
+            }
+            if !more {
+                break;
+            }
+        }
+        if let Some((at, _)) = self.sender.poll_timeout() {
+            let at = at.max(self.now);
+            if at < self.sender_wake {
+                self.sender_wake = at;
+                self.push(at, Event::SenderWake);
+            }
+        }
+        if let Some(checker) = &mut self.checker {
+            checker.sender_drained(self.now, &self.sender);
+        }
+    }
+
+    pub(super) fn drain_host(&mut self, index: u32) {
+        let host = &self.hosts[index as usize];
+        if host.killed || !host.started {
+            return;
+        }
+        loop {
+            let mut more = false;
+            while let Some(command) = self.hosts[index as usize].receiver.poll_command() {
+                more = true;
+                self.carry_out(index, command);
+            }
+            let mut burst = core::mem::take(&mut self.burst);
+            while self.hosts[index as usize]
+                .receiver
+                .poll_transmit(self.now, &mut burst)
+            {
+                more = true;
+                let bytes = core::mem::take(&mut burst.control);
+                self.send_up(index, burst.to, burst.kind, bytes);
+            }
+            self.burst = burst;
+            if !more {
+                break;
+            }
+        }
+        let now = self.now;
+        let host = &mut self.hosts[index as usize];
+        while let Some(event) = host.receiver.poll_event() {
+            let failed = host
+                .events
+                .iter()
+                .any(|(_, e)| matches!(e, ReceiverEvent::Failed { .. }));
+            match event {
+                ReceiverEvent::Finished if !failed => host.outcome = Outcome::Complete(now),
+                ReceiverEvent::Finished | ReceiverEvent::GaveUp { .. } => {
+                    host.outcome = Outcome::Failed(now)
+                }
+                _ => {}
+            }
+            host.events.push((now, event));
+        }
+        if let Some((at, _)) = host.receiver.poll_timeout() {
+            let at = at.max(now);
+            if at < host.wake {
+                host.wake = at;
+                self.push(at, Event::Wake(index));
+            }
+        }
+        if let Some(checker) = &mut self.checker {
+            let host = &self.hosts[index as usize];
+            checker.host_drained(now, index, &host.receiver);
+        }
+    }
+
+    fn carry_out(&mut self, index: u32, command: Command) {
+        match command {
+            Command::Open {
+                object,
+                description,
+            } => {
+                let real = self.known.iter().any(|c| *c.description() == *description);
+                let host = &mut self.hosts[index as usize];
+                if real {
+                    host.written.insert(object, Written::new(&description));
+                }
+                let kept = host.kept.clone();
+                if let Some(checker) = &mut self.checker {
+                    checker.opened(index, object, &description, &kept);
+                }
+                host.receiver.handle_opened(self.now, object, Ok(kept));
+            }
+            Command::Check { object, block } => {
+                let at = self.now + self.config.write_time;
+                self.push(at, Event::Checked(index, object, block));
+            }
+            Command::Finish { object } => {
+                let at = self.now + self.config.write_time;
+                self.push(at, Event::Finished(index, object));
+            }
+            Command::Join(channel) => self.hosts[index as usize].joined.push(channel.group.ip()),
+            Command::Leave(channel) => {
+                let gone = channel.group.ip();
+                self.hosts[index as usize].joined.retain(|&g| g != gone);
+            }
+            Command::Abandon { object, .. } => {
+                self.hosts[index as usize].written.remove(&object);
+            }
+        }
+    }
+
+}

@@ -1,0 +1,239 @@
+//! What goes over the network, and what of it arrives.
+
+use core::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::config;
+use crate::engine::{Burst, ObjectKey, PacketKind, Verdict, Via};
+use crate::sim::event::{Event, Packets};
+use crate::sim::{Outcome, World};
+use crate::time::Time;
+use crate::wire::{self, DataHeader};
+
+impl World {
+    pub(super) fn transmit(&mut self, burst: &mut Burst) {
+        let packets = match burst.run {
+            None => Packets::Control(core::mem::take(&mut burst.control)),
+            Some(run) => {
+                let size = self.symbol_size(run.object);
+                let real = self.contents[run.object.0 as usize].is_some();
+                let slot = self.slots.get(&run.slot).filter(|_| real);
+                assert!(
+                    slot.is_some() || !real,
+                    "{run:?} is sent from a slot that was given away"
+                );
+                let mut headers = Vec::new();
+                let mut bytes = slot.map(|_| Vec::new());
+                burst.for_each_packet(size, |header, at| {
+                    headers.push(header);
+                    if let (Some(bytes), Some(slot)) = (&mut bytes, slot) {
+                        let mut packet = Vec::new();
+                        wire::write_data(&header, &slot[at], &mut packet);
+                        bytes.push(packet);
+                    }
+                });
+                let len = match run.part_len {
+                    Some(len) => usize::from(len) + wire::PART_HEADER_LEN + wire::TRAILER_LEN,
+                    None => wire::data_packet_len(size),
+                };
+                Packets::Data {
+                    headers,
+                    len,
+                    symbol_size: size,
+                    bytes,
+                }
+            }
+        };
+        let count = packets.count();
+        let bytes: u64 = (0..count).map(|i| packets.payload(i) as u64 + 28).sum();
+        if let Some(checker) = &mut self.checker {
+            checker.sent(self.now, bytes);
+            if let Packets::Data { headers, .. } = &packets {
+                checker.sent_data(headers);
+            }
+        }
+        let count = count as u64;
+        self.totals.sender_packets += count;
+        self.totals.sender_bytes += bytes;
+        if matches!(packets, Packets::Data { .. }) {
+            self.totals.data_packets += count;
+        }
+        let packets = Arc::new(packets);
+        if let Some(&host) = self.by_address.get(&burst.to) {
+            return self.send_down(host, &packets, Via::Unicast);
+        }
+        if burst.kind == PacketKind::Repair && self.repairs_to_lose > 0 {
+            self.repairs_to_lose = self.repairs_to_lose.saturating_sub(count);
+            return;
+        }
+        let lost = |&(from, until): &(Time, Time)| from <= self.now && self.now < until;
+        if self.shared.iter().any(lost) || !self.groups.contains(&burst.to) {
+            return;
+        }
+        for host in 0..self.hosts.len() as u32 {
+            if self.hosts[host as usize].joined.contains(&burst.to.ip()) {
+                self.send_down(host, &packets, Via::Group);
+            }
+        }
+    }
+
+    fn symbol_size(&self, object: ObjectKey) -> u16 {
+        self.sender
+            .description(object)
+            .map_or(config::DEFAULT_SYMBOL_SIZE, |d| d.geometry.symbol_size())
+    }
+
+    fn send_down(&mut self, index: u32, packets: &Arc<Packets>, via: Via) {
+        let now = self.now;
+        let host = &mut self.hosts[index as usize];
+        if host.outcome != Outcome::Running || host.killed || !host.started {
+            return;
+        }
+        if host.link.is_plain() {
+            let at = now + host.link.delay;
+            return self.push(at, Event::Down(index, Arc::clone(packets), via));
+        }
+        for i in 0..packets.count() {
+            let host = &mut self.hosts[index as usize];
+            let mut leaves = now;
+            if let Some((rate, queue)) = host.link.rate {
+                let bytes = packets.payload(i) as u64 + 28;
+                let waiting = rate.bytes_in(host.free_at.since(now));
+                if waiting + bytes > queue {
+                    continue;
+                }
+                host.free_at = host.free_at.max(now) + rate.time_for(bytes);
+                leaves = host.free_at;
+            }
+            let twice = host.rng.chance(host.link.duplicate);
+            for _ in 0..1 + u8::from(twice) {
+                let host = &mut self.hosts[index as usize];
+                let at = leaves + host.link.delay + host.rng.duration(host.link.jitter);
+                self.push(
+                    at,
+                    Event::DownOne(index, Arc::clone(packets), i as u16, via),
+                );
+            }
+        }
+    }
+
+    pub(super) fn send_up(&mut self, index: u32, to: SocketAddr, kind: PacketKind, bytes: Vec<u8>) {
+        self.note(5, u64::from(index));
+        if let Some(checker) = &mut self.checker {
+            checker.receiver_sent(index, &bytes);
+        }
+        self.totals.receiver_packets += 1;
+        if kind == PacketKind::Nak {
+            self.totals.naks += 1;
+            self.totals.nak_bytes += bytes.len() as u64 + 28;
+        }
+        let now = self.now;
+        let host = &mut self.hosts[index as usize];
+        if host.link.is_cut(now, to.ip().is_multicast()) || host.up.loses(&mut host.rng) {
+            return;
+        }
+        let at = now + host.link.delay + host.rng.duration(host.link.jitter);
+        let bytes = Arc::new(bytes);
+        if to == self.sender_address {
+            return self.push(at, Event::Up(index, bytes));
+        }
+        let feedback = |g: &SocketAddr| g.ip() == to.ip() && g.port() + 1 == to.port();
+        if !self.groups.iter().any(feedback) {
+            return;
+        }
+        self.push(at, Event::Up(index, Arc::clone(&bytes)));
+        if self.config.group_feedback {
+            let packets = Arc::new(Packets::Control(bytes.to_vec()));
+            let delay = self.hosts[index as usize].link.delay;
+            for other in 0..self.hosts.len() as u32 {
+                if other != index && self.hosts[other as usize].joined.contains(&to.ip()) {
+                    // A star: each delay is that to the centre and out again to the sender.
+                    let at = now + (delay + self.hosts[other as usize].link.delay) / 2;
+                    self.push(at, Event::Down(other, Arc::clone(&packets), Via::Group));
+                }
+            }
+        }
+    }
+    pub(super) fn deliver(&mut self, index: u32, packets: &Packets, i: usize, via: Via) {
+        let host = &mut self.hosts[index as usize];
+        if host.killed
+            || host.link.is_cut(self.now, via == Via::Group)
+            || packets.payload(i) > host.link.mtu_payload
+        {
+            return;
+        }
+        if host.down.loses(&mut host.rng) {
+            return;
+        }
+        match packets {
+            Packets::Control(bytes) => {
+                host.receiver
+                    .handle_datagram(self.now, self.sender_address, via, bytes);
+                self.note(3, u64::from(index));
+            }
+            Packets::Data { headers, bytes, .. } => {
+                let bytes = bytes.as_ref().map(|b| b[i].as_slice());
+                self.deliver_data(index, packets, i, via, headers[i], bytes);
+            }
+        }
+    }
+
+    fn deliver_data(
+        &mut self,
+        index: u32,
+        packets: &Packets,
+        i: usize,
+        via: Via,
+        header: DataHeader,
+        packet: Option<&[u8]>,
+    ) {
+        let host = &mut self.hosts[index as usize];
+        let verdict = host
+            .receiver
+            .handle_data(self.now, &header, via, packets.payload(i));
+        // Real bytes go the whole way through the wire format.
+        let payload = packet.map(|p| match wire::parse(p) {
+            Ok(wire::Packet::Data(parsed, payload)) if parsed == header => payload.to_vec(),
+            other => panic!("a packet of ours became {other:?}"),
+        });
+        let (object, whole) = match verdict {
+            Verdict::Ignore => return,
+            Verdict::Store { object } => (object, payload.unwrap_or_default()),
+            Verdict::Part { object } => {
+                let Packets::Data { symbol_size, .. } = packets else {
+                    return;
+                };
+                let key = (object, header.block, header.symbol);
+                let piece = packets.piece(i);
+                let whole = host.parts.add(key, *symbol_size, piece, payload.as_deref());
+                let Some(whole) = whole else { return };
+                match host.receiver.handle_assembled(self.now, &header) {
+                    Verdict::Store { .. } => (object, whole),
+                    _ => return,
+                }
+            }
+        };
+        if let Some(checker) = &mut self.checker {
+            checker.stored(index, object, &header);
+        }
+        self.write(index, object, &header, whole);
+    }
+
+    /// A receiver writes a symbol to its disk, which may damage it.
+    fn write(&mut self, index: u32, object: ObjectKey, header: &DataHeader, mut symbol: Vec<u8>) {
+        let host = &mut self.hosts[index as usize];
+        let Some(written) = host.written.get_mut(&object) else {
+            return;
+        };
+        if host.bit_rot > 0.0 && !written.is_page(header.block) && host.rng.chance(host.bit_rot) {
+            symbol[0] ^= 1;
+        }
+        if !written.put(header.block, header.symbol, &symbol) {
+            host.receiver.handle_refused(self.now, object, header);
+            assert!(
+                self.checker.is_none(),
+                "a page of ours does not prove itself"
+            );
+        }
+    }
+}

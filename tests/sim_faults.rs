@@ -1,0 +1,192 @@
+//! Twenty receivers with real bytes and every fault at once; then faults off, and everybody must
+//! finish.
+//!
+//! `LOOPCAST_SEED=17 cargo test --test sim_faults` replays one run, `LOOPCAST_SEEDS=0..300` many.
+
+#![allow(clippy::unwrap_used)]
+
+use core::ops::Range;
+use core::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use loopcast::engine::{Target, Via};
+use loopcast::rng::Rng;
+use loopcast::sim::{Config, Content, Cut, Link, Loss, Outcome, World};
+use loopcast::time::Time;
+use loopcast::units::Rate;
+
+/// Runs that every test run makes.
+const SEEDS: Range<u64> = 0..10;
+const RECEIVERS: usize = 20;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn at(n: u64) -> Time {
+    Time::from_millis(n)
+}
+
+/// The seeds that the environment asks for.
+fn seeds() -> Range<u64> {
+    if let Ok(seed) = std::env::var("LOOPCAST_SEED") {
+        let seed = seed.parse().unwrap();
+        return seed..seed + 1;
+    }
+    let Ok(range) = std::env::var("LOOPCAST_SEEDS") else {
+        return SEEDS;
+    };
+    let (from, to) = range.split_once("..").unwrap();
+    from.parse().unwrap()..to.parse().unwrap()
+}
+
+fn each_seed(run: impl Fn(u64)) {
+    for seed in seeds() {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed))) {
+            eprintln!("replay with LOOPCAST_SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+fn loss(rng: &mut Rng) -> Loss {
+    match rng.below(4) {
+        0 => Loss::None,
+        1 => Loss::Random(0.02 * rng.unit()),
+        2 => Loss::Random(0.2 * rng.unit()),
+        _ => Loss::Bursts(0.005 * rng.unit(), 0.05 + 0.5 * rng.unit()),
+    }
+}
+
+/// A path with some of all faults. Cuts of a sender that does not stay are shorter than the silence
+/// after which it forgets a receiver.
+fn bad_link(rng: &mut Rng, rate: Rate, longest_cut: u64) -> Link {
+    let mut link = Link {
+        jitter: ms(rng.below(8)),
+        up: loss(rng),
+        duplicate: if rng.chance(0.5) {
+            0.02 * rng.unit()
+        } else {
+            0.0
+        },
+        ..Link::lossy(ms(rng.below(30)), loss(rng))
+    };
+    for _ in 0..rng.below(3) {
+        let from = rng.below(6_000);
+        let until = from + rng.below(longest_cut);
+        link.cuts.push(Cut {
+            from: at(from),
+            until: at(until),
+            groups_only: rng.chance(0.5),
+        });
+    }
+    match rng.below(8) {
+        // Wide enough for parts, too narrow for symbols.
+        0 => link.mtu_payload = 1_250,
+        1 => {
+            let share = 0.4 + rng.unit();
+            link.rate = Some((rate.mul_f64(share), 20_000 + rng.below(200_000)));
+        }
+        _ => {}
+    }
+    link
+}
+
+/// A world in which all that can go wrong will.
+fn storm(seed: u64) -> (World, Vec<usize>) {
+    let mut rng = Rng::new(seed);
+    let rate = Rate::from_bps([20, 50, 100, 300][rng.below(4) as usize] * 1_000_000);
+    let stay = rng.chance(0.5);
+    let mut world = World::new(Config {
+        rate,
+        groups: 1 + rng.below(3) as u8,
+        group_feedback: rng.chance(0.5),
+        wait_for: [1, RECEIVERS as u32][rng.below(2) as usize],
+        stay,
+        ..Config::new(seed)
+    })
+    .unwrap();
+    world.check_every_step();
+    let objects = 1 + rng.below(3);
+    for i in 0..objects {
+        let length = [0, 1, 5_000, 700_000, 2_500_000][rng.below(5) as usize] + rng.below(2_000);
+        let symbol_size = [1_024, 1_344][rng.below(2) as usize];
+        let k = [8, 64, 512][rng.below(3) as usize];
+        let name = format!("object {i}");
+        let content = Content::random(&name, length as usize, symbol_size, k, rng.next_u64());
+        world.offer_content(content.unwrap()).unwrap();
+    }
+    let longest_cut = if stay { 9_000 } else { 2_000 };
+    for i in 0..RECEIVERS {
+        let link = bad_link(&mut rng, rate, longest_cut);
+        let start = if rng.chance(0.7) { 100 } else { 5_000 };
+        let group = Target::Group {
+            group: "239.192.7.0:4700".parse().unwrap(),
+            source: None,
+        };
+        let target = if rng.chance(0.3) {
+            Target::Host(world.sender_address())
+        } else {
+            group
+        };
+        let one = rng.chance(0.3).then(|| rng.below(objects));
+        let via = rng.chance(0.1).then_some(Via::Unicast);
+        world.add_receiver_with(at(rng.below(start)), link, target, |c| {
+            c.name = one.map(|i| format!("object {i}"));
+            c.via = via;
+        });
+        if i % 7 == 3 {
+            world.rot_bits(i, 0.001);
+        }
+    }
+    for _ in 0..rng.below(20) {
+        let from = rng.below(4_000);
+        world.lose_for_all(at(from), at(from + rng.below(40)));
+    }
+    // These two don't come back.
+    (world, vec![5, 11])
+}
+
+#[test]
+fn everybody_alive_finishes_after_every_fault() {
+    each_seed(|seed| {
+        let (mut world, lost) = storm(seed);
+        world.run_while(at(300 + seed % 10 * 100), |_| true);
+        world.kill(lost[0]);
+        world.fill_disk(lost[1]);
+        world.run_while(at(4_000), |_| true);
+        if seed % 3 == 0 {
+            world.restart_sender(ms(seed % 7 * 300));
+        }
+        world.run_while(at(9_000), |_| true);
+        world.calm();
+        let ended = world.run(at(180_000));
+        for i in (0..RECEIVERS).filter(|i| !lost.contains(i)) {
+            assert!(
+                matches!(world.outcome(i), Outcome::Complete(_)),
+                "seed {seed}: receiver {i} is {:?} at {:?}, everybody {ended}\n{:#?}\nthe sender: {:#?}",
+                world.outcome(i),
+                world.now(),
+                world.receiver_events(i),
+                world.sender_events().iter().rev().take(20).collect::<Vec<_>>(),
+            );
+        }
+        assert!(
+            ended,
+            "seed {seed}: not everybody has ended\n{:#?}",
+            world.sender_events()
+        );
+    });
+}
+
+#[test]
+fn faults_replay_event_for_event() {
+    let run = |seed| {
+        let (mut world, _) = storm(seed);
+        world.run_while(at(5_000), |_| true);
+        (world.digest(), world.totals())
+    };
+    let first = run(1);
+    assert_eq!(first, run(1));
+    assert_ne!(first.0, run(2).0);
+}
