@@ -29,6 +29,9 @@ impl Receiver {
         via: Via,
         datagram: &[u8],
     ) -> Verdict {
+        if self.ended {
+            return Verdict::Ignore;
+        }
         match wire::parse(datagram) {
             Ok(Packet::Data(header, _)) => {
                 return self.handle_data(now, &header, via, datagram.len());
@@ -47,6 +50,9 @@ impl Receiver {
     /// A data packet of `len` bytes of UDP payload came whose checksum holds; for drivers that have
     /// parsed it already.
     pub fn handle_data(&mut self, now: Time, header: &DataHeader, via: Via, len: usize) -> Verdict {
+        if self.ended {
+            return Verdict::Ignore;
+        }
         let Some(session) = &self.session else {
             self.joining.heard_someone(now, &mut self.rng);
             self.stats.dropped.add(DropReason::OtherSession);

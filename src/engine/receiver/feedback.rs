@@ -38,6 +38,8 @@ impl Receiver {
                 continue;
             }
             let Some(channel) = download.channel else {
+                // Its data is heard, but not yet where it runs: the end of the cycle asks again.
+                download.naks.clear();
                 continue;
             };
             let mut blocks = Vec::new();
