@@ -96,8 +96,11 @@ impl CongestionPath {
     }
 
     /// Whether a packet of `bytes` IP bytes may leave now.
-    pub fn may_send(&mut self, now: Time, bytes: u64) -> bool {
-        self.allowance(now) >= bytes
+    ///
+    /// One larger than the window or the pacer's burst may leave when nothing else is on its way: the
+    /// path may have been made for an object with smaller symbols.
+    pub fn may_send(&self, now: Time, bytes: u64) -> bool {
+        self.next_send_at(bytes) <= now
     }
 
     /// IP bytes that may leave now, for a run of several packets.
@@ -108,7 +111,8 @@ impl CongestionPath {
     /// When a packet of `bytes` IP bytes may leave; a moment in the past if it may already, never if
     /// only an acknowledgement or a timeout can make room.
     pub fn next_send_at(&self, bytes: u64) -> Time {
-        if self.room() < bytes {
+        let alone = self.in_flight.packets() == 0;
+        if self.room() < bytes && !alone {
             Time::NEVER
         } else {
             self.pacer.next_at(bytes)
