@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{ObjectKey, Receiver, Sender};
+use crate::engine::{ObjectKey, Receiver, Sender, Timer};
 use crate::ids::{BlockNo, ChannelNo, PacketNo, SessionId};
 use crate::object::{Description, Geometry};
 use crate::range_set::RangeSet;
@@ -153,7 +153,7 @@ impl Checker {
         if let Err(what) = sender.check_bounds() {
             panic!("at {now:?}: {what}");
         }
-        self.wake(now, None, sender.poll_timeout().map(|(at, _)| at));
+        self.wake(now, None, sender.poll_timeout());
     }
 
     pub(super) fn host_drained(&mut self, now: Time, host: u32, receiver: &Receiver) {
@@ -173,19 +173,19 @@ impl Checker {
                 "{progress:?}"
             );
         }
-        self.wake(now, Some(host), receiver.poll_timeout().map(|(at, _)| at));
+        self.wake(now, Some(host), receiver.poll_timeout());
     }
 
-    fn wake(&mut self, now: Time, who: Option<u32>, at: Option<Time>) {
+    fn wake(&mut self, now: Time, who: Option<u32>, at: Option<(Time, Timer)>) {
         let entry = self.wakes.entry(who).or_insert((now, 0));
         if entry.0 != now {
             *entry = (now, 0);
         }
-        if at.is_some_and(|at| at <= now) {
+        if at.is_some_and(|(at, _)| at <= now) {
             entry.1 += 1;
             assert!(
                 entry.1 <= WAKES,
-                "{who:?} (none: the sender) asks again and again to be woken at {now:?}"
+                "{who:?} (none: the sender) asks again and again to be woken at {now:?} by {at:?}"
             );
         }
     }

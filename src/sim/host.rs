@@ -35,6 +35,8 @@ pub(super) struct Host {
     pub(super) disk_full: bool,
     /// The share of symbols that its disk damages.
     pub(super) bit_rot: f64,
+    /// It has damaged something.
+    pub(super) rotten: bool,
     pub(super) started: bool,
     pub(super) killed: bool,
     pub(super) outcome: Outcome,

@@ -86,7 +86,7 @@ impl World {
         let (now, mismatch) = (self.now, result == Err(StoreFault::Mismatch));
         host.receiver.handle_checked(now, object, block, result);
         if let (true, Some(checker)) = (mismatch, &mut self.checker) {
-            checker.block_was_wrong(index, &host.receiver, object, block, host.bit_rot > 0.0);
+            checker.block_was_wrong(index, &host.receiver, object, block, host.rotten);
         }
         self.drain_host(index);
     }

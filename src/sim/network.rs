@@ -227,6 +227,7 @@ impl World {
         };
         if host.bit_rot > 0.0 && !written.is_page(header.block) && host.rng.chance(host.bit_rot) {
             symbol[0] ^= 1;
+            host.rotten = true;
         }
         if !written.put(header.block, header.symbol, &symbol) {
             host.receiver.handle_refused(self.now, object, header);

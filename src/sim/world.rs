@@ -221,6 +221,7 @@ impl World {
             kept: RangeSet::new(),
             disk_full: false,
             bit_rot: 0.0,
+            rotten: false,
             started: false,
             killed: false,
             outcome: Outcome::Running,
