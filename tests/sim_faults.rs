@@ -183,7 +183,12 @@ fn everybody_alive_finishes_after_every_fault() {
                 world.outcome(i),
                 world.now(),
                 world.receiver_events(i),
-                world.sender_events().iter().rev().take(20).collect::<Vec<_>>(),
+                world
+                    .sender_events()
+                    .iter()
+                    .rev()
+                    .take(20)
+                    .collect::<Vec<_>>(),
             );
         }
         assert!(

@@ -82,9 +82,7 @@ impl Packets {
         match self {
             Packets::Control(bytes) => bytes.len(),
             Packets::Data { headers, len, .. } if headers[i].part.is_none() => *len,
-            Packets::Data { .. } => {
-                self.piece(i).len() + wire::PART_HEADER_LEN + wire::TRAILER_LEN
-            }
+            Packets::Data { .. } => self.piece(i).len() + wire::PART_HEADER_LEN + wire::TRAILER_LEN,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What happens to the sender's and the receivers' machines, event by event.
 
-use crate::engine::{Command, ObjectKey, ReadFault, ReceiverEvent, StoreFault};
 use crate::engine::Link as Socket;
+use crate::engine::{Command, ObjectKey, ReadFault, ReceiverEvent, StoreFault};
 use crate::ids::BlockNo;
 use crate::sim::content::Written;
 use crate::sim::event::Event;
@@ -253,5 +253,4 @@ impl World {
             }
         }
     }
-
 }

@@ -124,8 +124,7 @@ pub struct World {
 /// So many events at one moment mean that an engine asks to be woken for what it does not do.
 const STANDSTILL: u64 = 1_000_000;
 
-const SENDER: SocketAddr =
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 4_700);
+const SENDER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 4_700);
 
 impl World {
     /// A world with a sender and nobody else.
@@ -447,7 +446,6 @@ impl World {
         let mixed = self.digest ^ self.now.as_nanos().rotate_left(17) ^ (what << 56) ^ who;
         self.digest = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
     }
-
 }
 
 fn new_sender(

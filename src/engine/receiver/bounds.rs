@@ -15,7 +15,10 @@ impl Receiver {
             self.channels.len() <= MAX_CHANNELS,
             "too many channels are known",
         )?;
-        ensure(self.groups.len() <= MAX_GROUPS, "too many groups are joined")?;
+        ensure(
+            self.groups.len() <= MAX_GROUPS,
+            "too many groups are joined",
+        )?;
         ensure(
             self.downloads.len() <= MAX_DOWNLOADS,
             "too many objects are taken",
