@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench scale -- [NAME...]`
 
+#![expect(clippy::print_stdout, reason = "printing is what it does")]
+
 use core::time::Duration;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
         .skip(1)
         .filter(|a| !a.starts_with('-'))
         .collect();
-    let cases: [(&str, fn() -> Vec<Line>); 5] = [
+    let cases: [Case; 5] = [
         ("shared_loss", || shared_loss(false, false)),
         ("shared_loss_repair_lost", || shared_loss(false, true)),
         ("shared_loss_group_feedback", || shared_loss(true, true)),
@@ -54,6 +56,9 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     }
 }
+
+/// A promise's name, and what measures it.
+type Case = (&'static str, fn() -> Vec<Line>);
 
 /// A figure that must not be above its limit.
 struct Line {
