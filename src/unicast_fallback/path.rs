@@ -49,6 +49,8 @@ pub struct CongestionPath {
     timeouts: u32,
     /// What the probe timeout counts from, besides the last packet sent.
     last_timeout: Time,
+    /// IP bytes that go out together: what may be sent was last asked for so many.
+    unit: u64,
     /// Most that was in flight in this round trip.
     peak: u64,
     /// The round trip ends when this packet is acknowledged.
@@ -88,6 +90,7 @@ impl CongestionPath {
             probes: 0,
             timeouts: 0,
             last_timeout: now,
+            unit: packet,
             peak: 0,
             round_end: 0,
             limited: [false; 2],
@@ -99,7 +102,8 @@ impl CongestionPath {
     ///
     /// One larger than the window or the pacer's burst may leave when nothing else is on its way: the
     /// path may have been made for an object with smaller symbols.
-    pub fn may_send(&self, now: Time, bytes: u64) -> bool {
+    pub fn may_send(&mut self, now: Time, bytes: u64) -> bool {
+        self.unit = bytes;
         self.next_send_at(bytes) <= now
     }
 
@@ -242,7 +246,8 @@ impl CongestionPath {
     }
 
     /// Slow start counts as limited when more than half the window was used, as it grows by what was
-    /// used; later all but a few packets must have been.
+    /// used; later all but a few packets must have been. What leaves no room for a further unit is all
+    /// that could be used: the least window may hold just one.
     fn count_round(&mut self, largest: PacketNo) {
         let window = self.cubic.window();
         let needed = if self.cubic.in_slow_start() {
@@ -250,7 +255,7 @@ impl CongestionPath {
         } else {
             window - window / 4
         };
-        self.limited[0] |= self.peak >= needed;
+        self.limited[0] |= self.peak >= needed || self.peak + self.unit > window;
         if largest >= self.round_end {
             self.round_end = self.in_flight.next_packet();
             self.limited = [false, self.limited[0]];
@@ -389,6 +394,23 @@ mod tests {
         path.on_sent(ms(5_000), 10, PACKET as u32, tag(10));
         let at = path.next_send_at(PACKET + 100);
         assert!(path.may_send(at, PACKET + 100));
+    }
+
+    #[test]
+    fn a_window_that_holds_one_large_symbol_grows() {
+        let mut path = CongestionPath::new(Time::ZERO, PACKET, None);
+        path.cubic.on_persistent_congestion();
+        let large = PACKET + PACKET / 2;
+        let mut now = ms(1);
+        for p in 0..100 {
+            while !path.may_send(now, large) {
+                now += Duration::from_millis(1);
+            }
+            path.on_sent(now, p, large as u32, tag(p));
+            now += Duration::from_millis(20);
+            path.on_ack(now, &ack(0, p + 1));
+        }
+        assert!(path.window() > 2 * large, "{}", path.window());
     }
 
     #[test]

@@ -296,7 +296,7 @@ impl Sender {
         let each = ip_len(to, payload) * u64::from(parts);
         path.symbol_len = each;
         let allowed = credit.min(path.congestion.allowance(now));
-        if allowed < each && !path.congestion.may_send(now, each) {
+        if !path.congestion.may_send(now, each) {
             return false;
         }
         let max = ((allowed / each).max(1) as usize)
