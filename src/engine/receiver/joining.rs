@@ -441,7 +441,7 @@ impl Receiver {
         }
     }
 
-    fn left(&mut self) {
+    pub(super) fn left(&mut self) {
         if !self.ended {
             self.ended = true;
             self.events.push_back(ReceiverEvent::Finished);

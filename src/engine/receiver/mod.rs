@@ -428,7 +428,7 @@ impl Receiver {
     /// The sender may be gone, for a while or for good.
     fn watch_sender(&mut self, now: Time) {
         let silent = now.since(self.heard_at);
-        if silent >= self.config.sender_timeout {
+        if silent >= self.config.sender_timeout && !self.joining.is_leaving() {
             let text = match &self.session {
                 Some(s) => format!(
                     "nothing heard from the sender at {} for {} s",
@@ -439,7 +439,11 @@ impl Receiver {
             };
             return self.give_up(text);
         }
-        if self.session.is_some() && silent >= SENDER_SILENCE && !self.joining.is_leaving() {
+        if self.joining.is_leaving() && silent >= SENDER_SILENCE {
+            // Everything has ended here, and nobody is left who would hear of it.
+            return self.left();
+        }
+        if self.session.is_some() && silent >= SENDER_SILENCE {
             // Whoever answers next is followed; what is here stays valid by its coding id.
             self.session = None;
             self.unicast = None;
@@ -595,8 +599,9 @@ impl Receiver {
             .min();
         let unicast_nak = self.unicast.as_ref().and_then(|u| u.nak_due);
         let silence = match self.session {
-            Some(_) if !self.joining.is_leaving() => SENDER_SILENCE.min(self.config.sender_timeout),
-            _ => self.config.sender_timeout,
+            _ if self.joining.is_leaving() => SENDER_SILENCE,
+            Some(_) => SENDER_SILENCE.min(self.config.sender_timeout),
+            None => self.config.sender_timeout,
         };
         earliest([
             (nak, Timer::Nak),
