@@ -408,6 +408,10 @@ impl Sender {
                 && path.congestion.poll_timeout().is_some_and(|at| at <= now)
             {
                 path.congestion.on_timeout(now);
+                // At once, so that its block is read again if it is not in memory any more.
+                while let Some(tag) = path.congestion.poll_lost() {
+                    path.needs_again(ObjectKey(tag.object), tag.block, tag.symbol);
+                }
             }
         }
         self.update(now);
