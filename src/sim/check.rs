@@ -34,6 +34,8 @@ pub(super) struct Checker {
 #[derive(Debug)]
 struct Held {
     geometry: Geometry,
+    /// From an earlier run.
+    kept: RangeSet,
     blocks: BTreeMap<BlockNo, SymbolSet>,
     count: u64,
 }
@@ -93,17 +95,14 @@ impl Checker {
         description: &Description,
         kept: &RangeSet,
     ) {
-        let mut held = Held {
-            geometry: description.geometry,
+        let geometry = description.geometry;
+        let symbols = |block| u64::from(geometry.symbols(block as BlockNo));
+        let held = Held {
+            geometry,
             blocks: BTreeMap::new(),
-            count: 0,
+            count: kept.iter().flatten().map(symbols).sum(),
+            kept: kept.clone(),
         };
-        for block in kept.iter().flatten() {
-            let symbols = held.geometry.symbols(block as BlockNo);
-            held.count += u64::from(symbols);
-            held.blocks
-                .insert(block as BlockNo, SymbolSet::full(symbols));
-        }
         let before = self.held.insert((host, object), held);
         assert!(before.is_none(), "receiver {host} opened {object:?} twice");
     }
@@ -115,6 +114,8 @@ impl Checker {
             header.symbol < held.geometry.symbols(header.block),
             "{header:?} lies outside the object"
         );
+        let kept = held.kept.contains(u64::from(header.block));
+        assert!(!kept, "receiver {host} stores {header:?}, which it had");
         let new = held
             .blocks
             .entry(header.block)
