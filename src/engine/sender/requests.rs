@@ -20,6 +20,8 @@ use crate::wire::{
     ReceiverBody, Request, SenderBody, Stage, Wanted,
 };
 
+/// What receivers say when they speak of no channel.
+const NO_CHANNEL: ChannelNo = 0xffff;
 /// The least time between SYNCs that are sent because someone joined.
 const SYNC_PAUSE: Duration = Duration::from_millis(20);
 
@@ -286,7 +288,7 @@ impl Sender {
         let id = packet.receiver;
         let unicast = request.stage == Stage::JoinUnicast;
         let known = self.roster.members.get(&id).is_some_and(|m| !m.gone);
-        if !known && self.roster.active() >= MAX_MEMBERS {
+        if !self.roster.has_room(id, MAX_MEMBERS) || unicast && !self.has_unicast_channel() {
             self.stats.dropped.add(DropReason::Full);
             return;
         }
@@ -383,6 +385,11 @@ impl Sender {
         }
     }
 
+    /// Fewer receivers are on unicast than there are numbers for their channels.
+    fn has_unicast_channel(&self) -> bool {
+        self.next_unicast_channel < NO_CHANNEL || !self.unicast_channels.is_empty()
+    }
+
     /// A channel number for a unicast path, and the packet number it goes on from: numbers are
     /// never used twice in a session.
     fn new_unicast_channel(&mut self) -> (ChannelNo, PacketNo) {
@@ -390,8 +397,6 @@ impl Sender {
             return left;
         }
         let channel = self.next_unicast_channel;
-        // MAX_MEMBERS receivers on unicast at once would need more numbers than there are: from then
-        // on the last one is shared, which only makes loss on it look larger.
         self.next_unicast_channel = channel.saturating_add(1).max(UNICAST_CHANNELS);
         (channel, 0)
     }
@@ -543,9 +548,14 @@ impl Sender {
         let receivers = offered.listeners.max(1);
         match need {
             Need::Blocks { first, count } => {
-                offered.walk.want(*first..first.saturating_add(*count));
+                let end = first.saturating_add(*count).min(geometry.blocks());
+                let Some(count) = end.checked_sub(*first).filter(|&n| n > 0) else {
+                    return;
+                };
+                offered.walk.want(*first..end);
                 if receivers > 1 && offered.confirm_whole.len() < wire::MAX_NEEDS {
-                    offered.confirm_whole.push(need.clone());
+                    let first = *first;
+                    offered.confirm_whole.push(Need::Blocks { first, count });
                 }
             }
             Need::Count { block, .. } => offered.walk.want(*block..block.saturating_add(1)),
@@ -575,7 +585,7 @@ impl Sender {
                     }
                     offered.repairs.add(*block, &lacking);
                 }
-                if receivers > 1 {
+                if receivers > 1 && offered.repairs.pending(*block).is_some() {
                     offered.confirm.insert(*block);
                 }
             }
