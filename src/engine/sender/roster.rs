@@ -101,6 +101,17 @@ pub(super) struct Roster {
 }
 
 impl Roster {
+    /// There is room for this receiver among `max`. The one that was not heard for longest, of those
+    /// that are done or gone, is forgotten for it.
+    pub(super) fn has_room(&mut self, receiver: ReceiverId, max: usize) -> bool {
+        if self.members.len() < max || self.members.contains_key(&receiver) {
+            return true;
+        }
+        let ended = self.members.iter().filter(|(_, m)| !m.is_active());
+        let oldest = ended.min_by_key(|(_, m)| m.last_heard).map(|(&id, _)| id);
+        oldest.is_some_and(|id| self.members.remove(&id).is_some())
+    }
+
     /// Receivers that are here and not done.
     pub(super) fn active(&self) -> usize {
         self.members.values().filter(|m| m.is_active()).count()
@@ -138,6 +149,24 @@ impl ReplayWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_those_who_have_ended_make_room() {
+        let mut roster = Roster::default();
+        let address = SocketAddr::from(([10, 0, 0, 1], 1));
+        for id in 0..3 {
+            let heard = Time::from_millis(10 - id);
+            let member = Member::new(heard, address, Link(1));
+            roster.members.insert(ReceiverId(id), member);
+        }
+        let room = |roster: &mut Roster, id| roster.has_room(ReceiverId(id), 3);
+        assert!(room(&mut roster, 2) && !room(&mut roster, 9));
+        for member in roster.members.values_mut().take(2) {
+            member.outcome = Some(Outcome::Complete);
+        }
+        assert!(room(&mut roster, 9));
+        assert!(roster.members.keys().eq(&[ReceiverId(0), ReceiverId(2)]));
+    }
 
     #[test]
     fn each_counter_is_taken_once() {
