@@ -153,7 +153,10 @@ impl Receiver {
         if self.downloads.get(self.last_download).is_some_and(wanted) {
             return Some(self.last_download);
         }
-        let at = self.downloads.iter().position(wanted)?;
+        let at = *self.by_coding.get(&coding)?;
+        if !wanted(&self.downloads[at]) {
+            return None;
+        }
         self.last_download = at;
         Some(at)
     }
@@ -377,6 +380,7 @@ impl Receiver {
                 );
                 self.downloads
                     .push(Download::new(object, offer.description.clone()));
+                self.by_coding.insert(coding, at);
                 self.events.push_back(ReceiverEvent::Started {
                     object,
                     name,

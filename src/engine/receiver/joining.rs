@@ -146,7 +146,10 @@ impl Joining {
             self.told_at = sent_at;
             self.total = Some(total);
         }
-        self.seen.insert(u64::from(index)..u64::from(index) + 1);
+        // No sender makes more offers, and what was seen must not grow for ever.
+        if (index as usize) < MAX_DOWNLOADS {
+            self.seen.insert(u64::from(index)..u64::from(index) + 1);
+        }
     }
 
     /// A packet of ours was heard. If it was a join that still stands, tells whether it said that

@@ -15,7 +15,7 @@ mod joining;
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::config;
 use crate::engine::output::earliest;
@@ -23,8 +23,8 @@ use crate::engine::receiver::channel::{ChannelRx, UnicastRx};
 use crate::engine::receiver::download::{Download, State};
 use crate::engine::receiver::joining::Joining;
 use crate::engine::{
-    Burst, Command, Link, ObjectKey, PacketKind, PathChoice, ReceiverEvent, ReceiverStats,
-    StoreFault, Timer, Via,
+    Burst, Command, DropReason, Link, ObjectKey, PacketKind, PathChoice, ReceiverEvent,
+    ReceiverStats, StoreFault, Timer, Via,
 };
 use crate::ids::{BlockNo, ChannelNo, Cookie, ReceiverId, SessionId, ShortCodingId};
 use crate::nak::Timing;
@@ -138,6 +138,8 @@ pub struct Receiver {
     course: Option<Course>,
     joining: Joining,
     downloads: Vec<Download>,
+    /// The latest download of each coding.
+    by_coding: BTreeMap<ShortCodingId, usize>,
     /// The download that the last data packet was for.
     last_download: usize,
     channels: Vec<ChannelRx>,
@@ -187,6 +189,7 @@ impl Receiver {
             course: None,
             joining: Joining::new(now, config.target, &mut rng),
             downloads: Vec::new(),
+            by_coding: BTreeMap::new(),
             last_download: 0,
             channels: Vec::new(),
             unicast: None,
@@ -230,6 +233,8 @@ impl Receiver {
                 return;
             }
             known.feedback = channel.feedback;
+        } else if self.groups.len() >= MAX_GROUPS {
+            return self.stats.dropped.add(DropReason::Full);
         } else {
             self.groups.push(channel);
         }
