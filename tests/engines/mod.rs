@@ -1,0 +1,257 @@
+//! Engines driven by hand: several senders and receivers, no loss, no delay, no bytes.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use loopcast::engine::{
+    Burst, Command, Link, Receiver, ReceiverConfig, ReceiverEvent, Sender, SenderConfig,
+    SenderEvent, Target, Via,
+};
+use loopcast::ids::{Cookie, ReceiverId, SessionId};
+use loopcast::object::Description;
+use loopcast::range_set::RangeSet;
+use loopcast::time::Time;
+use loopcast::units::Rate;
+use loopcast::wire::{self, DataHeader, FromReceiver, Packet, ReceiverBody, SenderBody};
+
+/// The group of all tests.
+pub fn group() -> SocketAddr {
+    "239.192.7.1:4700".parse().unwrap()
+}
+
+/// Address `n` of the senders' or receivers' hosts.
+pub fn host(n: u16) -> SocketAddr {
+    SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 4_700))
+}
+
+pub fn sender(session: u64, change: impl FnOnce(&mut SenderConfig)) -> Sender {
+    let mut config = SenderConfig {
+        session: SessionId(session),
+        seed: session,
+        secret: [session as u8; 32],
+        groups: vec![group()],
+        source: None,
+        group_feedback: false,
+        rate: Rate::from_bps(100_000_000),
+        wait_for: 1,
+        stay: true,
+        slots: 8,
+        elsewhere: Vec::new(),
+    };
+    change(&mut config);
+    Sender::new(config, Time::ZERO).unwrap()
+}
+
+pub fn receiver(id: u64, target: Target, change: impl FnOnce(&mut ReceiverConfig)) -> Receiver {
+    let mut config = ReceiverConfig::new(ReceiverId(id), id, target);
+    change(&mut config);
+    Receiver::new(config, Time::ZERO)
+}
+
+pub fn to_group() -> Target {
+    Target::Group {
+        group: group(),
+        source: None,
+    }
+}
+
+pub fn film(name: &str, length: u64) -> Description {
+    Description::pretend(name, length, 1_344, 64).unwrap()
+}
+
+/// A packet of receiver `id`.
+pub fn packet(
+    id: u64,
+    counter: u64,
+    session: SessionId,
+    cookie: Cookie,
+    body: ReceiverBody,
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    let channel = 0;
+    FromReceiver {
+        channel,
+        session,
+        receiver: ReceiverId(id),
+        counter,
+        cookie,
+        echo: None,
+        body,
+    }
+    .encode(&mut out);
+    out
+}
+
+/// What a sender sent: datagrams and headers of data packets.
+#[derive(Debug, Default)]
+pub struct Sent {
+    pub control: Vec<(SocketAddr, Vec<u8>)>,
+    pub data: Vec<(SocketAddr, DataHeader, usize)>,
+}
+
+/// Drains a sender; blocks are read at once.
+pub fn drain(sender: &mut Sender, now: Time) -> Sent {
+    let mut sent = Sent::default();
+    let mut burst = Burst::default();
+    loop {
+        let mut more = false;
+        while let Some(read) = sender.poll_read() {
+            sender.handle_read(now, read.slot, Ok(()));
+            more = true;
+        }
+        while sender.poll_transmit(now, &mut burst) {
+            more = true;
+            match burst.run {
+                None => sent.control.push((burst.to, burst.control.clone())),
+                Some(run) => {
+                    let size = sender.description(run.object).unwrap();
+                    let size = size.geometry.symbol_size();
+                    let part = if run.part_len.is_some() { 4 } else { 0 };
+                    burst.for_each_packet(size, |header, at| {
+                        let len = wire::DATA_HEADER_LEN + part + at.len() + wire::TRAILER_LEN;
+                        sent.data.push((burst.to, header, len));
+                    });
+                }
+            }
+        }
+        if !more {
+            sender.check_bounds().unwrap();
+            return sent;
+        }
+    }
+}
+
+/// The cookie in an answer.
+pub fn cookie(sent: &Sent) -> Option<Cookie> {
+    sent.control.iter().find_map(|(_, d)| match wire::parse(d) {
+        Ok(Packet::FromSender(p)) => match p.body {
+            SenderBody::Challenge(c) => Some(c.cookie),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// Drains a receiver; its disk has done everything at once. Gives what it sent.
+pub fn drain_receiver(receiver: &mut Receiver, now: Time) -> Vec<(SocketAddr, Vec<u8>)> {
+    let mut sent = Vec::new();
+    let mut burst = Burst::default();
+    loop {
+        let mut more = false;
+        while let Some(command) = receiver.poll_command() {
+            more = true;
+            match command {
+                Command::Open { object, .. } => {
+                    receiver.handle_opened(now, object, Ok(RangeSet::new()));
+                }
+                Command::Check { object, block } => {
+                    receiver.handle_checked(now, object, block, Ok(()))
+                }
+                Command::Finish { object } => receiver.handle_finished(now, object, Ok(())),
+                Command::Join(_) | Command::Leave(_) | Command::Abandon { .. } => {}
+            }
+        }
+        while receiver.poll_transmit(now, &mut burst) {
+            more = true;
+            sent.push((burst.to, burst.control.clone()));
+        }
+        if !more {
+            receiver.check_bounds().unwrap();
+            return sent;
+        }
+    }
+}
+
+/// Engines on one network. Time goes in small steps.
+#[derive(Default)]
+pub struct Net {
+    pub now: Time,
+    pub senders: Vec<(SocketAddr, Sender)>,
+    pub receivers: Vec<(SocketAddr, Receiver)>,
+    pub sender_events: Vec<Vec<SenderEvent>>,
+    pub events: Vec<Vec<ReceiverEvent>>,
+}
+
+impl Net {
+    pub fn add_sender(&mut self, sender: Sender) -> SocketAddr {
+        let address = host(self.senders.len() as u16 + 1);
+        self.senders.push((address, sender));
+        self.sender_events.push(Vec::new());
+        address
+    }
+
+    pub fn add_receiver(&mut self, receiver: Receiver) {
+        let address = host(self.receivers.len() as u16 + 1_000);
+        self.receivers.push((address, receiver));
+        self.events.push(Vec::new());
+    }
+
+    /// Runs for so many milliseconds.
+    pub fn run(&mut self, milliseconds: u64) {
+        let end = self.now + Duration::from_millis(milliseconds);
+        while self.now < end {
+            self.step();
+            self.now += Duration::from_micros(200);
+        }
+    }
+
+    fn step(&mut self) {
+        let now = self.now;
+        for at in 0..self.senders.len() {
+            let (from, sender) = &mut self.senders[at];
+            if sender.poll_timeout().is_some_and(|(due, _)| due <= now) {
+                sender.handle_timeout(now);
+            }
+            let from = *from;
+            let sent = drain(sender, now);
+            while let Some(event) = sender.poll_event() {
+                self.sender_events[at].push(event);
+            }
+            for (to, datagram) in sent.control {
+                for (address, receiver) in &mut self.receivers {
+                    if to == group() || to == *address {
+                        let via = if to == group() {
+                            Via::Group
+                        } else {
+                            Via::Unicast
+                        };
+                        receiver.handle_datagram(now, from, via, &datagram);
+                    }
+                }
+            }
+            for (to, header, len) in sent.data {
+                for (address, receiver) in &mut self.receivers {
+                    if to == group() || to == *address {
+                        let via = if to == group() {
+                            Via::Group
+                        } else {
+                            Via::Unicast
+                        };
+                        receiver.handle_data(now, &header, via, len);
+                    }
+                }
+            }
+        }
+        for at in 0..self.receivers.len() {
+            let (from, receiver) = &mut self.receivers[at];
+            if receiver.poll_timeout().is_some_and(|(due, _)| due <= now) {
+                receiver.handle_timeout(now);
+            }
+            let from = *from;
+            let sent = drain_receiver(receiver, now);
+            while let Some(event) = receiver.poll_event() {
+                self.events[at].push(event);
+            }
+            let requests = SocketAddr::new(group().ip(), group().port() + 1);
+            for (to, datagram) in sent {
+                for (address, sender) in &mut self.senders {
+                    if to == *address || to == requests {
+                        sender.handle_datagram(now, from, Link(1), &datagram);
+                    }
+                }
+            }
+        }
+    }
+}
