@@ -51,8 +51,10 @@ impl Roster {
         outcome: Outcome,
     ) {
         if let Some(known) = self.known.get_mut(&id) {
-            // One that failed stays failed, whatever else it got.
-            if known.outcome != Some(Outcome::Failed) {
+            // One that failed stays failed, whatever else it got; and having one object of several is
+            // no outcome yet: it may still fall silent.
+            if known.outcome != Some(Outcome::Failed) && (everything || outcome != Outcome::Complete)
+            {
                 known.outcome = Some(outcome);
             }
             if everything {
@@ -121,4 +123,26 @@ impl Roster {
 
 fn since_start(now: Time) -> Duration {
     now.since(Time::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn having_one_object_of_several_is_not_having_everything() {
+        let mut roster = Roster::default();
+        let (id, now) = (ReceiverId(7), Time::from_millis(1));
+        let address = SocketAddr::from(([127, 0, 0, 1], 9));
+        roster.joined(now, id, address, false);
+        roster.done_with(now, id, false, Outcome::Complete);
+        roster.gone(now, id);
+        assert!(roster.some_lack());
+        assert_eq!(roster.done(), 0);
+        roster.done_with(now, id, true, Outcome::Complete);
+        assert!(!roster.some_lack());
+        assert_eq!(roster.done(), 1);
+        roster.done_with(now, id, false, Outcome::Failed);
+        assert!(roster.some_lack(), "one that failed did not get all");
+    }
 }

@@ -469,8 +469,14 @@ impl Sender {
             if let Some(path) = &mut member.unicast {
                 path.forget(key);
             }
-            if member.has_finished_all_it_named() {
-                member.outcome = Some(done.outcome);
+            if member.has_finished_all_it_named()
+                && member.outcome.replace(done.outcome).is_none()
+            {
+                self.events.push_back(SenderEvent::Done {
+                    receiver: id,
+                    object: None,
+                    outcome: done.outcome,
+                });
             }
         }
         if had.is_none() && member.outcome.is_some() {
