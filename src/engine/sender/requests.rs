@@ -469,8 +469,7 @@ impl Sender {
             if let Some(path) = &mut member.unicast {
                 path.forget(key);
             }
-            if member.has_finished_all_it_named()
-                && member.outcome.replace(done.outcome).is_none()
+            if member.has_finished_all_it_named() && member.outcome.replace(done.outcome).is_none()
             {
                 self.events.push_back(SenderEvent::Done {
                     receiver: id,
