@@ -3,11 +3,15 @@
 use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
+
+/// Signals within this time are one: `timeout` and others send theirs to the process and to its group.
+const SAME_WISH: Duration = Duration::from_millis(300);
 
 /// Whether somebody wants the program to end.
 #[derive(Clone, Debug)]
@@ -17,12 +21,18 @@ impl Interrupt {
     /// Listens to both signals from now on.
     pub(crate) fn install() -> Interrupt {
         let asked = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // In this order, the first signal finds the flag unset and only sets it. Where handlers
-            // can't be installed, the signals keep ending the program their usual way.
-            let code = i32::from(Exit::Interrupted.code());
-            let _ = flag::register_conditional_shutdown(signal, code, Arc::clone(&asked));
-            let _ = flag::register(signal, Arc::clone(&asked));
+        // Where handlers can't be installed, the signals keep ending the program their usual way.
+        if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) {
+            let asked = Arc::clone(&asked);
+            std::thread::spawn(move || {
+                let mut first: Option<Instant> = None;
+                for _ in &mut signals {
+                    asked.store(true, Ordering::Relaxed);
+                    if first.get_or_insert_with(Instant::now).elapsed() >= SAME_WISH {
+                        std::process::exit(i32::from(Exit::Interrupted.code()));
+                    }
+                }
+            });
         }
         Interrupt(asked)
     }
