@@ -281,7 +281,8 @@ impl Net {
             .set_local_losses(self.overflowed(), self.stalled);
         let stats = self.engine.stats();
         let naks = stats.sent(PacketKind::Nak).packets;
-        let lost = stats.lost;
+        // What we could not take in time has to come again, too.
+        let lost = stats.lost + self.stalled;
         for p in self.engine.progress() {
             let Some(object) = self.objects.get_mut(&p.object) else {
                 continue;
