@@ -15,7 +15,7 @@ use crate::url::UrlError;
 #[non_exhaustive]
 pub enum StartError {
     /// Nothing to send was named.
-    #[error("nothing to send: name at least one file or directory")]
+    #[error("nothing to send: name at least one file, or a directory with files in it")]
     NothingToSend,
     /// A file or directory can't be read.
     #[error("can't read {}: {source}; check the name and its permissions", path.display())]

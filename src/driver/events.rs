@@ -106,6 +106,11 @@ pub enum SenderEvent {
         /// Why, with what to do.
         reason: String,
     },
+    /// Something in a directory is no regular file (a link, a device), and so is not offered.
+    PathSkipped {
+        /// What it is.
+        path: PathBuf,
+    },
     /// An object is no longer sent because its file changed or can't be read any more.
     Withdrawn {
         /// Its name.

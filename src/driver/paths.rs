@@ -20,21 +20,30 @@ pub(crate) struct FileToOffer {
     pub(crate) name: SafeName,
 }
 
+/// What is found at the paths that the user named.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Found {
+    pub(crate) files: Vec<FileToOffer>,
+    /// Links, devices and the like in directories.
+    pub(crate) skipped: Vec<PathBuf>,
+}
+
 /// The files at `paths`: each file under its own name, and each regular file in a directory, links
 /// not followed, under its path within the directory. In the order given, and sorted within a
 /// directory.
-pub(crate) fn expand(paths: &[PathBuf]) -> Result<Vec<FileToOffer>, StartError> {
+pub(crate) fn expand(paths: &[PathBuf]) -> Result<Found, StartError> {
     if paths.is_empty() {
         return Err(StartError::NothingToSend);
     }
     let mut files = Vec::new();
+    let mut skipped = Vec::new();
     for path in paths {
         // A link that the user names is meant; those found in a directory may lead out of it.
         let kind = fs::metadata(path).map_err(|e| unreadable(path, e))?;
         if kind.is_file() {
             files.push((path.clone(), own_name(path)?));
         } else if kind.is_dir() {
-            walk(path, "", &mut files)?;
+            walk(path, "", &mut files, &mut skipped)?;
         } else {
             return Err(StartError::NotAFile { path: path.clone() });
         }
@@ -58,7 +67,10 @@ pub(crate) fn expand(paths: &[PathBuf]) -> Result<Vec<FileToOffer>, StartError> 
         }
         checked.push(FileToOffer { path, name: safe });
     }
-    Ok(checked)
+    Ok(Found {
+        files: checked,
+        skipped,
+    })
 }
 
 /// The last part of a file's path.
@@ -70,18 +82,27 @@ fn own_name(path: &Path) -> Result<String, StartError> {
     })
 }
 
-/// Adds the files in `folder`, whose own name starts with `prefix`.
-fn walk(folder: &Path, prefix: &str, files: &mut Vec<(PathBuf, String)>) -> Result<(), StartError> {
+/// Adds the files in `folder`, whose names start with `prefix`, and what else is there to `skipped`.
+fn walk(
+    folder: &Path,
+    prefix: &str,
+    files: &mut Vec<(PathBuf, String)>,
+    skipped: &mut Vec<PathBuf>,
+) -> Result<(), StartError> {
     let entries: io::Result<Vec<_>> = fs::read_dir(folder).and_then(|entries| entries.collect());
     let mut entries = entries.map_err(|e| unreadable(folder, e))?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
         let kind = entry.file_type().map_err(|e| unreadable(&path, e))?;
+        if !kind.is_dir() && !kind.is_file() {
+            skipped.push(path);
+            continue;
+        }
         let name = format!("{prefix}{}", own_name(&path)?);
         if kind.is_dir() {
-            walk(&path, &format!("{name}/"), files)?;
-        } else if kind.is_file() {
+            walk(&path, &format!("{name}/"), files, skipped)?;
+        } else {
             files.push((path, name));
         }
         if files.len() > MAX_FILES {
@@ -120,8 +141,11 @@ mod tests {
         fs::write(dir.path().join("one"), "1").unwrap();
         #[cfg(unix)]
         std::os::unix::fs::symlink(dir.path(), top.join("loop")).unwrap();
-        let files = expand(&[top, dir.path().join("one")]).unwrap();
-        assert_eq!(names(&files), ["a.bin", "b/2.bin", "one"]);
+        let found = expand(&[top.clone(), dir.path().join("one")]).unwrap();
+        assert_eq!(names(&found.files), ["a.bin", "b/2.bin", "one"]);
+        if cfg!(unix) {
+            assert_eq!(found.skipped, [top.join("loop")]);
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl<'a> Bars<'a> {
                 done as f64 / total as f64
             };
             self.console
-                .say(format!("{key}: {:.0} %, {words}", (share * 100.0).floor()));
+                .say(format!("{key}: {:.0} % {words}", (share * 100.0).floor()));
         }
     }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use loopcast::driver::{RunOutcome, StartError};
 
 use crate::console;
+use crate::human;
 
 /// How the program ends. The numbers are documented in `--help` and README.md.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,7 +92,8 @@ impl From<StartError> for End {
             | E::DropRate(_) => Exit::Usage,
             _ => Exit::Environment,
         };
-        End::error(exit, error)
+        // Names in it may hold anything.
+        End::error(exit, human::plain(&error.to_string()))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use loopcast::units::Rate;
+
 /// Bytes with a decimal prefix, three figures: `64.0 MB`.
 pub(crate) fn bytes(n: u64) -> String {
     const STEPS: [(f64, &str); 4] = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
@@ -19,6 +21,15 @@ pub(crate) fn bytes(n: u64) -> String {
         }
     }
     format!("{n} bytes")
+}
+
+/// A rate with a decimal prefix, three figures: `95.4 Mbit/s`.
+pub(crate) fn rate(rate: Rate) -> String {
+    let bps = rate.as_bps();
+    // What is below three figures of kbit/s is whole anyway.
+    let unit = 10u64.pow(bps.max(1).ilog10().saturating_sub(2));
+    let rounded = bps.saturating_add(unit / 2) / unit * unit;
+    Rate::from_bps(rounded).to_string()
 }
 
 /// A share from 0 to 1 as `4.9 %`. Whole only when it is.
@@ -70,6 +81,21 @@ mod tests {
         ];
         for (n, text) in cases {
             assert_eq!(bytes(n), text);
+        }
+    }
+
+    #[test]
+    fn rates_have_three_figures_at_most() {
+        let cases = [
+            (0, "0 bit/s"),
+            (999, "999 bit/s"),
+            (95_363_123, "95.4 Mbit/s"),
+            (99_960_000, "100 Mbit/s"),
+            (856_950_000, "857 Mbit/s"),
+            (1_405_000_000, "1.41 Gbit/s"),
+        ];
+        for (bps, text) in cases {
+            assert_eq!(rate(Rate::from_bps(bps)), text);
         }
     }
 

@@ -1,6 +1,7 @@
 //! `loopcast receive`.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
@@ -57,6 +58,22 @@ struct View<'a> {
     args: &'a args::Receive,
     bars: Bars<'a>,
     interface: Option<String>,
+    /// The one that is listened to.
+    sender: Option<SocketAddr>,
+}
+
+/// How long the rest takes at this rate, if one can tell.
+fn left(p: &ReceiverProgress) -> String {
+    let rest = p.total.saturating_sub(p.have);
+    if p.rate.is_zero() || rest == 0 {
+        return String::new();
+    }
+    let seconds = (rest as f64 * 8.0 / p.rate.as_bps() as f64).ceil() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!(", {s} s left"),
+        (0, m, s) => format!(", {m}:{s:02} min left"),
+        (h, m, _) => format!(", {h}:{m:02} h left"),
+    }
 }
 
 impl<'a> View<'a> {
@@ -66,6 +83,7 @@ impl<'a> View<'a> {
             args,
             bars: Bars::new(console),
             interface: None,
+            sender: None,
         }
     }
 
@@ -134,7 +152,14 @@ impl<'a> View<'a> {
                 b.bridges(loopcast::units::Rate::from_bps(1_000_000_000)).as_millis(),
                 b.wanted
             )),
-            E::Heard { session, address } => console.say(format!("found a sender at {address}, session {session}")),
+            E::Heard { session, address } => {
+                self.sender = Some(*address);
+                console.say(format!("found a sender at {address}, session {session}"));
+            }
+            // It takes a moment until the silence of the old session shows that this is so.
+            E::AnotherSender { session, address } if self.sender == Some(*address) => console.say(format!(
+                "the sender at {address} was started anew, as session {session}"
+            )),
             E::AnotherSender { session, address } => console.warn(format!(
                 "another sender (session {session} at {address}) uses this group and is left alone: \
                  senders should use groups or ports of their own"
@@ -198,9 +223,10 @@ impl<'a> View<'a> {
 
     fn progress(&mut self, p: &ReceiverProgress) {
         let words = format!(
-            "of {}, {}, {} lost, {}",
+            "of {}, {}{}, {} lost, {}",
             human::bytes(p.total),
-            p.rate,
+            human::rate(p.rate),
+            left(p),
             p.lost,
             human::count(p.naks, "NAK")
         );
@@ -215,7 +241,7 @@ impl<'a> View<'a> {
             Exit::Failed => self.failed(s),
             Exit::Interrupted => {
                 format!(
-                    "interrupted: what is not complete stays as .part in {}",
+                    "interrupted: what is not complete stays as .part in {}, and the same command goes on from there",
                     self.args.into.display()
                 )
             }

@@ -183,6 +183,8 @@ struct View<'a> {
     /// The object that began to run last.
     sending: String,
     came: u32,
+    /// It was said that receivers are waited for, since the last file was offered.
+    waiting_told: bool,
     lonely_since: Instant,
     advised: bool,
 }
@@ -199,6 +201,7 @@ impl<'a> View<'a> {
             hashing: BTreeSet::new(),
             sending: String::new(),
             came: 0,
+            waiting_told: true,
             lonely_since: console.start(),
             advised: false,
         }
@@ -220,13 +223,18 @@ impl<'a> View<'a> {
             )),
             E::Hashing { name, done, total } => {
                 let key = format!("hashing {}", human::plain(name));
-                self.bars.update(&key, *done, *total, &human::bytes(*total));
+                let words = format!("of {}", human::bytes(*total));
+                self.bars.update(&key, *done, *total, &words);
                 self.hashing.insert(key);
             }
             E::Offered { name, bytes, cached, again, .. } => self.offered(name, *bytes, *cached, *again),
             E::OfferFailed { path, reason } => {
                 self.console.warn(format!("{} is not offered: {reason}", path.display()));
             }
+            E::PathSkipped { path } => self.console.warn(format!(
+                "{} is no regular file and is left out: name what a link leads to if it is meant",
+                human::plain(&path.to_string_lossy())
+            )),
             E::Withdrawn { name, reason } => {
                 self.console.warn(format!("{} is withdrawn: {reason}", human::plain(name)));
             }
@@ -298,13 +306,8 @@ impl<'a> View<'a> {
         };
         self.console
             .say(format!("offering {name} ({}{how})", human::bytes(bytes)));
-        if self.hashing.is_empty() && self.came == 0 {
-            self.lonely_since = Instant::now();
-            self.console.say(format!(
-                "waiting for {}",
-                human::count(u64::from(self.args.wait_for.max(1)), "receiver")
-            ));
-        }
+        self.lonely_since = Instant::now();
+        self.waiting_told = false;
     }
 
     /// How many are still waited for, if any.
@@ -323,7 +326,7 @@ impl<'a> View<'a> {
             "{}, {} at {}, {}, {} done, {} for {}",
             human::plain(&self.sending),
             human::bytes(p.sent_bytes),
-            p.rate,
+            human::rate(p.rate),
             human::count(u64::from(p.receivers), "receiver"),
             p.done,
             human::count(p.repairs, "repair"),
@@ -334,11 +337,18 @@ impl<'a> View<'a> {
 
     /// Nothing happened for a moment.
     fn tick(&mut self) {
-        if self.advised
-            || self.came > 0
-            || !self.hashing.is_empty()
-            || self.lonely_since.elapsed() < LONELY
-        {
+        if self.came > 0 || !self.hashing.is_empty() {
+            return;
+        }
+        // Not with every file: what is offered comes at once, as far as it is small.
+        if !self.waiting_told {
+            self.waiting_told = true;
+            self.console.say(format!(
+                "waiting for {}",
+                human::count(u64::from(self.args.wait_for.max(1)), "receiver")
+            ));
+        }
+        if self.advised || self.lonely_since.elapsed() < LONELY {
             return;
         }
         let Some(ways) = &self.ways else { return };

@@ -61,6 +61,7 @@ pub(crate) fn event(event: &SenderEvent) -> Option<(&'static str, Fields)> {
             f.with("path", path.to_string_lossy())
                 .with("reason", reason.as_str()),
         ),
+        E::PathSkipped { path } => ("path_skipped", f.with("path", path.to_string_lossy())),
         E::Withdrawn { name, reason } => (
             "withdrawn",
             f.with("name", name.as_str())

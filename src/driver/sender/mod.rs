@@ -62,8 +62,8 @@ pub(crate) struct Running {
 /// Binds sockets and starts the threads.
 pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
     let nothing_yet = builder.stay && builder.paths.is_empty();
-    let files = if nothing_yet {
-        Vec::new()
+    let found = if nothing_yet {
+        paths::Found::default()
     } else {
         paths::expand(&builder.paths)?
     };
@@ -125,6 +125,9 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         interface: interface.name.clone(),
         addresses: addresses.clone(),
     });
+    for path in found.skipped {
+        setting_up.outbox.tell(SenderEvent::PathSkipped { path });
+    }
 
     let setup = |source| StartError::Socket {
         what: "set up polling".to_owned(),
@@ -166,7 +169,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         messages,
         to_hasher,
         to_reader,
-        files,
+        files: found.files,
     };
     let cpu_before = cpu_time();
     let done = control.clone();

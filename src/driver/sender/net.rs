@@ -373,8 +373,11 @@ impl Net {
                     self.prepared(now);
                 }
                 Message::Offer(path) => match paths::expand(std::slice::from_ref(&path)) {
-                    Ok(files) => {
-                        for file in files {
+                    Ok(found) => {
+                        for path in found.skipped {
+                            self.outbox.tell(SenderEvent::PathSkipped { path });
+                        }
+                        for file in found.files {
                             self.prepare(
                                 now,
                                 Prepare {
