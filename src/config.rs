@@ -13,6 +13,9 @@ pub const DEFAULT_SYMBOL_SIZE: u16 = 1_344;
 
 /// Most source symbols in a block that we accept.
 pub const MAX_K: u16 = 8_192;
+/// Most parity symbols of a block that we accept: as many as source symbols, which is more than any
+/// loss that leaves a path usable needs.
+pub const MAX_M: u16 = 8_192;
 /// Source symbols in a block of an object below [`LARGE_OBJECT`]: a block then passes in 58 ms at
 /// 100 Mbit/s, which bounds how long a loss waits before it may be asked for.
 pub const SMALL_K: u16 = 512;

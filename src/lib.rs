@@ -10,7 +10,7 @@
 //!   files, or a pretend one;
 //! * [`engine`] holds the sender and the receiver, the only place where the parts meet;
 //! * [`carousel`], [`nak`], [`rate`], [`unicast_fallback`] and [`assemble`] make one decision each;
-//! * [`wire`] and [`object`] are formats; [`config`] the limits and defaults;
+//! * [`wire`] and [`object`] are formats, [`fec`] makes parity; [`config`] the limits and defaults;
 //! * the rest are plain values.
 //!
 //! Nothing from `engine` down reads a clock, opens a socket, touches a file or draws entropy.
@@ -21,6 +21,7 @@ pub mod config;
 #[cfg(feature = "driver")]
 pub mod driver;
 pub mod engine;
+pub mod fec;
 pub mod ids;
 pub mod nak;
 pub mod object;
