@@ -1,5 +1,6 @@
 //! The description: all a receiver needs to store an object's symbols.
 
+use crate::config;
 use crate::ids::{CodingId, ContentId, Hash};
 use crate::object::{Geometry, GeometryError};
 
@@ -9,6 +10,9 @@ pub enum Codec {
     /// There are none: what is lost is sent again.
     #[default]
     None,
+    /// Reed-Solomon ([`fec`](crate::fec)): any n symbols of a content block with n source symbols
+    /// restore it.
+    ReedSolomon,
 }
 
 impl Codec {
@@ -16,12 +20,36 @@ impl Codec {
     pub fn number(self) -> u8 {
         match self {
             Codec::None => 0,
+            Codec::ReedSolomon => 1,
         }
     }
 
     /// The codec of a number on the wire.
     pub fn from_number(n: u8) -> Option<Codec> {
-        (n == 0).then_some(Codec::None)
+        match n {
+            0 => Some(Codec::None),
+            1 => Some(Codec::ReedSolomon),
+            _ => None,
+        }
+    }
+
+    /// Whether it makes so many parity symbols a block: none makes 0, Reed-Solomon 1 to
+    /// [`MAX_M`](crate::config::MAX_M).
+    pub fn makes(self, m: u16) -> bool {
+        match self {
+            Codec::None => m == 0,
+            Codec::ReedSolomon => (1..=config::MAX_M).contains(&m),
+        }
+    }
+
+    /// The parity symbols a block can have where nothing else is said: with Reed-Solomon as many as
+    /// source symbols. That is enough for a receiver that has lost half of what was sent, and
+    /// what more of it would cost (to make, and in memory) grows faster than its use.
+    pub fn default_parity(self, k: u16) -> u16 {
+        match self {
+            Codec::None => 0,
+            Codec::ReedSolomon => k.min(config::MAX_M),
+        }
     }
 }
 
@@ -60,7 +88,8 @@ impl Description {
         CodingId(Hash(*h.finalize().as_bytes()))
     }
 
-    /// A description of `length` bytes with made-up hashes, for simulations that move no bytes.
+    /// A description of `length` bytes with made-up hashes, for simulations that move no bytes. It has
+    /// no parity.
     pub fn pretend(
         name: &str,
         length: u64,
@@ -76,5 +105,38 @@ impl Description {
             table_hash: content,
             hash_root: content,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codecs_have_their_numbers() {
+        for codec in [Codec::None, Codec::ReedSolomon] {
+            assert_eq!(Codec::from_number(codec.number()), Some(codec));
+            assert!(codec.makes(codec.default_parity(1)));
+            assert!(codec.makes(codec.default_parity(config::MAX_K)));
+        }
+        assert!((2..=u8::MAX).all(|n| Codec::from_number(n).is_none()));
+        assert!(!Codec::None.makes(1) && !Codec::ReedSolomon.makes(0));
+        assert!(!Codec::ReedSolomon.makes(config::MAX_M + 1));
+    }
+
+    #[test]
+    fn golden_coding_ids() {
+        let mut d = Description::pretend("x", 1 << 20, 1_344, 512).unwrap();
+        let none = d.coding().0.to_string();
+        d.geometry = Geometry::new(1 << 20, 1_344, 512, 512, 64).unwrap();
+        d.codec = Codec::ReedSolomon;
+        let parity = d.coding().0.to_string();
+        assert_eq!(
+            [none, parity],
+            [
+                "80245f3904417a6a26e5ca41596bea2c757f617884e9efdfd423df8d01e7a8c1",
+                "a2cd21c689f6256a57db4a6572c6fbf1148243021a56b9a41f66b6df699afe3f"
+            ]
+        );
     }
 }

@@ -148,7 +148,7 @@ impl Geometry {
         self.k
     }
 
-    /// Parity symbols a block can have.
+    /// Parity symbols a content block can have. See [`parity`](Geometry::parity).
     pub fn m(&self) -> u16 {
         self.m
     }
@@ -228,10 +228,23 @@ impl Geometry {
         }
     }
 
+    /// Parity symbols a block can have, numbered on from its source symbols: `m` for a content
+    /// block, 0 for all others and for a block that is not there.
+    ///
+    /// Pages prove themselves one by one as they come, and one that was made of wrong others could
+    /// not be told from a wrong one; the table is most often a single symbol.
+    pub fn parity(&self, block: BlockNo) -> u16 {
+        let first = self.first_content_block();
+        if (first..first + self.content_blocks).contains(&block) {
+            self.m
+        } else {
+            0
+        }
+    }
+
     /// Whether the object has this symbol (source or parity).
     pub fn has(&self, block: BlockNo, symbol: SymbolNo) -> bool {
-        let source = self.symbols(block);
-        source > 0 && u32::from(symbol) < u32::from(source) + u32::from(self.m)
+        u32::from(symbol) < u32::from(self.symbols(block)) + u32::from(self.parity(block))
     }
 
     /// Source symbols of all blocks.
@@ -325,6 +338,21 @@ mod tests {
         assert!(g.content_blocks() == 0 || largest - smallest <= 1);
         assert_eq!(g.symbols(g.blocks()), 0);
         assert!(!g.has(g.blocks(), 0));
+    }
+
+    #[test]
+    fn only_content_has_parity() {
+        let g = Geometry::new(9 * 1_024, 1_024, 4, 3, 64).unwrap();
+        assert_eq!((g.first_content_block(), g.blocks()), (2, 5));
+        let parity: Vec<u16> = (0..7).map(|b| g.parity(b)).collect();
+        assert_eq!(parity, [0, 0, 3, 3, 3, 0, 0]);
+        for block in 0..7 {
+            let all = g.symbols(block) + g.parity(block);
+            assert!((0..all).all(|s| g.has(block, s)));
+            assert!((all..100).all(|s| !g.has(block, s)));
+        }
+        let empty = Geometry::new(0, 1_024, 4, 3, 64).unwrap();
+        assert_eq!((empty.parity(0), empty.parity(1)), (0, 0));
     }
 
     fn check_pages(g: &Geometry) {

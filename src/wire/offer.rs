@@ -102,9 +102,7 @@ fn read_description(r: &mut Reader<'_>) -> Result<Description, WireError> {
 
 /// Whether the codec can make the parity that the geometry speaks of, and its symbols have numbers.
 fn is_codable(codec: Codec, g: &Geometry) -> bool {
-    match codec {
-        Codec::None => g.m() == 0 && g.k() <= MAX_SYMBOL,
-    }
+    codec.makes(g.m()) && u32::from(g.k()) + u32::from(g.m()) <= u32::from(MAX_SYMBOL) + 1
 }
 
 impl ChannelInfo {

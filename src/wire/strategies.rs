@@ -132,9 +132,10 @@ fn description() -> impl Strategy<Value = Description> {
         16_u16..=139,
         1..=config::MAX_K,
         1_u32..=1 << 20,
+        prop_oneof![Just(0), 1..=config::MAX_M],
     );
-    let geometry = geometry.prop_filter_map("impossible", |(length, shift, size, k, table)| {
-        Geometry::new(length >> 16 >> shift, size * 64, k, 0, table).ok()
+    let geometry = geometry.prop_filter_map("impossible", |(length, shift, size, k, table, m)| {
+        Geometry::new(length >> 16 >> shift, size * 64, k, m, table).ok()
     });
     (
         name(),
@@ -148,7 +149,11 @@ fn description() -> impl Strategy<Value = Description> {
                 name,
                 content: Hash(content),
                 geometry,
-                codec: Codec::None,
+                codec: if geometry.m() == 0 {
+                    Codec::None
+                } else {
+                    Codec::ReedSolomon
+                },
                 table_hash: Hash(table_hash),
                 hash_root: Hash(hash_root),
             },

@@ -364,6 +364,16 @@ fn offers_that_could_do_harm_are_refused() {
     assert_eq!(changed(description + 40, &[0, 1]), Err(WireError::Geometry));
     assert_eq!(changed(description + 42, &[0, 0]), Err(WireError::Geometry));
     assert_eq!(changed(description + 44, &[0, 1]), Err(WireError::Geometry));
+    assert_eq!(changed(description + 44, &[0, 1, 1]), Ok(()));
+    assert_eq!(
+        changed(description + 44, &[0, 0, 1]),
+        Err(WireError::Geometry)
+    );
+    assert_eq!(changed(description + 44, &[0x20, 0, 1]), Ok(()));
+    assert_eq!(
+        changed(description + 44, &[0x20, 1, 1]),
+        Err(WireError::Geometry)
+    );
     assert_eq!(changed(description + 46, &[9]), Err(WireError::Range));
     assert_eq!(changed(description + 47, &[0]), Err(WireError::Range));
     assert_eq!(

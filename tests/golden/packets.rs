@@ -46,7 +46,7 @@ fn data(part: Option<u16>) -> DataHeader {
     }
 }
 
-fn from_sender() -> [(&'static str, u16, SenderBody); 8] {
+fn from_sender() -> [(&'static str, u16, SenderBody); 9] {
     let padded = Sync {
         query: false,
         idle: true,
@@ -69,6 +69,11 @@ fn from_sender() -> [(&'static str, u16, SenderBody); 8] {
             "offer_idle",
             0,
             SenderBody::Offer(Box::new(offer("größe", Vec::new()))),
+        ),
+        (
+            "offer_parity",
+            0,
+            SenderBody::Offer(Box::new(offer_with_parity("größe"))),
         ),
         ("confirm", 3, SenderBody::Confirm(confirm)),
         ("heard", 3, SenderBody::Heard(heard())),
@@ -114,6 +119,13 @@ fn offer(name: &str, channels: Vec<ChannelInfo>) -> Offer {
         },
         channels,
     }
+}
+
+fn offer_with_parity(name: &str) -> Offer {
+    let mut offer = offer(name, Vec::new());
+    offer.description.geometry = Geometry::new(64 << 20, 1_344, 512, 512, 70).unwrap();
+    offer.description.codec = Codec::ReedSolomon;
+    offer
 }
 
 fn channels() -> Vec<ChannelInfo> {
