@@ -24,12 +24,15 @@ fn main() -> ExitCode {
         .skip(1)
         .filter(|a| !a.starts_with('-'))
         .collect();
-    let cases: [Case; 5] = [
+    let cases: [Case; 8] = [
         ("shared_loss", || shared_loss(false, false)),
         ("shared_loss_repair_lost", || shared_loss(false, true)),
         ("shared_loss_group_feedback", || shared_loss(true, true)),
         ("own_loss", own_loss),
         ("join_and_done", join_and_done),
+        ("parity_1000_at_1", || parity(1_000, 0.01, 1.06)),
+        ("parity_1000_at_5", || parity(1_000, 0.05, 1.06)),
+        ("parity_10000_at_1", || parity(10_000, 0.01, 1.07)),
     ];
     let mut failed = false;
     for (name, run) in cases {
@@ -231,6 +234,44 @@ fn join_and_done() -> Vec<Line> {
             "most done packets of one receiver",
             most(PacketKind::Done) as f64,
             3.0,
+        ),
+    ]
+}
+
+/// With parity, receivers that each lose so much need hardly more than one of them alone.
+fn parity(receivers: u32, loss: f64, limit: f64) -> Vec<Line> {
+    const LENGTH: u64 = 16_000_000;
+    let config = Config {
+        wait_for: receivers,
+        ..Config::new(4)
+    };
+    let mut world = World::new(config).expect("the configuration is sound");
+    let film = Description::pretend("film", LENGTH, 1_344, 512).and_then(Description::with_parity);
+    world
+        .offer(film.expect("the geometry is possible"))
+        .expect("it is the first offer");
+    for i in 0..receivers {
+        let link = Link::lossy(DELAY, Loss::Random(loss));
+        world.add_receiver(Time::from_millis(u64::from(i) % 100), link);
+    }
+    world.run(Time::from_millis(120_000));
+    let totals = world.totals();
+    let floor = LENGTH as f64 / 1_344.0 / (1.0 - loss);
+    vec![
+        line(
+            "receivers left",
+            f64::from(receivers) - world.complete() as f64,
+            0.0,
+        ),
+        line(
+            "data over what one receiver needs",
+            totals.data_packets as f64 / floor,
+            limit,
+        ),
+        line(
+            "NAK bytes over file",
+            totals.nak_bytes as f64 / LENGTH as f64,
+            0.02,
         ),
     ]
 }

@@ -21,6 +21,8 @@ pub struct Holdings {
     partial: BTreeMap<BlockNo, SymbolSet>,
     /// The block that the last symbol went to, out of the map, because the next goes there too.
     open: Option<(BlockNo, SymbolSet)>,
+    /// The block completed last, and by which symbols, in case one is refused.
+    last_completed: Option<(BlockNo, SymbolSet)>,
     held: u64,
 }
 
@@ -43,6 +45,7 @@ impl Holdings {
             complete: RangeSet::new(),
             partial: BTreeMap::new(),
             open: None,
+            last_completed: None,
             held: 0,
         }
     }
@@ -72,15 +75,12 @@ impl Holdings {
         }
     }
 
-    /// A source symbol of the object came.
+    /// A symbol of the object came. Any as many as the block has source symbols complete it.
     pub fn insert(&mut self, block: BlockNo, symbol: SymbolNo) -> Insert {
-        if self.complete.contains(u64::from(block)) {
+        if self.complete.contains(u64::from(block)) || !self.geometry.has(block, symbol) {
             return Insert::Duplicate;
         }
         let all = usize::from(self.geometry.symbols(block));
-        if usize::from(symbol) >= all {
-            return Insert::Duplicate;
-        }
         let set = self.open(block);
         if !set.insert(symbol) {
             return Insert::Duplicate;
@@ -90,7 +90,7 @@ impl Holdings {
         if !whole {
             return Insert::New;
         }
-        self.open = None;
+        self.last_completed = self.open.take();
         self.complete.insert(u64::from(block)..u64::from(block) + 1);
         Insert::Completed
     }
@@ -102,12 +102,21 @@ impl Holdings {
 
     /// A symbol is not here after all.
     pub fn remove(&mut self, block: BlockNo, symbol: SymbolNo) {
-        if symbol >= self.geometry.symbols(block) {
+        if !self.geometry.has(block, symbol) {
             return;
         }
-        if self.is_complete(block) {
-            self.complete.remove(u64::from(block)..u64::from(block) + 1);
-            *self.open(block) = SymbolSet::full(self.geometry.symbols(block));
+        if self.complete.remove(u64::from(block)..u64::from(block) + 1) > 0 {
+            let last = self.last_completed.take().filter(|&(b, _)| b == block);
+            // Of one completed earlier it is not known by which symbols; if by parity, all is fetched anew.
+            let all = self.geometry.symbols(block);
+            let parity = self.geometry.parity(block) > 0;
+            let set = match last {
+                Some((_, set)) => set,
+                None if parity => SymbolSet::new(),
+                None => SymbolSet::full(all),
+            };
+            self.held -= u64::from(all) - set.len() as u64;
+            *self.open(block) = set;
         }
         if self.open(block).remove(symbol) {
             self.held -= 1;
@@ -160,7 +169,17 @@ impl Holdings {
         begun.into_iter().chain(open).min().unwrap_or(end)
     }
 
-    /// What the block lacks.
+    /// How many symbols the block lacks.
+    pub fn lacking(&self, block: BlockNo) -> usize {
+        if self.is_complete(block) {
+            return 0;
+        }
+        let all = usize::from(self.geometry.symbols(block));
+        all - self.set(block).map_or(0, SymbolSet::len)
+    }
+
+    /// Source symbols that would complete the block, the first that are not here: just what it lacks
+    /// without parity, and as many as it lacks with.
     pub fn missing(&self, block: BlockNo) -> SymbolSet {
         if self.is_complete(block) {
             return SymbolSet::new();
@@ -168,6 +187,11 @@ impl Holdings {
         let mut missing = SymbolSet::full(self.geometry.symbols(block));
         if let Some(set) = self.set(block) {
             missing.subtract(set);
+            let surplus = missing.len() - self.lacking(block);
+            if surplus > 0 {
+                let keep = missing.len() - surplus;
+                missing = missing.iter().take(keep).collect();
+            }
         }
         missing
     }

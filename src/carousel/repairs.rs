@@ -5,14 +5,30 @@ use std::collections::BTreeMap;
 use crate::ids::{BlockNo, SymbolNo};
 use crate::symbol_set::SymbolSet;
 
-/// Symbols to send again, by block, lowest block first.
+/// Symbols to send because of NAKs, by block, lowest block first.
 ///
-/// Two NAKs for one symbol make one repair. It never holds more than an object's own symbols in
+/// A block waits for symbols by name, or for so many of any that receivers do not have. Two NAKs
+/// for one symbol make one repair, and so do two that lack a number each. It never holds more than
 /// [`MAX_BLOCKS`](Repairs::MAX_BLOCKS) blocks; what is beyond is asked for again later.
 #[derive(Clone, Debug, Default)]
 pub struct Repairs {
-    blocks: BTreeMap<BlockNo, SymbolSet>,
+    blocks: BTreeMap<BlockNo, Pending>,
     symbols: usize,
+}
+
+/// What waits for one block.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Pending {
+    /// Just these.
+    pub named: SymbolSet,
+    /// So many more, any that are fresh.
+    pub any: usize,
+}
+
+impl Pending {
+    fn len(&self) -> usize {
+        self.named.len() + self.any
+    }
 }
 
 impl Repairs {
@@ -24,23 +40,52 @@ impl Repairs {
         Repairs::default()
     }
 
-    /// Adds what a block lacks. False, and nothing is added, if too many blocks wait already.
-    pub fn add(&mut self, block: BlockNo, missing: &SymbolSet) -> bool {
+    fn change(&mut self, block: BlockNo, change: impl FnOnce(&mut Pending)) -> bool {
         if self.blocks.len() >= Repairs::MAX_BLOCKS && !self.blocks.contains_key(&block) {
             return false;
         }
-        if missing.is_empty() {
-            return true;
+        let pending = self.blocks.entry(block).or_default();
+        self.symbols -= pending.len();
+        change(pending);
+        self.symbols += pending.len();
+        if pending.len() == 0 {
+            self.blocks.remove(&block);
         }
-        let set = self.blocks.entry(block).or_default();
-        let before = set.len();
-        set.union_with(missing);
-        self.symbols += set.len() - before;
         true
     }
 
+    /// A block lacks just these. False, and nothing is added, if too many blocks wait already.
+    pub fn add(&mut self, block: BlockNo, missing: &SymbolSet) -> bool {
+        self.change(block, |p| p.named.union_with(missing))
+    }
+
+    /// Somebody lacks `lacking` symbols of a block with parity; when only few, `missing` says which
+    /// source symbols would do. While all who ask name the same few, those go out; otherwise as many
+    /// fresh symbols as anyone lacks, which serve everybody.
+    pub fn add_lacking(
+        &mut self,
+        block: BlockNo,
+        lacking: usize,
+        missing: Option<&SymbolSet>,
+    ) -> bool {
+        self.change(block, |p| {
+            let most = p.len().max(lacking);
+            match missing {
+                Some(missing) if p.any == 0 => {
+                    p.named.union_with(missing);
+                    if p.named.len() <= most {
+                        return;
+                    }
+                }
+                _ => {}
+            }
+            p.named.clear();
+            p.any = most;
+        })
+    }
+
     /// What waits for a block.
-    pub fn pending(&self, block: BlockNo) -> Option<&SymbolSet> {
+    pub fn pending(&self, block: BlockNo) -> Option<&Pending> {
         self.blocks.get(&block)
     }
 
@@ -69,32 +114,32 @@ impl Repairs {
         self.symbols == 0
     }
 
-    /// Takes up to `max` symbols of the block.
-    pub fn take(&mut self, block: BlockNo, max: usize, symbols: &mut Vec<SymbolNo>) {
-        let Some(set) = self.blocks.get_mut(&block) else {
-            return;
-        };
-        let start = symbols.len();
-        symbols.extend(set.iter().take(max));
-        for &s in &symbols[start..] {
-            set.remove(s);
-        }
-        self.symbols -= symbols.len() - start;
-        if set.is_empty() {
-            self.blocks.remove(&block);
-        }
+    /// Takes up to `max` symbols of the block that were asked for by name.
+    pub fn take_named(&mut self, block: BlockNo, max: usize, symbols: &mut Vec<SymbolNo>) {
+        self.change(block, |p| {
+            let start = symbols.len();
+            symbols.extend(p.named.iter().take(max));
+            for &s in &symbols[start..] {
+                p.named.remove(s);
+            }
+        });
+    }
+
+    /// Takes up to `max` of the symbols of the block that may be any; gives how many.
+    pub fn take_any(&mut self, block: BlockNo, max: usize) -> usize {
+        let mut taken = 0;
+        self.change(block, |p| {
+            taken = p.any.min(max);
+            p.any -= taken;
+        });
+        taken
     }
 
     /// A symbol is not lacked any more.
     pub fn remove(&mut self, block: BlockNo, symbol: SymbolNo) {
-        if let Some(set) = self.blocks.get_mut(&block)
-            && set.remove(symbol)
-        {
-            self.symbols -= 1;
-            if set.is_empty() {
-                self.blocks.remove(&block);
-            }
-        }
+        self.change(block, |p| {
+            p.named.remove(symbol);
+        });
     }
 
     /// Forgets everything.
@@ -122,12 +167,33 @@ mod tests {
         assert!(r.add(7, &set(&[1, 2, 3])) && r.add(3, &set(&[9])) && r.add(7, &set(&[3, 4])));
         assert_eq!((r.len(), r.current()), (5, Some(3)));
         let mut out = Vec::new();
-        r.take(3, 10, &mut out);
-        r.take(7, 3, &mut out);
+        r.take_named(3, 10, &mut out);
+        r.take_named(7, 3, &mut out);
         assert_eq!(out, [9, 1, 2, 3]);
-        r.take(7, 3, &mut out);
+        r.take_named(7, 3, &mut out);
         assert_eq!(out, [9, 1, 2, 3, 4]);
         assert!(r.is_empty() && r.current().is_none());
+    }
+
+    #[test]
+    fn few_of_the_same_go_by_name_and_all_else_by_number() {
+        let mut r = Repairs::new();
+        r.add_lacking(1, 2, Some(&set(&[4, 9])));
+        r.add_lacking(1, 1, Some(&set(&[4])));
+        let named = Pending {
+            named: set(&[4, 9]),
+            any: 0,
+        };
+        assert_eq!((r.pending(1), r.len()), (Some(&named), 2));
+        r.add_lacking(1, 2, Some(&set(&[5, 6])));
+        assert_eq!(
+            (r.pending(1).map(|p| p.any), r.len()),
+            (Some(2), 2),
+            "two fresh ones serve both"
+        );
+        r.add_lacking(1, 7, None);
+        assert_eq!((r.take_any(1, 5), r.take_any(1, 5), r.len()), (5, 2, 0));
+        assert!(r.pending(1).is_none());
     }
 
     #[test]

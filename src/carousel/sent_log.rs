@@ -63,6 +63,15 @@ impl SentLog {
         }
     }
 
+    /// How many packets of the block left as packet `seen_to` or later.
+    pub fn count_since(&self, seen_to: PacketNo, object: u32, block: BlockNo) -> usize {
+        let end = |run: &SentRun| run.packet + u64::from(run.count);
+        let since = self.runs.iter().rev().take_while(|run| end(run) > seen_to);
+        let ours = since.filter(|run| run.object == object && run.block == block);
+        ours.map(|run| (end(run) - run.packet.max(seen_to)) as usize)
+            .sum()
+    }
+
     /// Takes out of `missing` what left as packet `seen_to` or later.
     pub fn subtract_since(
         &self,
@@ -104,6 +113,8 @@ mod tests {
         let mut missing = SymbolSet::full(4);
         log.subtract_since(4, 1, 5, &mut missing);
         assert_eq!(missing.iter().collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(log.count_since(2, 1, 5), 4);
+        assert_eq!(log.count_since(7, 1, 5), 1);
         let mut other = SymbolSet::full(4);
         log.subtract_since(0, 2, 5, &mut other);
         assert_eq!(other.len(), 4, "another object's symbols are its own");

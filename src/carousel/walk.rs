@@ -125,20 +125,25 @@ impl Walk {
         self.at.is_none() && self.next.is_empty()
     }
 
-    /// Takes up to `max` fresh symbols of the current block and moves on; the cycle is at its end
-    /// when none are left.
-    pub fn take(&mut self, max: usize, symbols: &mut Vec<SymbolNo>) -> Option<BlockNo> {
+    /// Moves on by up to `max` symbols of the current block; gives the block and how many. The cycle is at
+    /// its end when none are left.
+    pub fn take(&mut self, max: usize) -> Option<(BlockNo, usize)> {
         let (block, from) = self.at?;
-        let all = self.geometry.symbols(block);
-        let to = all.min(from.saturating_add(max.min(usize::from(u16::MAX)) as u16));
-        symbols.extend(from..to);
-        if to < all {
-            self.at = Some((block, to));
+        let left = self.left();
+        let count = left.min(max);
+        if count < left {
+            self.at = Some((block, from + count as SymbolNo));
         } else {
             self.todo.remove(u64::from(block)..u64::from(block) + 1);
             self.at = self.todo.first().map(|b| (b as BlockNo, 0));
         }
-        Some(block)
+        Some((block, count))
+    }
+
+    /// Symbols of the current block that are left in this cycle.
+    pub fn left(&self) -> usize {
+        let (block, from) = self.at.unwrap_or((0, SymbolNo::MAX));
+        usize::from(self.geometry.symbols(block).saturating_sub(from))
     }
 
     /// Forgets all that is lacked: nobody is left.
@@ -161,13 +166,12 @@ mod tests {
 
     fn sent(w: &mut Walk, max: usize) -> Vec<(BlockNo, SymbolNo)> {
         let mut out = Vec::new();
-        let mut symbols = Vec::new();
         loop {
-            symbols.clear();
-            let Some(block) = w.take(max, &mut symbols) else {
+            let from = w.position().symbol;
+            let Some((block, count)) = w.take(max) else {
                 return out;
             };
-            out.extend(symbols.iter().map(|&s| (block, s)));
+            out.extend((from..from + count as u16).map(|s| (block, s)));
         }
     }
 
@@ -207,11 +211,10 @@ mod tests {
         let blocks = w.geometry.blocks();
         w.want(0..blocks);
         w.begin_cycle();
-        let mut first = Vec::new();
         while w.current() != Some(6) {
-            w.take(4, &mut first);
+            w.take(4);
         }
-        w.take(2, &mut first);
+        w.take(2);
         w.want(0..blocks);
         sent(&mut w, 4);
         assert!(w.begin_cycle());
@@ -242,11 +245,10 @@ mod tests {
         let mut w = walk(4);
         w.want(0..6);
         w.begin_cycle();
-        let mut out = Vec::new();
         while w.position().block < 2 {
-            w.take(100, &mut out);
+            w.take(100);
         }
-        w.take(3, &mut out);
+        w.take(3);
         assert_eq!((w.brings_from(2), w.brings_from(1)), (Some(3), None));
     }
 }

@@ -125,6 +125,9 @@ pub struct ReadCommand {
     pub object: ObjectKey,
     /// Which block; its last symbol is to be padded with zeros.
     pub block: BlockNo,
+    /// Its parity symbols are needed too, behind the source symbols: symbol `s` stands at `s` ×
+    /// symbol size.
+    pub parity: bool,
 }
 
 /// Why a block could not be read.

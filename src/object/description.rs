@@ -106,6 +106,14 @@ impl Description {
             hash_root: content,
         })
     }
+
+    /// The same with as much parity as source.
+    pub fn with_parity(mut self) -> Result<Description, GeometryError> {
+        let g = &self.geometry;
+        self.geometry = Geometry::new(g.length(), g.symbol_size(), g.k(), g.k(), g.table_len())?;
+        self.codec = Codec::ReedSolomon;
+        Ok(self)
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use crate::wire::{self, Ack, Feedback, Nak, Need, Needs, ReceiverBody, Report};
 
 /// A NAK is kept to this many bytes of UDP payload.
 const NAK_LEN: usize = 1_200;
+/// So few missing symbols are named even where a number would do.
+const FEW: usize = 3;
 /// Blocks looked at for one round of NAKs.
 const MAX_BLOCKS: usize = 256;
 
@@ -47,7 +49,7 @@ impl Receiver {
                 .naks
                 .take_due(now, MAX_BLOCKS, timing, &mut self.rng, &mut blocks);
             let runs = blocks.iter().map(|&b| b..b + 1);
-            let (entries, next) = needs_of(&download.holdings, runs);
+            let (entries, next) = needs_of(&download.holdings, runs, true);
             if let Some(next) = next {
                 let rest: Vec<BlockNo> = blocks.into_iter().filter(|&b| b >= next).collect();
                 download.naks.put_back(now, &rest);
@@ -86,7 +88,8 @@ impl Receiver {
             if !download.is_receiving() || download.holdings.is_whole() {
                 continue;
             }
-            let (entries, next) = needs_of(&download.holdings, download.holdings.incomplete());
+            let (entries, next) =
+                needs_of(&download.holdings, download.holdings.incomplete(), false);
             let number = channel.unwrap_or_else(|| download.channel.map_or(0, |c| c.number));
             let coding = download.coding;
             self.send_nak(now, to, number, coding, entries, next.is_some());
@@ -197,10 +200,11 @@ impl Receiver {
 }
 
 /// What the blocks lack, as entries that fit a NAK, lowest first; and the first block that did not
-/// fit.
+/// fit. Of blocks with parity it may be enough to say how many symbols, `by_number`.
 fn needs_of(
     holdings: &Holdings,
     runs: impl Iterator<Item = Range<BlockNo>>,
+    by_number: bool,
 ) -> (Vec<Need>, Option<BlockNo>) {
     let mut entries: Vec<Need> = Vec::new();
     let mut room = NAK_LEN - wire::NAK_EMPTY_LEN;
@@ -208,10 +212,16 @@ fn needs_of(
         let mut block = run.start;
         while block < run.end {
             let end = holdings.absent_until(block, run.end);
+            let lacking = holdings.lacking(block);
             let need = if end > block {
                 Need::Blocks {
                     first: block,
                     count: end - block,
+                }
+            } else if by_number && lacking > FEW && holdings.geometry().parity(block) > 0 {
+                Need::Count {
+                    block,
+                    lacking: lacking as u16,
                 }
             } else {
                 Need::Symbols {
@@ -251,7 +261,7 @@ mod tests {
     fn runs_of_absent_blocks_are_one_entry_and_the_packet_is_kept_to() {
         let g = Geometry::new(10_000 * 512 * 1024, 1024, 512, 0, 64).unwrap();
         let mut h = Holdings::new(g);
-        let (entries, next) = needs_of(&h, h.incomplete());
+        let (entries, next) = needs_of(&h, h.incomplete(), false);
         assert_eq!(
             (entries, next),
             (
@@ -267,7 +277,7 @@ mod tests {
                 h.insert(block, symbol);
             }
         }
-        let (entries, next) = needs_of(&h, h.incomplete());
+        let (entries, next) = needs_of(&h, h.incomplete(), false);
         let len: usize = entries.iter().map(Need::encoded_len).sum();
         assert!(len + wire::NAK_EMPTY_LEN <= NAK_LEN && entries.len() > 5);
         assert_eq!(next, Some(entries.last().unwrap().first_block() + 1));

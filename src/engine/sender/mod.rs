@@ -425,16 +425,16 @@ impl Sender {
                 continue;
             }
             let key = ObjectKey(key as u32);
-            let repair = offered.repairs.current();
-            let fresh = offered.walk.current();
-            let ahead = fresh.and_then(|b| offered.walk.after(b));
+            let fresh = offered.next_fresh();
+            let ahead = fresh.and_then(|(b, _)| offered.walk.after(b));
             let further = ahead.and_then(|b| offered.walk.after(b));
-            let next_repair = repair.and_then(|b| offered.repairs.after(b));
-            for block in [repair, fresh, ahead, further, next_repair]
-                .into_iter()
-                .flatten()
-            {
-                if let Some(command) = slots.want(key, block) {
+            let later = [ahead, further].map(|b| b.map(|b| offered.later_fresh(b)));
+            let repair = offered.next_repair();
+            let next_repair = repair.and_then(|(b, _)| offered.repairs.after(b));
+            let next_repair = next_repair.map(|b| (b, offered.repair_needs_parity(b)));
+            let blocks = [repair, fresh, later[0], later[1], next_repair];
+            for (block, parity) in blocks.into_iter().flatten() {
+                if let Some(command) = slots.want(key, block, parity) {
                     return Some(command);
                 }
             }
@@ -449,7 +449,7 @@ impl Sender {
                 continue;
             };
             for (key, block) in [path.current(), path.upcoming()].into_iter().flatten() {
-                if let Some(command) = slots.want(key, block) {
+                if let Some(command) = slots.want(key, block, false) {
                     return Some(command);
                 }
             }

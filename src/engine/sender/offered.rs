@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::carousel::{Repairs, Walk};
+use crate::carousel::{Repairs, Ring, Walk};
 use crate::ids::{BlockNo, ChannelNo, ShortCodingId};
 use crate::nak::Hearing;
 use crate::object::Description;
@@ -19,6 +19,7 @@ pub(super) struct Offered {
     pub(super) channel: Option<ChannelNo>,
     pub(super) walk: Walk,
     pub(super) repairs: Repairs,
+    pub(super) ring: Ring,
     hearing: BTreeMap<BlockNo, (Time, Hearing)>,
     /// Blocks whose pending repairs are to be confirmed to everybody.
     pub(super) confirm: BTreeSet<BlockNo>,
@@ -75,6 +76,7 @@ impl Offered {
             channel: None,
             walk: Walk::new(description.geometry),
             repairs: Repairs::new(),
+            ring: Ring::new(description.geometry),
             hearing: BTreeMap::new(),
             confirm: BTreeSet::new(),
             confirm_whole: Vec::new(),
@@ -91,6 +93,30 @@ impl Offered {
             withdrawn: None,
             description,
         }
+    }
+
+    /// The block that the next repairs come from, and whether they need its parity.
+    pub(super) fn next_repair(&self) -> Option<(BlockNo, bool)> {
+        let block = self.repairs.current()?;
+        Some((block, self.repair_needs_parity(block)))
+    }
+
+    /// The next repairs of a block, as many as wait, need its parity.
+    pub(super) fn repair_needs_parity(&self, block: BlockNo) -> bool {
+        let any = self.repairs.pending(block).map_or(0, |p| p.any);
+        any > 0 && self.ring.brings_parity(block, any)
+    }
+
+    /// The block that the next fresh data comes from, and whether the rest of it needs parity.
+    pub(super) fn next_fresh(&self) -> Option<(BlockNo, bool)> {
+        let block = self.walk.current()?;
+        Some((block, self.ring.brings_parity(block, self.walk.left())))
+    }
+
+    /// The same for a block that comes later in the cycle.
+    pub(super) fn later_fresh(&self, block: BlockNo) -> (BlockNo, bool) {
+        let all = usize::from(self.description.geometry.symbols(block));
+        (block, self.ring.brings_parity(block, all))
     }
 
     /// Something is to be sent to the group.

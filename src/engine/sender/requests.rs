@@ -10,7 +10,7 @@ use crate::engine::sender::{
 };
 use crate::engine::{DropReason, Link, ObjectKey, PacketKind, SenderEvent};
 use crate::ids::{
-    ChannelNo, Cookie, MAX_PACKET_NO, PacketNo, ReceiverId, SessionId, ShortCodingId,
+    BlockNo, ChannelNo, Cookie, MAX_PACKET_NO, PacketNo, ReceiverId, SessionId, ShortCodingId,
     UNICAST_CHANNELS,
 };
 use crate::symbol_set::SymbolSet;
@@ -22,6 +22,8 @@ use crate::wire::{
 
 /// What receivers say when they speak of no channel.
 const NO_CHANNEL: ChannelNo = 0xffff;
+/// So few source symbols go out by name when all who ask lack the same: nobody has to decode.
+const FEW: usize = 3;
 /// The least time between SYNCs that are sent because someone joined.
 const SYNC_PAUSE: Duration = Duration::from_millis(20);
 
@@ -563,7 +565,17 @@ impl Sender {
                     offered.confirm_whole.push(Need::Blocks { first, count });
                 }
             }
+            Need::Count { block, lacking } if geometry.parity(*block) > 0 => {
+                let lacking = usize::from((*lacking).min(geometry.symbols(*block)));
+                self.repair_any(key, channel, seen_to, *block, lacking, None);
+            }
+            // Which they are was not said, and nothing else will do.
             Need::Count { block, .. } => offered.walk.want(*block..block.saturating_add(1)),
+            Need::Symbols { block, missing } if geometry.parity(*block) > 0 => {
+                let mut named = missing.clone();
+                named.intersect_with(&SymbolSet::full(geometry.symbols(*block)));
+                self.repair_any(key, channel, seen_to, *block, named.len(), Some(named));
+            }
             Need::Symbols { block, missing } => {
                 if offered.walk.is_ahead(*block) {
                     return;
@@ -579,7 +591,7 @@ impl Sender {
                     return;
                 }
                 let pending = offered.repairs.pending(*block);
-                if pending.is_none_or(|p| !lacking.is_subset(p)) {
+                if pending.is_none_or(|p| !lacking.is_subset(&p.named)) {
                     let hearing = offered.hearing(now, *block, grtt * (u32::from(k) + 2));
                     hearing.heard(&lacking);
                     if hearing.wants_whole(all, receivers) {
@@ -594,6 +606,33 @@ impl Sender {
                     offered.confirm.insert(*block);
                 }
             }
+        }
+    }
+
+    /// A block with parity lacks `lacking` symbols: as many fresh ones serve everybody, so what anyone
+    /// lacks most is sent once.
+    fn repair_any(
+        &mut self,
+        key: ObjectKey,
+        channel: ChannelNo,
+        seen_to: PacketNo,
+        block: BlockNo,
+        lacking: usize,
+        named: Option<SymbolSet>,
+    ) {
+        let log = &self.channels[usize::from(channel)].log;
+        let offered = &mut self.objects[key.0 as usize];
+        if offered.walk.is_ahead(block) || offered.walk.current() == Some(block) {
+            return;
+        }
+        let lacking = lacking.saturating_sub(log.count_since(seen_to, key.0, block));
+        if lacking == 0 {
+            return;
+        }
+        let few = named.filter(|n| n.len() <= FEW && n.len() == lacking);
+        offered.repairs.add_lacking(block, lacking, few.as_ref());
+        if offered.listeners > 1 {
+            offered.confirm.insert(block);
         }
     }
 }

@@ -17,6 +17,7 @@ pub(super) struct Slots {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     block: Option<(ObjectKey, BlockNo)>,
+    parity: bool,
     loading: bool,
     used: u64,
 }
@@ -28,6 +29,7 @@ impl Slots {
     pub(super) fn new(count: u16) -> Slots {
         let free = Held {
             block: None,
+            parity: false,
             loading: false,
             used: 0,
         };
@@ -39,46 +41,70 @@ impl Slots {
         }
     }
 
-    /// The slot with the block's bytes.
-    pub(super) fn ready(&mut self, object: ObjectKey, block: BlockNo) -> Option<Slot> {
-        let &slot = self.by_block.get(&(object, block))?;
-        self.clock += 1;
-        self.slots[slot].used = self.clock;
-        (!self.slots[slot].loading).then_some(Slot(slot as u16))
-    }
-
-    /// The block's bytes are in a slot.
-    pub(super) fn is_ready(&self, object: ObjectKey, block: BlockNo) -> bool {
-        self.by_block
-            .get(&(object, block))
-            .is_some_and(|&slot| !self.slots[slot].loading)
-    }
-
-    /// The block will be needed soon: a command to read it, unless it is here, on its way, or must wait.
-    pub(super) fn want(&mut self, object: ObjectKey, block: BlockNo) -> Option<ReadCommand> {
-        if self.ready(object, block).is_some()
-            || self.by_block.contains_key(&(object, block))
-            || self.loading >= Slots::MAX_LOADING
-        {
+    /// The slot with the block's bytes, and its parity if that is needed.
+    pub(super) fn ready(
+        &mut self,
+        object: ObjectKey,
+        block: BlockNo,
+        parity: bool,
+    ) -> Option<Slot> {
+        if !self.is_ready(object, block, parity) {
             return None;
         }
-        let candidates = self.slots.iter().enumerate().filter(|(_, s)| !s.loading);
-        let (slot, _) = candidates.min_by_key(|(_, s)| s.used)?;
+        let &slot = self.by_block.get(&(object, block))?;
+        self.touch(slot);
+        Some(Slot(slot as u16))
+    }
+
+    fn touch(&mut self, slot: usize) {
+        self.clock += 1;
+        self.slots[slot].used = self.clock;
+    }
+
+    /// The block's bytes are in a slot, and its parity if that is needed.
+    pub(super) fn is_ready(&self, object: ObjectKey, block: BlockNo, parity: bool) -> bool {
+        let slot = self.by_block.get(&(object, block));
+        let held = slot.and_then(|&slot| self.slots.get(slot));
+        held.is_some_and(|s| !s.loading && (s.parity || !parity))
+    }
+
+    /// The block will be needed soon, with its parity or without: a command to read it, unless it is
+    /// here, on its way, or must wait.
+    pub(super) fn want(
+        &mut self,
+        object: ObjectKey,
+        block: BlockNo,
+        parity: bool,
+    ) -> Option<ReadCommand> {
+        let slot = match self.by_block.get(&(object, block)) {
+            Some(&slot) => {
+                self.touch(slot);
+                let held = self.slots[slot];
+                if held.loading || held.parity || !parity || self.loading >= Slots::MAX_LOADING {
+                    return None;
+                }
+                slot
+            }
+            None if self.loading >= Slots::MAX_LOADING => return None,
+            None => {
+                let candidates = self.slots.iter().enumerate().filter(|(_, s)| !s.loading);
+                candidates.min_by_key(|(_, s)| s.used)?.0
+            }
+        };
         if let Some(old) = self.slots[slot].block.take() {
             self.by_block.remove(&old);
         }
-        self.clock += 1;
-        self.slots[slot] = Held {
-            block: Some((object, block)),
-            loading: true,
-            used: self.clock,
-        };
+        self.slots[slot].block = Some((object, block));
+        self.slots[slot].parity = parity;
+        self.slots[slot].loading = true;
+        self.touch(slot);
         self.by_block.insert((object, block), slot);
         self.loading += 1;
         Some(ReadCommand {
             slot: Slot(slot as u16),
             object,
             block,
+            parity,
         })
     }
 
@@ -122,30 +148,44 @@ mod tests {
     fn the_least_recently_used_block_makes_room() {
         let mut slots = Slots::new(2);
         let o = ObjectKey(0);
-        let a = slots.want(o, 1).unwrap();
-        let b = slots.want(o, 2).unwrap();
+        let a = slots.want(o, 1, false).unwrap();
+        let b = slots.want(o, 2, false).unwrap();
         assert!(
-            slots.want(o, 1).is_none() && slots.ready(o, 1).is_none(),
+            slots.want(o, 1, false).is_none() && slots.ready(o, 1, false).is_none(),
             "on its way"
         );
-        assert!(slots.want(o, 3).is_none(), "no slot is free");
+        assert!(slots.want(o, 3, false).is_none(), "no slot is free");
         slots.loaded(a.slot, true);
         slots.loaded(b.slot, true);
-        assert_eq!(slots.ready(o, 1), Some(a.slot));
-        let c = slots.want(o, 3).unwrap();
+        assert_eq!(slots.ready(o, 1, false), Some(a.slot));
+        let c = slots.want(o, 3, false).unwrap();
         assert_eq!(c.slot, b.slot);
-        assert!(slots.ready(o, 2).is_none());
+        assert!(slots.ready(o, 2, false).is_none());
         assert_eq!(slots.loaded(c.slot, false), Some(o));
-        assert!(slots.ready(o, 3).is_none() && slots.loading == 0);
-        assert!(slots.want(o, 3).is_some(), "it may be tried again");
+        assert!(slots.ready(o, 3, false).is_none() && slots.loading == 0);
+        assert!(slots.want(o, 3, false).is_some(), "it may be tried again");
+    }
+
+    #[test]
+    fn parity_is_read_into_the_same_slot_when_it_is_needed() {
+        let mut slots = Slots::new(2);
+        let o = ObjectKey(0);
+        let plain = slots.want(o, 1, false).unwrap();
+        assert!(slots.want(o, 1, true).is_none(), "once it is here");
+        slots.loaded(plain.slot, true);
+        assert!(slots.is_ready(o, 1, false) && !slots.is_ready(o, 1, true));
+        let full = slots.want(o, 1, true).unwrap();
+        assert!(full.parity && full.slot == plain.slot && !slots.is_ready(o, 1, false));
+        slots.loaded(full.slot, true);
+        assert!(slots.is_ready(o, 1, true) && slots.want(o, 1, false).is_none());
     }
 
     #[test]
     fn a_read_for_a_forgotten_object_ends_quietly() {
         let mut slots = Slots::new(2);
-        let a = slots.want(ObjectKey(1), 0).unwrap();
+        let a = slots.want(ObjectKey(1), 0, false).unwrap();
         slots.forget(ObjectKey(1));
         assert_eq!(slots.loaded(a.slot, true), None);
-        assert!(slots.ready(ObjectKey(1), 0).is_none());
+        assert!(slots.ready(ObjectKey(1), 0, false).is_none());
     }
 }

@@ -81,7 +81,7 @@ impl Sender {
         let paths = self.unicast_paths();
         let waits = paths.filter(|p| {
             p.next()
-                .is_some_and(|(key, block)| self.slots.is_ready(key, block))
+                .is_some_and(|(key, block)| self.slots.is_ready(key, block, false))
         });
         let ready = waits.map(|p| p.congestion.next_send_at(p.symbol_len)).min();
         ready
@@ -94,11 +94,11 @@ impl Sender {
         let Some(&key) = self.by_coding.get(&offered.coding) else {
             return false;
         };
-        let blocks = [offered.repairs.current(), offered.walk.current()];
+        let blocks = [offered.next_repair(), offered.next_fresh()];
         blocks
             .into_iter()
             .flatten()
-            .any(|block| self.slots.is_ready(key, block))
+            .any(|(block, parity)| self.slots.is_ready(key, block, parity))
     }
 
     /// Writes what is to be confirmed: for each block all that is about to be repaired, so that it
@@ -117,7 +117,12 @@ impl Sender {
             let whole = core::mem::take(&mut offered.confirm_whole);
             let blocks = core::mem::take(&mut offered.confirm);
             let repairs = blocks.into_iter().filter_map(|block| {
-                let missing = offered.repairs.pending(block)?;
+                let pending = offered.repairs.pending(block)?;
+                if pending.any > 0 {
+                    let lacking = (pending.any + pending.named.len()) as u16;
+                    return Some(Need::Count { block, lacking });
+                }
+                let missing = &pending.named;
                 Some(if missing.len() == usize::from(geometry.symbols(block)) {
                     Need::Blocks {
                         first: block,
@@ -175,24 +180,29 @@ impl Sender {
         // data, so that no receiver's losses hold up the others.
         let backlog = offered.repairs.len() > 2 * usize::from(geometry.k());
         let repairs_first = !backlog || self.repair_turn;
-        let ready = |block: Option<BlockNo>| block.filter(|&b| self.slots.is_ready(key, b));
-        let repair = ready(offered.repairs.current());
-        let fresh = ready(offered.walk.current());
-        let (block, is_repair) = match (repair, fresh) {
-            (Some(block), None) => (block, true),
-            (Some(block), Some(_)) if repairs_first => (block, true),
-            (_, Some(block)) => (block, false),
+        let slots = &mut self.slots;
+        let ready = |next: Option<(BlockNo, bool)>| {
+            next.filter(|&(b, parity)| slots.is_ready(key, b, parity))
+        };
+        let repair = ready(offered.next_repair());
+        let fresh = ready(offered.next_fresh());
+        let ((block, parity), is_repair) = match (repair, fresh) {
+            (Some(next), None) => (next, true),
+            (Some(next), Some(_)) if repairs_first => (next, true),
+            (_, Some(next)) => (next, false),
             (None, None) => return false,
         };
-        let Some(slot) = self.slots.ready(key, block) else {
+        let Some(slot) = slots.ready(key, block, parity) else {
             return false;
         };
         burst.symbols.clear();
         if is_repair {
-            offered.repairs.take(block, max, &mut burst.symbols);
+            offered.repairs.take_named(block, max, &mut burst.symbols);
+            let any = offered.repairs.take_any(block, max - burst.symbols.len());
+            offered.ring.take(block, any, &mut burst.symbols);
             self.stats.repairs += burst.symbols.len() as u64;
-        } else {
-            offered.walk.take(max, &mut burst.symbols);
+        } else if let Some((_, count)) = offered.walk.take(max) {
+            offered.ring.take(block, count, &mut burst.symbols);
         }
         if backlog {
             self.repair_turn = !is_repair;
@@ -280,7 +290,7 @@ impl Sender {
         let Some((key, block)) = path.current() else {
             return false;
         };
-        let Some(slot) = self.slots.ready(key, block) else {
+        let Some(slot) = self.slots.ready(key, block, false) else {
             return false;
         };
         let offered = &self.objects[key.0 as usize];

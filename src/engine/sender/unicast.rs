@@ -191,7 +191,7 @@ impl UnicastPath {
         symbols: &mut Vec<SymbolNo>,
     ) {
         if let Some(lacking) = self.needs.get_mut(&object) {
-            lacking.partial.take(block, max, symbols);
+            lacking.partial.take_named(block, max, symbols);
         }
     }
 
@@ -240,8 +240,8 @@ impl Lacking {
         }
         let mut at = block;
         while let Some(next) = other.partial.after(at) {
-            if let Some(missing) = other.partial.pending(next) {
-                self.partial.add(next, missing);
+            if let Some(pending) = other.partial.pending(next) {
+                self.partial.add(next, &pending.named);
             }
             at = next;
         }
