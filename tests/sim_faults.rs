@@ -127,7 +127,11 @@ fn storm(seed: u64) -> World {
         let k = [8, 64, 512][rng.below(3) as usize];
         let name = format!("object {i}");
         let content = Content::random(&name, length as usize, symbol_size, k, rng.next_u64());
-        world.offer_content(content.unwrap()).unwrap();
+        let mut content = content.unwrap();
+        if rng.chance(0.5) {
+            content = content.with_parity().unwrap();
+        }
+        world.offer_content(content).unwrap();
     }
     for i in 0..RECEIVERS {
         let mut link = bad_link(&mut rng, rate, stay);

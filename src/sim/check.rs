@@ -111,7 +111,7 @@ impl Checker {
         let held = self.held.get_mut(&(host, object));
         let held = held.unwrap_or_else(|| panic!("{object:?} was never opened by {host}"));
         assert!(
-            header.symbol < held.geometry.symbols(header.block),
+            held.geometry.has(header.block, header.symbol),
             "{header:?} lies outside the object"
         );
         let kept = held.kept.contains(u64::from(header.block));

@@ -1,6 +1,9 @@
 //! Real bytes for a simulated run.
 
-use crate::ids::{BlockNo, Hash};
+use std::collections::BTreeMap;
+
+use crate::fec::{Decoder, Encoder};
+use crate::ids::{BlockNo, Hash, SymbolNo};
 use crate::object::{
     BlockKind, Codec, Description, FileTable, Geometry, GeometryError, PageChecker, PageTree,
     SafeName, block_hash,
@@ -67,6 +70,12 @@ impl Content {
         })
     }
 
+    /// The same bytes, sent with as much parity as source.
+    pub fn with_parity(mut self) -> Result<Content, GeometryError> {
+        self.description = self.description.with_parity()?;
+        Ok(self)
+    }
+
     /// What it is.
     pub fn description(&self) -> &Description {
         &self.description
@@ -97,37 +106,46 @@ impl Content {
     }
 }
 
+/// The parity symbols that belong to a block's source symbols.
+///
+/// # Panics
+/// If the geometry is impossible: it has been checked.
+#[expect(clippy::unwrap_used, reason = "the geometry has been checked")]
+pub(super) fn parity_of(geometry: &Geometry, block: BlockNo, source: &[u8]) -> Vec<u8> {
+    let size = usize::from(geometry.symbol_size());
+    let mut parity = vec![0; usize::from(geometry.parity(block)) * size];
+    if !parity.is_empty() {
+        Encoder::new().encode(size, source, &mut parity).unwrap();
+    }
+    parity
+}
+
 /// What a receiver has written of an object.
 #[derive(Debug)]
 pub(super) struct Written {
     geometry: Geometry,
     checker: PageChecker,
-    blocks: Vec<Vec<u8>>,
+    symbols: BTreeMap<(BlockNo, SymbolNo), Vec<u8>>,
 }
 
 impl Written {
     pub(super) fn new(description: &Description) -> Written {
         let geometry = description.geometry;
-        let size = usize::from(geometry.symbol_size());
-        let blocks = (0..geometry.blocks())
-            .map(|b| vec![0; usize::from(geometry.symbols(b)) * size])
-            .collect();
         Written {
             geometry,
             checker: PageChecker::new(geometry, description.hash_root),
-            blocks,
+            symbols: BTreeMap::new(),
         }
     }
 
     /// Puts a symbol in its place; false if it is a page that does not prove itself.
-    pub(super) fn put(&mut self, block: BlockNo, symbol: u16, payload: &[u8]) -> bool {
+    pub(super) fn put(&mut self, block: BlockNo, symbol: SymbolNo, payload: &[u8]) -> bool {
         if let Some(page) = self.checker.page_at(block, symbol)
             && self.checker.check(page, payload).is_err()
         {
             return false;
         }
-        let size = usize::from(self.geometry.symbol_size());
-        self.blocks[block as usize][usize::from(symbol) * size..][..size].copy_from_slice(payload);
+        self.symbols.insert((block, symbol), payload.to_vec());
         true
     }
 
@@ -136,8 +154,25 @@ impl Written {
         (1..self.geometry.first_content_block()).contains(&block)
     }
 
+    /// The block's source symbols, restored from whatever came; none if that is too little.
+    fn restored(&self, block: BlockNo) -> Option<Vec<u8>> {
+        let size = usize::from(self.geometry.symbol_size());
+        let (source, parity) = (self.geometry.symbols(block), self.geometry.parity(block));
+        let mut out = vec![0; usize::from(source) * size];
+        let mut decoder = Decoder::new();
+        let mut decoding = decoder.begin(source, parity, size).ok()?;
+        for (&(_, symbol), bytes) in self.symbols.range((block, 0)..(block + 1, 0)) {
+            decoding.add(symbol, bytes).ok()?;
+            if symbol < source {
+                out[usize::from(symbol) * size..][..size].copy_from_slice(bytes);
+            }
+        }
+        decoding.restore(&mut out).ok()?;
+        Some(out)
+    }
+
     /// The block is what was offered.
     pub(super) fn is_right(&self, block: BlockNo, content: &Content) -> bool {
-        self.blocks[block as usize] == content.block(block)
+        self.restored(block).as_deref() == Some(&content.block(block)[..])
     }
 }

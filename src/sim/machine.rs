@@ -3,7 +3,7 @@
 use crate::engine::Link as Socket;
 use crate::engine::{Command, ObjectKey, ReadFault, ReceiverEvent, StoreFault};
 use crate::ids::BlockNo;
-use crate::sim::content::Written;
+use crate::sim::content::{Written, parity_of};
 use crate::sim::event::Event;
 use crate::sim::{Content, Outcome, World};
 use crate::time::Time;
@@ -57,7 +57,10 @@ impl World {
                     return;
                 }
                 if let Some(Some(content)) = self.contents.get(object.0 as usize) {
-                    self.slots.insert(slot, content.block(block));
+                    let mut bytes = content.block(block);
+                    let geometry = &content.description().geometry;
+                    bytes.extend(parity_of(geometry, block, &bytes));
+                    self.slots.insert(slot, bytes);
                 }
                 self.sender
                     .handle_read(self.now, slot, Ok::<(), ReadFault>(()));

@@ -1,0 +1,109 @@
+//! Parity in a simulated network, with real bytes that are encoded, lost, restored and compared.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use core::time::Duration;
+
+use loopcast::engine::PacketKind;
+use loopcast::sim::{Config, Content, Link, Loss, Outcome, World};
+use loopcast::time::Time;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn world(seed: u64, length: usize, wait_for: u32) -> World {
+    let config = Config {
+        wait_for,
+        ..Config::new(seed)
+    };
+    let mut world = World::new(config).unwrap();
+    let content = Content::random("film", length, 1_344, 512, seed).unwrap();
+    world.offer_content(content.with_parity().unwrap()).unwrap();
+    world
+}
+
+/// A fifth of the data and a tenth of the feedback is lost, packets overtake each other and repeat.
+#[test]
+fn a_fifth_lost_both_ways_reordered_and_repeated() {
+    const LENGTH: usize = 3_000_017;
+    let mut world = world(1, LENGTH, 20);
+    for i in 0..20 {
+        let link = Link {
+            jitter: ms(3),
+            up: Loss::Random(0.1),
+            duplicate: 0.02,
+            ..Link::lossy(ms(1 + i), Loss::Random(0.2))
+        };
+        world.add_receiver(Time::from_millis(5 * i), link);
+    }
+    assert!(world.run(Time::from_millis(60_000)));
+    assert_eq!(world.complete(), 20);
+    let floor = LENGTH as f64 / 1_344.0 / 0.8;
+    let sent = world.totals().data_packets as f64 / floor;
+    assert!(sent < 1.15, "{sent} times what one receiver needs");
+}
+
+/// Losses come in fades of 100 ms.
+#[test]
+fn fades_are_bridged() {
+    let mut world = world(2, 2_000_000, 5);
+    for i in 0..5 {
+        let link = Link::lossy(ms(5 + i), Loss::Bursts(0.000_2, 0.001_1));
+        world.add_receiver(Time::ZERO, link);
+    }
+    assert!(world.run(Time::from_millis(60_000)));
+    assert_eq!(world.complete(), 5);
+}
+
+/// Who comes late at 5 % loss gains from every packet of the cycle it meets.
+#[test]
+fn a_late_joiner_is_done_within_a_cycle_and_a_tenth() {
+    const LENGTH: usize = 12_000_000;
+    let mut world = world(3, LENGTH, 1);
+    world.add_receiver(Time::ZERO, Link::lossy(ms(1), Loss::Random(0.05)));
+    let cycle = ms(1_040);
+    let join = Time::from_millis(600);
+    let late = world.add_receiver(join, Link::lossy(ms(1), Loss::Random(0.05)));
+    assert!(world.run(Time::from_millis(30_000)));
+    let Outcome::Complete(at) = world.outcome(late) else {
+        panic!("{:?}", world.receiver_events(late));
+    };
+    // What it lost comes on top of the cycle, and it needs a moment to be heard of.
+    let most = cycle.mul_f64(1.10) + ms(100);
+    assert!(at.since(join) <= most, "{:?} of {cycle:?}", at.since(join));
+}
+
+/// An object of one symbol, and one of none.
+#[test]
+fn the_smallest_objects() {
+    for length in [0, 1, 1_344, 1_345] {
+        let mut world = world(4, length, 1);
+        for _ in 0..3 {
+            world.add_receiver(Time::ZERO, Link::lossy(ms(1), Loss::Random(0.3)));
+        }
+        assert!(world.run(Time::from_millis(30_000)), "{length} bytes");
+        assert_eq!(world.complete(), 3, "{length} bytes");
+    }
+}
+
+/// A receiver on unicast gets source symbols, whatever parity it already holds.
+#[test]
+fn unicast_goes_on_where_the_group_was_cut() {
+    let mut world = world(5, 6_000_000, 2);
+    world.add_receiver(Time::ZERO, Link::lossy(ms(2), Loss::Random(0.05)));
+    let mut link = Link::lossy(ms(2), Loss::Random(0.05));
+    link.cuts = vec![loopcast::sim::Cut {
+        from: Time::from_millis(700),
+        until: Time::from_millis(60_000),
+        groups_only: true,
+    }];
+    let cut = world.add_receiver(Time::ZERO, link);
+    assert!(world.run(Time::from_millis(60_000)));
+    assert_eq!(world.complete(), 2);
+    let unicast = world
+        .receiver(cut)
+        .stats()
+        .received(PacketKind::UnicastData);
+    assert!(unicast.packets > 0);
+}
