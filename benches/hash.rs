@@ -15,7 +15,16 @@ const SYMBOL: u16 = 1_344;
 
 fn open(path: &Path) -> Source {
     let progress = |_, _| ControlFlow::Continue(());
-    Source::open(path, "file", SYMBOL, None, &HashCache::none(), progress).expect("a source")
+    Source::open(
+        path,
+        "file",
+        SYMBOL,
+        None,
+        Codec::None,
+        &HashCache::none(),
+        progress,
+    )
+    .expect("a source")
 }
 
 /// A sink that has the table and all pages, so that blocks are proven at once.

@@ -3,9 +3,9 @@
 //! * [`Source`]: a file that is offered. Hashed once with all cores ([`HashCache`] remembers), then
 //!   read block by block, each read checked.
 //! * [`BlockPool`]: where a receiver's network thread puts symbols, one copy each, until a block is
-//!   whole.
-//! * [`Sink`]: an object on the receiver's disk, worked by a disk thread. A file gets its name only when
-//!   every hash holds and it is synced.
+//!   whole, or can be restored from parity.
+//! * [`Sink`]: an object on the receiver's disk, worked by a disk thread. It restores what parity stands
+//!   in for. A file gets its name only when every hash holds and it is synced.
 //!
 //! It takes block numbers and bytes; which symbol is wanted when is decided elsewhere. Nothing here
 //! has a thread that outlives a call, reads a clock for anything but the age of files, or keeps
@@ -17,6 +17,7 @@ mod folder;
 mod hash_cache;
 mod hash_list;
 mod hashing;
+mod places;
 mod pool;
 mod recover;
 mod sidecar;

@@ -1,13 +1,15 @@
 //! Buffers in which a receiver's blocks are put together.
 //!
 //! Takes symbols on the network thread (one copy each), gives whole blocks to the disk thread, and
-//! the least recently touched incomplete ones when memory runs short. It writes nothing and knows
-//! nothing of hashes.
+//! the least recently touched incomplete ones when memory runs short. Parity waits in the places of
+//! source symbols that have not come, so a buffer is as large as a block. It writes nothing, restores
+//! nothing and knows nothing of hashes.
 
 use std::collections::HashMap;
 
 use crate::ids::{BlockNo, SymbolNo};
 use crate::object::Geometry;
+use crate::store::places::{Places, Seat};
 use crate::symbol_set::SymbolSet;
 
 /// Bytes in a pool when nothing else is said: 48 blocks of 512 default symbols, or what
@@ -39,7 +41,7 @@ pub struct BlockBuf {
     block: BlockNo,
     symbols: SymbolNo,
     symbol_size: usize,
-    present: SymbolSet,
+    places: Places,
     bytes: Vec<u8>,
 }
 
@@ -47,7 +49,7 @@ pub struct BlockBuf {
 #[derive(Debug)]
 #[must_use]
 pub enum Put {
-    /// It is in the pool (or was already).
+    /// It is in the pool (or was already, or the block has enough without it).
     Kept,
     /// It is in the pool; to make room, this incomplete block must be written
     /// ([`Sink::write_partial`](crate::store::Sink::write_partial)) and its buffer given back.
@@ -70,12 +72,23 @@ impl BlockBuf {
         self.block
     }
 
-    /// Which symbols are here.
+    /// Which symbols are here, source and parity.
     pub fn present(&self) -> &SymbolSet {
-        &self.present
+        self.places.present()
     }
 
-    /// The bytes of the whole block; those of symbols that are not here are left over from earlier.
+    /// Which symbol stands where in the bytes.
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// The bytes of a symbol's place.
+    pub(crate) fn place(&self, place: u16) -> &[u8] {
+        let start = usize::from(place) * self.symbol_size;
+        &self.bytes[start..start + self.symbol_size]
+    }
+
+    /// The bytes of the whole block; places that are free hold what is left over from earlier.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         let len = usize::from(self.symbols) * self.symbol_size;
         &mut self.bytes[..len]
@@ -121,7 +134,7 @@ impl BlockPool {
             return Put::Unknown;
         };
         let symbols = geometry.symbols(block);
-        if symbol >= symbols || payload.len() != usize::from(geometry.symbol_size()) {
+        if !geometry.has(block, symbol) || payload.len() != usize::from(geometry.symbol_size()) {
             return Put::Unknown;
         }
         let (at, is_new) = match self.find(object, block) {
@@ -131,7 +144,7 @@ impl BlockPool {
                     return Put::Stalled;
                 };
                 self.resident += bytes.len();
-                let present = SymbolSet::with_capacity(symbols);
+                let places = Places::new(symbols);
                 let symbol_size = payload.len();
                 self.blocks.push((
                     0,
@@ -140,7 +153,7 @@ impl BlockPool {
                         block,
                         symbols,
                         symbol_size,
-                        present,
+                        places,
                         bytes,
                     },
                 ));
@@ -151,9 +164,17 @@ impl BlockPool {
         self.touches += 1;
         let (touched, buf) = &mut self.blocks[at];
         *touched = self.touches;
-        if buf.present.insert(symbol) {
-            let start = usize::from(symbol) * buf.symbol_size;
-            buf.bytes[start..start + payload.len()].copy_from_slice(payload);
+        if let Seat::At {
+            place,
+            guest_moves_to,
+        } = buf.places.add(symbol)
+        {
+            let start = |place| usize::from(place) * payload.len();
+            let bytes = start(place)..start(place) + payload.len();
+            if let Some(to) = guest_moves_to {
+                buf.bytes.copy_within(bytes.clone(), start(to));
+            }
+            buf.bytes[bytes].copy_from_slice(payload);
         }
         if is_new && let Some(evicted) = self.evict() {
             return Put::Evicted(evicted);
@@ -305,6 +326,27 @@ mod tests {
         assert!(matches!(pool.put(7, 10, 0, &[0; 1_024]), Put::Unknown));
         assert!(matches!(pool.put(7, 2, 0, &[0; 1_023]), Put::Unknown));
         assert_eq!(pool.allocated(), 0);
+    }
+
+    #[test]
+    fn parity_waits_where_source_symbols_are_missing() {
+        let mut pool = BlockPool::new(1 << 20);
+        pool.open(7, &Geometry::new(8 * 4 * 1_024, 1_024, 4, 3, 64).unwrap());
+        for symbol in [4, 0, 6, 3, 4] {
+            kept(pool.put(7, 2, symbol, &[symbol as u8; 1_024]));
+        }
+        assert!(matches!(pool.put(7, 2, 7, &[0; 1_024]), Put::Unknown));
+        assert!(matches!(pool.put(7, 0, 1, &[0; 1_024]), Put::Unknown));
+        kept(pool.put(7, 2, 5, &[5; 1_024]));
+        let buf = pool.take(7, 2).unwrap();
+        assert!(
+            buf.present().iter().eq([0, 3, 4, 6]),
+            "one more is not needed"
+        );
+        assert_eq!(buf.bytes().len(), 4 * 1_024);
+        for (place, symbol) in buf.places().occupied() {
+            assert_eq!(buf.place(place), [symbol as u8; 1_024]);
+        }
     }
 
     #[test]

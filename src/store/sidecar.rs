@@ -9,7 +9,10 @@
 //!         pages, as they came, one symbol each
 //!         hashes of content blocks whose page has not come, 32 each
 //!         symbols of the file table
+//!         for each content block, where there is parity: which symbol stands in which place
 //! ```
+//!
+//! The last part holds for one run only, and only for blocks that had to leave memory incomplete.
 
 use std::fs::File;
 use std::io;
@@ -20,6 +23,7 @@ use crate::object::Geometry;
 use crate::store::SinkError;
 use crate::store::bitmap::Bitmap;
 use crate::store::disk::Disk;
+use crate::store::places::Places;
 
 const MAGIC: &[u8; 8] = b"LOOPSTA1";
 const HEADER: u64 = 4_096;
@@ -33,6 +37,7 @@ pub(crate) struct Sidecar {
     pages: u64,
     computed: u64,
     table: u64,
+    places: u64,
 }
 
 /// Which of a block's two bits.
@@ -45,21 +50,31 @@ pub(crate) enum State {
 impl Sidecar {
     /// The most bytes that the sidecar of such an object can come to.
     pub(crate) fn size(geometry: &Geometry) -> u64 {
-        let s = Sidecar::layout(geometry);
-        s.3 + u64::from(geometry.symbols(0)) * u64::from(geometry.symbol_size())
+        let blocks = if geometry.m() > 0 {
+            geometry.content_blocks()
+        } else {
+            0
+        };
+        Sidecar::layout(geometry).4 + u64::from(blocks) * Sidecar::places_len(geometry)
     }
 
-    fn layout(g: &Geometry) -> (u64, u64, u64, u64) {
+    /// Bytes of the places of one content block: two for each.
+    fn places_len(g: &Geometry) -> u64 {
+        2 * u64::from(g.symbols(g.first_content_block()))
+    }
+
+    fn layout(g: &Geometry) -> (u64, u64, u64, u64, u64) {
         let states = u64::from(g.blocks().div_ceil(8));
         let pages = HEADER + 2 * states;
         let computed = pages + u64::from(g.pages()) * u64::from(g.symbol_size());
         let table = computed + u64::from(g.content_blocks()) * 32;
-        (states, pages, computed, table)
+        let places = table + u64::from(g.symbols(0)) * u64::from(g.symbol_size());
+        (states, pages, computed, table, places)
     }
 
     /// Takes an opened file for a sidecar; nothing is read or written yet.
     pub(crate) fn new(file: Box<dyn Disk>, path: PathBuf, geometry: &Geometry) -> Sidecar {
-        let (states, pages, computed, table) = Sidecar::layout(geometry);
+        let (states, pages, computed, table, places) = Sidecar::layout(geometry);
         Sidecar {
             file,
             path,
@@ -68,6 +83,7 @@ impl Sidecar {
             pages,
             computed,
             table,
+            places,
         }
     }
 
@@ -148,6 +164,25 @@ impl Sidecar {
     /// Reads bytes of the file table, or zeros.
     pub(crate) fn read_table(&self, bytes: &mut [u8], offset: u64) -> Result<(), SinkError> {
         self.read(bytes, self.table + offset)
+    }
+
+    /// Keeps which symbols stand where in content block `index`.
+    pub(crate) fn write_places(&self, index: u32, places: &Places) -> Result<(), SinkError> {
+        self.write(&places.to_bytes(), self.place_of_places(index))
+    }
+
+    /// Which symbols stand where in content block `index`, as last kept.
+    pub(crate) fn places(&self, index: u32) -> Result<Places, SinkError> {
+        let g = &self.geometry;
+        let block = g.first_content_block() + index;
+        let symbols = g.symbols(block);
+        let mut bytes = vec![0; 2 * usize::from(symbols)];
+        self.read(&mut bytes, self.place_of_places(index))?;
+        Ok(Places::from_bytes(&bytes, symbols + g.parity(block)))
+    }
+
+    fn place_of_places(&self, index: u32) -> u64 {
+        self.places + u64::from(index) * Sidecar::places_len(&self.geometry)
     }
 
     fn hash(&self, offset: u64) -> Result<Hash, SinkError> {

@@ -16,11 +16,15 @@
 //! * An incomplete file of another content (the sender's file has changed) is not written over: it
 //!   becomes `NAME.part.old` (an older one of that name goes), and [`Sink::moved_aside`] says so.
 //! * A later run finds whole blocks again, not single symbols.
+//! * Parity of a block that must leave memory incomplete waits on disk where source symbols are missing
+//!   ([`places`](crate::store::places)); which symbol stands where is in the sidecar, so that memory
+//!   stays one bit a block.
 
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::fec::Decoder;
 use crate::ids::BlockNo;
 use crate::object::{
     BlockKind, Description, FileEntry, FileTable, PageChecker, PageHashes, SafeName, block_hash,
@@ -33,8 +37,10 @@ use crate::store::recover::recover;
 use crate::store::sidecar::{Sidecar, State};
 use crate::store::{BlockBuf, SinkError};
 
+mod parity;
 mod place;
 
+use parity::Gathered;
 use place::{check_space, check_target, open_part, part, set_mode, state, system_time};
 
 /// More gaps than this in a block are written over (with the bytes that are there already) rather
@@ -53,6 +59,11 @@ pub struct Sink {
     pages: Bitmap,
     verified: Bitmap,
     unproven: Bitmap,
+    /// Content blocks with parity of which this run has written a part; the sidecar has their places.
+    begun: Bitmap,
+    /// What waits in the last place of the object, where the file ends before the symbol does.
+    tail: Vec<u8>,
+    decoder: Decoder,
     table: Option<FileEntry>,
     scratch: Vec<u8>,
     recovered: RangeSet,
@@ -132,6 +143,9 @@ impl Sink {
             pages: Bitmap::new(g.pages()),
             verified: Bitmap::new(g.blocks()),
             unproven: Bitmap::new(g.blocks()),
+            begun: Bitmap::new(g.blocks()),
+            tail: Vec::new(),
+            decoder: Decoder::new(),
             table: None,
             scratch: Vec::new(),
             recovered: RangeSet::new(),
@@ -203,11 +217,17 @@ impl Sink {
         if self.verified.contains(block) || self.unproven.contains(block) {
             return Ok(());
         }
+        if self.description.geometry.parity(block) > 0 {
+            return self.write_places(block, buf);
+        }
         self.write_present(block, buf, false)
     }
 
-    /// Checks a block all of whose symbols have come (in `buf` or written before), and writes what
+    /// Checks a block of which enough symbols have come (in `buf` or written before), and writes what
     /// is not written yet. The buffer may be given back to the pool then.
+    ///
+    /// Where there is parity, as many symbols of any kind are enough as the block has source
+    /// symbols; those that are missing are restored first. With fewer it is `Bad`.
     ///
     /// A block of hash pages is `Verified` when all its pages are stored.
     pub fn finish_block(
@@ -250,37 +270,64 @@ impl Sink {
         if self.unproven.contains(block) {
             return Ok(BlockResult::Unproven);
         }
-        let hash = match &mut buf {
-            Some(buf) => {
-                self.fill(buf, offset, len)?;
-                block_hash(&buf.bytes()[..len as usize])
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let gathered = self.gather(block, buf.as_deref_mut(), &mut scratch);
+        let result = gathered.and_then(|gathered| {
+            let bytes = buf.as_ref().map_or(&*scratch, |b| b.bytes());
+            let bytes = bytes.get(..len as usize).unwrap_or_default();
+            let hash = match gathered {
+                Gathered::TooFew => return Ok(BlockResult::Bad),
+                Gathered::All | Gathered::Restored => block_hash(bytes),
+            };
+            let proven = self
+                .pages
+                .contains(self.description.geometry.page_of(index).0);
+            if proven && self.sidecar.expected(index)? != hash {
+                return Ok(BlockResult::Bad);
             }
-            None => {
-                let mut scratch = std::mem::take(&mut self.scratch);
-                scratch.resize(scratch.len().max(len as usize), 0);
-                let read = self.read_part(&mut scratch[..len as usize], offset);
-                let hash = block_hash(&scratch[..len as usize]);
-                self.scratch = scratch;
-                read?;
-                hash
+            match (gathered, &buf) {
+                (Gathered::Restored, _) => self.write_part(bytes, offset)?,
+                (_, Some(buf)) => self.write_present(block, buf, true)?,
+                (_, None) => {}
             }
+            if proven {
+                self.mark(State::Verified, block, true)?;
+                return Ok(BlockResult::Verified);
+            }
+            self.sidecar.write_computed(index, &hash)?;
+            self.mark(State::Unproven, block, true)?;
+            Ok(BlockResult::Unproven)
+        });
+        self.scratch = scratch;
+        // Whatever comes of this block after this, it begins anew.
+        self.begun.set(block, false);
+        result
+    }
+
+    /// Brings all source symbols of a content block together, in `buf` or else in `scratch`.
+    fn gather(
+        &mut self,
+        block: BlockNo,
+        buf: Option<&mut BlockBuf>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Gathered, SinkError> {
+        let BlockKind::Content { offset, len, .. } = self.description.geometry.kind(block) else {
+            return Ok(Gathered::TooFew);
         };
-        let proven = self
-            .pages
-            .contains(self.description.geometry.page_of(index).0);
-        if proven && self.sidecar.expected(index)? != hash {
-            return Ok(BlockResult::Bad);
+        if self.description.geometry.parity(block) > 0 {
+            let written = self.places_written(block)?;
+            if self.lacks_source(block, &written, buf.as_deref()) {
+                return self.restore(block, &written, buf, scratch);
+            }
         }
-        if let Some(buf) = buf {
-            self.write_present(block, buf, true)?;
+        match buf {
+            Some(buf) => self.fill(buf, offset, len)?,
+            None => {
+                scratch.resize(scratch.len().max(len as usize), 0);
+                self.read_part(&mut scratch[..len as usize], offset)?;
+            }
         }
-        if proven {
-            self.mark(State::Verified, block, true)?;
-            return Ok(BlockResult::Verified);
-        }
-        self.sidecar.write_computed(index, &hash)?;
-        self.mark(State::Unproven, block, true)?;
-        Ok(BlockResult::Unproven)
+        Ok(Gathered::All)
     }
 
     /// Keeps a page, after checking it (again: it may have been on the way for a while), and settles
@@ -416,19 +463,31 @@ impl Sink {
         Ok(())
     }
 
+    fn write_part(&self, bytes: &[u8], offset: u64) -> Result<(), SinkError> {
+        self.part
+            .write_at(bytes, offset)
+            .map_err(|e| SinkError::write(&self.part_path(), e))
+    }
+
     fn read_part(&self, bytes: &mut [u8], offset: u64) -> Result<(), SinkError> {
         self.part
             .read_at(bytes, offset)
             .map_err(|e| SinkError::read(&self.part_path(), e))
     }
 
-    /// Writes what the buffer has of its block, in few calls. `filled` says that its gaps hold what
-    /// was written before, so that they may be written over.
+    /// Writes the source symbols that the buffer has of its block, in few calls. `filled` says that
+    /// its gaps hold what was written before, so that they may be written over.
     fn write_present(&self, block: BlockNo, buf: &BlockBuf, filled: bool) -> Result<(), SinkError> {
         let g = &self.description.geometry;
         let size = usize::from(g.symbol_size());
+        let symbols = g.symbols(block);
+        let runs = || {
+            let runs = buf.present().ranges();
+            let source = runs.take_while(move |run| run.start < symbols);
+            source.map(move |run| run.start..run.end.min(symbols))
+        };
         match g.kind(block) {
-            BlockKind::Table => buf.present().ranges().try_for_each(|run| {
+            BlockKind::Table => runs().try_for_each(|run| {
                 let bytes = usize::from(run.start) * size..usize::from(run.end) * size;
                 self.sidecar
                     .write_table(&buf.bytes()[bytes.clone()], bytes.start as u64)
@@ -437,19 +496,13 @@ impl Sink {
             BlockKind::Content { offset, len, .. } => {
                 let write = |run: Range<u16>| {
                     let bytes = clip(run, size, len);
-                    let written = self
-                        .part
-                        .write_at(&buf.bytes()[bytes.clone()], offset + bytes.start as u64);
-                    written.map_err(|e| SinkError::write(&self.part_path(), e))
+                    self.write_part(&buf.bytes()[bytes.clone()], offset + bytes.start as u64)
                 };
-                let present = buf.present();
-                match (present.first(), present.iter().last()) {
-                    (Some(first), Some(last))
-                        if filled && present.ranges().nth(MANY_RUNS).is_some() =>
-                    {
-                        write(first..last + 1)
+                match (runs().next(), runs().last()) {
+                    (Some(first), Some(last)) if filled && runs().nth(MANY_RUNS).is_some() => {
+                        write(first.start..last.end)
                     }
-                    _ => present.ranges().try_for_each(write),
+                    _ => runs().try_for_each(write),
                 }
             }
         }

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::config;
 use crate::engine::ReadFault;
+use crate::fec::Encoder;
 use crate::ids::{BlockNo, ContentId, Hash};
 use crate::object::{
     BlockKind, Codec, Description, FileTable, Geometry, GeometryError, NameError, SafeName,
@@ -112,13 +113,15 @@ impl Source {
     /// Opens a file to be offered under `name`, and hashes it with all cores unless `cache` knows it.
     ///
     /// `k` source symbols go into a block; without it [`config::SMALL_K`] or [`config::LARGE_K`] by
-    /// size. `progress` is told bytes done and bytes in all, some times a second, starts over if the
+    /// size. With a `codec` that makes parity there is as much of it as it makes by default; nothing
+    /// is made before a block is read. `progress` is told bytes done and bytes in all, some times a second, starts over if the
     /// file changes meanwhile, and stops the work by breaking.
     pub fn open(
         path: &Path,
         name: &str,
         symbol_size: u16,
         k: Option<u16>,
+        codec: Codec,
         cache: &HashCache,
         mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Source, SourceError> {
@@ -128,7 +131,7 @@ impl Source {
         })?;
         for _ in 0..ATTEMPTS {
             if let Some(source) =
-                Source::attempt(path, &safe, symbol_size, k, cache, &mut progress)?
+                Source::attempt(path, &safe, symbol_size, k, codec, cache, &mut progress)?
             {
                 return Ok(source);
             }
@@ -144,6 +147,7 @@ impl Source {
         name: &SafeName,
         symbol_size: u16,
         k: Option<u16>,
+        codec: Codec,
         cache: &HashCache,
         progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Option<Source>, SourceError> {
@@ -163,8 +167,9 @@ impl Source {
         } else {
             config::LARGE_K
         });
+        let m = codec.default_parity(k);
         let geometry =
-            Geometry::new(looks.size, symbol_size, k, 0, table.len() as u32).map_err(|why| {
+            Geometry::new(looks.size, symbol_size, k, m, table.len() as u32).map_err(|why| {
                 SourceError::Geometry {
                     path: path.to_path_buf(),
                     why,
@@ -191,7 +196,7 @@ impl Source {
             name: name.as_str().to_owned(),
             content,
             geometry,
-            codec: Codec::None,
+            codec,
             table_hash: block_hash(&table),
             hash_root: hashes.root(),
         };
@@ -257,6 +262,33 @@ impl Source {
             }
         }
         Ok(bytes)
+    }
+
+    /// Like [`read_block`](Source::read_block), with all [`parity`](Geometry::parity) symbols of the
+    /// block behind its source symbols: symbol s at s times the symbol size. The slot must hold
+    /// them all. For blocks that have no parity it does the same as `read_block`.
+    pub fn read_block_with_parity(
+        &self,
+        block: BlockNo,
+        slot: &mut [u8],
+        encoder: &mut Encoder,
+    ) -> Result<usize, ReadFault> {
+        let g = &self.description.geometry;
+        let size = usize::from(g.symbol_size());
+        let source = self.read_block(block, slot)?;
+        let bytes = source + usize::from(g.parity(block)) * size;
+        let slot_len = slot.len();
+        let made = slot
+            .get_mut(..bytes)
+            .map(|slot| slot.split_at_mut(source))
+            .map(|(source, parity)| encoder.encode(size, source, parity));
+        match made {
+            Some(Ok(())) => Ok(bytes),
+            Some(Err(error)) => Err(ReadFault::Io(format!("parity of block {block}: {error}"))),
+            None => Err(ReadFault::Io(format!(
+                "block {block} of {bytes} bytes with parity does not fit a slot of {slot_len}"
+            ))),
+        }
     }
 
     fn read_content(&self, index: u32, offset: u64, content: &mut [u8]) -> Result<(), ReadFault> {

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::fec::Encoder;
 use crate::ids::BlockNo;
-use crate::object::{BlockKind, Geometry};
+use crate::object::{BlockKind, Codec, Geometry};
 use crate::rng::Rng;
 use crate::store::{BlockPool, BlockResult, HashCache, Put, Sink, SinkError, Source};
+use crate::symbol_set::SymbolSet;
 
 /// Symbol size and k of most tests: 4 KiB blocks.
 pub(crate) const SYMBOL: u16 = 1_024;
@@ -28,11 +30,16 @@ pub(crate) fn file(content: &[u8]) -> (TempDir, PathBuf) {
 }
 
 pub(crate) fn open(path: &Path) -> Source {
+    open_with(path, Codec::None)
+}
+
+pub(crate) fn open_with(path: &Path, codec: Codec) -> Source {
     Source::open(
         path,
         "file.bin",
         SYMBOL,
         Some(K),
+        codec,
         &HashCache::none(),
         |_, _| ControlFlow::Continue(()),
     )
@@ -44,6 +51,14 @@ pub(crate) fn source(len: usize, seed: u64) -> (TempDir, Source, Vec<u8>) {
     let content = bytes(len, seed);
     let (dir, path) = file(&content);
     let source = open(&path);
+    (dir, source, content)
+}
+
+/// The same with parity.
+pub(crate) fn source_with_parity(len: usize, seed: u64) -> (TempDir, Source, Vec<u8>) {
+    let content = bytes(len, seed);
+    let (dir, path) = file(&content);
+    let source = open_with(&path, Codec::ReedSolomon);
     (dir, source, content)
 }
 
@@ -60,8 +75,8 @@ pub(crate) fn blocks(g: &Geometry, kinds: &[&str]) -> Vec<BlockNo> {
 /// What the driver and the engine do between a source and a sink, without loss.
 pub(crate) struct Carrier {
     pub(crate) pool: BlockPool,
-    /// How many symbols of each block have been given to the sink.
-    have: Vec<u16>,
+    /// Which symbols of each block have been given to the sink since it was last finished.
+    have: Vec<SymbolSet>,
     /// Blocks that came out bad.
     pub(crate) bad: Vec<BlockNo>,
     pub(crate) evictions: usize,
@@ -73,7 +88,7 @@ impl Carrier {
         pool.open(1, g);
         Carrier {
             pool,
-            have: vec![0; g.blocks() as usize],
+            have: vec![SymbolSet::new(); g.blocks() as usize],
             bad: Vec::new(),
             evictions: 0,
         }
@@ -103,9 +118,10 @@ impl Carrier {
             }
             other => panic!("{other:?}"),
         }
-        self.have[block as usize] += 1;
-        if self.have[block as usize] >= g.symbols(block) {
-            self.have[block as usize] = 0;
+        let have = &mut self.have[block as usize];
+        have.insert(symbol);
+        if have.len() >= usize::from(g.symbols(block)) {
+            have.clear();
             self.finish(sink, block)?;
         }
         Ok(())
@@ -123,7 +139,7 @@ impl Carrier {
         Ok(())
     }
 
-    /// Brings all symbols of these blocks, in an order of `rng`'s.
+    /// Brings all source symbols of these blocks, in an order of `rng`'s.
     pub(crate) fn bring_all(
         &mut self,
         sink: &mut Sink,
@@ -132,20 +148,59 @@ impl Carrier {
         rng: &mut Rng,
     ) -> Result<(), SinkError> {
         let g = source.description().geometry;
-        let mut all: Vec<(BlockNo, u16)> = blocks
+        let all = blocks
             .iter()
-            .flat_map(|&b| (0..g.symbols(b)).map(move |s| (b, s)))
-            .collect();
-        for i in (1..all.len()).rev() {
-            all.swap(i, rng.below(i as u64 + 1) as usize);
+            .flat_map(|&b| (0..g.symbols(b)).map(move |s| (b, s)));
+        self.bring_these(sink, source, all.collect(), rng)
+    }
+
+    /// Brings of each block as many symbols as are enough, source or parity as `rng` draws, some of
+    /// them twice, in an order of `rng`'s.
+    pub(crate) fn bring_enough(
+        &mut self,
+        sink: &mut Sink,
+        source: &Source,
+        blocks: &[BlockNo],
+        rng: &mut Rng,
+    ) -> Result<(), SinkError> {
+        let g = source.description().geometry;
+        let mut all = Vec::new();
+        for &block in blocks {
+            let mut symbols: Vec<u16> = (0..g.symbols(block) + g.parity(block)).collect();
+            shuffle(&mut symbols, rng);
+            symbols.truncate(g.symbols(block).into());
+            let twice = rng.below(3) as usize;
+            all.extend(symbols.iter().take(twice).map(|&s| (block, s)));
+            all.extend(symbols.iter().map(|&s| (block, s)));
         }
+        self.bring_these(sink, source, all, rng)
+    }
+
+    fn bring_these(
+        &mut self,
+        sink: &mut Sink,
+        source: &Source,
+        mut all: Vec<(BlockNo, u16)>,
+        rng: &mut Rng,
+    ) -> Result<(), SinkError> {
+        let g = source.description().geometry;
+        shuffle(&mut all, rng);
         let size = usize::from(g.symbol_size());
-        let mut slot = vec![0xaa; usize::from(g.k()) * size];
+        let mut slot = vec![0xaa; usize::from(g.k() + g.m()) * size];
+        let mut encoder = Encoder::new();
         for (block, symbol) in all {
-            source.read_block(block, &mut slot).unwrap();
+            source
+                .read_block_with_parity(block, &mut slot, &mut encoder)
+                .unwrap();
             let start = usize::from(symbol) * size;
             self.bring(sink, &g, block, symbol, &slot[start..start + size])?;
         }
         Ok(())
+    }
+}
+
+fn shuffle<T>(all: &mut [T], rng: &mut Rng) {
+    for i in (1..all.len()).rev() {
+        all.swap(i, rng.below(i as u64 + 1) as usize);
     }
 }

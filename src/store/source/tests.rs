@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::object::{PageChecker, PageTree};
-use crate::store::test_files::{K, SYMBOL, bytes, file, open, source};
+use crate::store::test_files::{K, SYMBOL, bytes, file, open, open_with, source};
 use std::time::{Duration, SystemTime};
 
 fn go(_: u64, _: u64) -> ControlFlow<()> {
@@ -15,7 +15,8 @@ fn with_cache(path: &Path, cache: &HashCache) -> (Source, u32) {
         calls += 1;
         ControlFlow::Continue(())
     };
-    let source = Source::open(path, "file.bin", SYMBOL, Some(K), cache, count).unwrap();
+    let source =
+        Source::open(path, "file.bin", SYMBOL, Some(K), Codec::None, cache, count).unwrap();
     (source, calls)
 }
 
@@ -85,7 +86,7 @@ fn blocks_are_the_file() {
 fn k_goes_by_size() {
     let (_dir, path) = file(b"small");
     let k = |path: &Path| {
-        let s = Source::open(path, "f", 1_344, None, &HashCache::none(), go).unwrap();
+        let s = Source::open(path, "f", 1_344, None, Codec::None, &HashCache::none(), go).unwrap();
         s.description().geometry.k()
     };
     assert_eq!(k(&path), config::SMALL_K);
@@ -160,7 +161,7 @@ fn a_removed_file_is_still_sent() {
 fn what_can_not_be_offered_is_named() {
     let (dir, path) = file(b"x");
     let open = |path: &Path, name: &str, size, k| {
-        Source::open(path, name, size, k, &HashCache::none(), go)
+        Source::open(path, name, size, k, Codec::None, &HashCache::none(), go)
     };
     assert!(matches!(
         open(&path.with_extension("no"), "f", SYMBOL, None),
@@ -183,7 +184,15 @@ fn what_can_not_be_offered_is_named() {
         Err(SourceError::Geometry { .. })
     ));
     let stop = |_, _| ControlFlow::Break(());
-    let stopped = Source::open(&path, "f", SYMBOL, None, &HashCache::none(), stop);
+    let stopped = Source::open(
+        &path,
+        "f",
+        SYMBOL,
+        None,
+        Codec::None,
+        &HashCache::none(),
+        stop,
+    );
     assert!(matches!(stopped, Err(SourceError::Stopped { .. })));
 }
 
@@ -201,7 +210,15 @@ fn a_file_that_keeps_changing_is_named() {
             .unwrap();
         ControlFlow::Continue(())
     };
-    let result = Source::open(&path, "f", SYMBOL, None, &HashCache::none(), shrink);
+    let result = Source::open(
+        &path,
+        "f",
+        SYMBOL,
+        None,
+        Codec::None,
+        &HashCache::none(),
+        shrink,
+    );
     assert!(
         matches!(result, Err(SourceError::Unsteady { .. })),
         "{result:?}"
@@ -215,7 +232,16 @@ fn a_file_that_keeps_changing_is_named() {
         }
         ControlFlow::Continue(())
     };
-    let s = Source::open(&path, "f", SYMBOL, None, &HashCache::none(), once).unwrap();
+    let s = Source::open(
+        &path,
+        "f",
+        SYMBOL,
+        None,
+        Codec::None,
+        &HashCache::none(),
+        once,
+    )
+    .unwrap();
     assert_eq!(
         s.description().content.0,
         *blake3::hash(b"different").as_bytes()
@@ -238,7 +264,7 @@ fn hashes_are_remembered() {
     assert_eq!(first.description(), second.description());
     read_all(&second).unwrap();
     // Another geometry, another time, another length: found anew.
-    let other = Source::open(&path, "file.bin", 2_048, Some(K), &cache, go).unwrap();
+    let other = Source::open(&path, "file.bin", 2_048, Some(K), Codec::None, &cache, go).unwrap();
     assert_ne!(other.description().hash_root, first.description().hash_root);
     set_time(&path, 99);
     assert!(with_cache(&path, &cache).1 > 0);
@@ -337,7 +363,7 @@ fn a_long_list_is_read_from_disk() {
     set_time(&path, 100);
     for cache in [HashCache::at(cache_dir.path(), 1 << 30), HashCache::none()] {
         for _ in 0..2 {
-            let s = Source::open(&path, "f", SYMBOL, Some(1), &cache, go).unwrap();
+            let s = Source::open(&path, "f", SYMBOL, Some(1), Codec::None, &cache, go).unwrap();
             assert!(s.hashes.is_on_disk());
             let g = s.description().geometry;
             let checker = PageChecker::new(g, s.description().hash_root);
@@ -356,4 +382,41 @@ fn a_long_list_is_read_from_disk() {
 fn any_thread_may_read() {
     fn check<T: Send + Sync>() {}
     check::<Source>();
+}
+
+#[test]
+fn parity_stands_behind_the_source_symbols() {
+    let (_dir, path) = file(&bytes(11 * 1_024 + 5, 9));
+    let s = open_with(&path, Codec::ReedSolomon);
+    let g = s.description().geometry;
+    assert_eq!((g.m(), s.description().codec), (K, Codec::ReedSolomon));
+    assert_ne!(s.description().coding(), open(&path).description().coding());
+    let size = usize::from(SYMBOL);
+    let mut encoder = Encoder::new();
+    let mut decoder = crate::fec::Decoder::new();
+    for block in 0..g.blocks() {
+        let (mut plain, mut slot) = (vec![1; 4 * size], vec![2; 8 * size]);
+        let len = s.read_block(block, &mut plain).unwrap();
+        let all = s
+            .read_block_with_parity(block, &mut slot, &mut encoder)
+            .unwrap();
+        assert_eq!(slot[..len], plain[..len]);
+        let (n, m) = (g.symbols(block), g.parity(block));
+        assert_eq!(all, usize::from(n + m) * size);
+        assert!(slot[all..].iter().all(|&b| b == 2));
+        if m == 0 {
+            continue;
+        }
+        let mut decoding = decoder.begin(n, m, size).unwrap();
+        for symbol in m..m + n {
+            let start = usize::from(symbol) * size;
+            decoding.add(symbol, &slot[start..start + size]).unwrap();
+        }
+        let mut restored = slot[..len].to_vec();
+        restored[..usize::from(m.min(n)) * size].fill(0);
+        decoding.restore(&mut restored).unwrap();
+        assert_eq!(restored, plain[..len]);
+        let short = s.read_block_with_parity(block, &mut slot[..all - 1], &mut encoder);
+        assert!(matches!(short, Err(ReadFault::Io(_))));
+    }
 }
