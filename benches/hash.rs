@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use loopcast::object::BlockKind;
+use loopcast::object::{BlockKind, Codec};
 use loopcast::rng::Rng;
 use loopcast::store::{BlockPool, BlockResult, DEFAULT_POOL, HashCache, Put, Sink, Source};
 

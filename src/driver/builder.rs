@@ -43,6 +43,7 @@ pub struct SenderBuilder {
     pub(crate) ttl: u8,
     pub(crate) loopback: bool,
     pub(crate) symbol_size: u16,
+    pub(crate) parity: bool,
     pub(crate) feedback: FeedbackMode,
     pub(crate) elsewhere: Vec<SocketAddr>,
     pub(crate) paths: Vec<PathBuf>,
@@ -61,6 +62,7 @@ impl Default for SenderBuilder {
             ttl: 1,
             loopback: true,
             symbol_size: config::DEFAULT_SYMBOL_SIZE,
+            parity: true,
             feedback: FeedbackMode::Sender,
             elsewhere: Vec::new(),
             paths: Vec::new(),
@@ -120,6 +122,15 @@ impl SenderBuilder {
     /// which fits a 1,500-byte path with room for PPPoE and a tunnel.
     pub fn symbol_size(mut self, bytes: u16) -> SenderBuilder {
         self.symbol_size = bytes;
+        self
+    }
+
+    /// Whether repairs may be parity, which stands in for whatever a receiver has lost, so that one
+    /// packet serves many that lost different ones. It is Reed-Solomon, with as many parity symbols
+    /// in a block as source symbols; it costs the machine that sends little, and receivers nothing
+    /// while nothing is lost. True by default. Receivers can't mix what they got with and without it.
+    pub fn parity(mut self, parity: bool) -> SenderBuilder {
+        self.parity = parity;
         self
     }
 

@@ -30,7 +30,7 @@ use crate::driver::{
 };
 use crate::engine::{self, DropReason, PacketKind, SenderConfig};
 use crate::ids::SessionId;
-use crate::object::Geometry;
+use crate::object::{Codec, Geometry};
 use crate::store::HashCache;
 use crate::time::Time;
 use crate::url::Url;
@@ -40,7 +40,9 @@ use crate::wire;
 const RECEIVE_BUFFER: usize = 1 << 20;
 /// Send buffer: some bursts.
 const SEND_BUFFER: usize = 1 << 20;
-/// Bytes of blocks in memory, for whole blocks of large objects. Fewer than 4 blocks stall the
+/// Bytes of blocks in memory, for whole blocks of large objects, each with its parity: 12 of them
+/// with default symbols, 24 where there is no parity. A block that is read without parity takes
+/// half of its room. Fewer than 4 blocks stall the
 /// network while one is read.
 const BLOCKS_IN_MEMORY: usize = 32 << 20;
 /// Most bytes in the hash cache of a folder that the user names: enough for 300 TB of files.
@@ -104,6 +106,11 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
     let listeners = setting_up.listeners(base, &links, &interface)?;
     let addresses: Vec<SocketAddr> = links.iter().map(Socket::local).collect();
 
+    let codec = if builder.parity {
+        Codec::ReedSolomon
+    } else {
+        Codec::None
+    };
     let session = SessionId(entropy::nonzero()?);
     let config = SenderConfig {
         session,
@@ -115,7 +122,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         rate: builder.rate,
         wait_for: builder.wait_for,
         stay: builder.stay,
-        slots: slots(builder.symbol_size),
+        slots: slots(builder.symbol_size, codec),
         elsewhere: builder.elsewhere.clone(),
     };
     let engine = engine::Sender::new(config, clock.now())?;
@@ -148,7 +155,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
     let hasher = {
         let (to_net, control) = (to_net.clone(), control.clone());
         spawn("loopcast-hash", move || {
-            workers::hash(&to_hash, &to_net, &control, &cache, symbol_size);
+            workers::hash(&to_hash, &to_net, &control, &cache, symbol_size, codec);
         })?
     };
     let reader = {
@@ -208,8 +215,9 @@ fn spawn<T: Send + 'static>(
 }
 
 /// Buffers for blocks.
-fn slots(symbol_size: u16) -> u16 {
-    let block = usize::from(config::LARGE_K) * usize::from(symbol_size);
+fn slots(symbol_size: u16, codec: Codec) -> u16 {
+    let symbols = config::LARGE_K + codec.default_parity(config::LARGE_K);
+    let block = usize::from(symbols) * usize::from(symbol_size);
     (BLOCKS_IN_MEMORY / block).clamp(4, 64) as u16
 }
 

@@ -7,22 +7,21 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::messages::{Message, Prepare, Prepared, Read};
 use crate::driver::control::{Control, Wish};
+use crate::engine::{ReadCommand, ReadFault};
+use crate::fec::Encoder;
+use crate::object::Codec;
 use crate::store::{HashCache, Source, SourceError};
 
-/// Reads blocks until nobody asks any more.
+/// Reads blocks, and makes their parity when told to, until nobody asks any more.
 pub(crate) fn read(jobs: &Receiver<Read>, messages: &Sender<Message>, control: &Control) {
+    let mut encoder = Encoder::new();
     for Read {
         command,
         source,
         mut buffer,
     } in jobs
     {
-        let geometry = &source.description().geometry;
-        buffer.resize(
-            usize::from(geometry.k()) * usize::from(geometry.symbol_size()),
-            0,
-        );
-        let result = source.read_block(command.block, &mut buffer).map(|_| ());
+        let result = fill(&command, &source, &mut buffer, &mut encoder);
         if messages
             .send(Message::Read {
                 command,
@@ -37,6 +36,29 @@ pub(crate) fn read(jobs: &Receiver<Read>, messages: &Sender<Message>, control: &
     }
 }
 
+/// Fills a buffer, which is made as long as it must be and keeps the room that it had.
+fn fill(
+    command: &ReadCommand,
+    source: &Source,
+    buffer: &mut Vec<u8>,
+    encoder: &mut Encoder,
+) -> Result<(), ReadFault> {
+    let g = &source.description().geometry;
+    let parity = if command.parity {
+        g.parity(command.block)
+    } else {
+        0
+    };
+    let symbols = usize::from(g.symbols(command.block)) + usize::from(parity);
+    buffer.resize(symbols * usize::from(g.symbol_size()), 0);
+    let read = if command.parity {
+        source.read_block_with_parity(command.block, buffer, encoder)
+    } else {
+        source.read_block(command.block, buffer)
+    };
+    read.map(|_| ())
+}
+
 /// Hashes files, one after another with all cores, until nobody asks any more.
 pub(crate) fn hash(
     jobs: &Receiver<Prepare>,
@@ -44,6 +66,7 @@ pub(crate) fn hash(
     control: &Control,
     cache: &HashCache,
     symbol_size: u16,
+    codec: Codec,
 ) {
     for Prepare { file, attempt, k } in jobs {
         let name = file.name.as_str().to_owned();
@@ -62,7 +85,7 @@ pub(crate) fn hash(
                 _ => ControlFlow::Continue(()),
             }
         };
-        let opened = Source::open(&file.path, &name, symbol_size, k, cache, progress);
+        let opened = Source::open(&file.path, &name, symbol_size, k, codec, cache, progress);
         let message = match opened {
             Ok(source) => {
                 let description = source.description().clone();
@@ -85,5 +108,48 @@ pub(crate) fn hash(
             return;
         }
         control.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{ObjectKey, Slot};
+    use crate::fec::Decoder;
+
+    #[test]
+    fn a_slot_is_as_long_as_what_was_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, vec![5; 10 * 1_024]).unwrap();
+        let go = |_, _| ControlFlow::Continue(());
+        let cache = HashCache::none();
+        let codec = Codec::ReedSolomon;
+        let source = Source::open(&path, "f", 1_024, Some(8), codec, &cache, go).unwrap();
+        let g = source.description().geometry;
+        let (mut buffer, mut encoder) = (Vec::new(), Encoder::new());
+        for parity in [true, false, true] {
+            for block in 0..g.blocks() {
+                let command = ReadCommand {
+                    slot: Slot(0),
+                    object: ObjectKey(0),
+                    block,
+                    parity,
+                };
+                fill(&command, &source, &mut buffer, &mut encoder).unwrap();
+                let all = g.symbols(block) + if parity { g.parity(block) } else { 0 };
+                assert_eq!(buffer.len(), usize::from(all) * 1_024);
+            }
+        }
+        // The last read was of the last block, 5 symbols of content.
+        let mut decoder = Decoder::new();
+        let mut decoding = decoder.begin(5, 8, 1_024).unwrap();
+        for symbol in 8..13 {
+            let bytes = &buffer[usize::from(symbol) * 1_024..][..1_024];
+            decoding.add(symbol, bytes).unwrap();
+        }
+        let mut block = vec![0; 5 * 1_024];
+        decoding.restore(&mut block).unwrap();
+        assert_eq!(block, vec![5; 5 * 1_024]);
     }
 }
