@@ -52,7 +52,7 @@ impl Options {
     /// Whether a case is to run. `--peers` alone runs only the cases it compares with.
     pub(crate) fn chose(&self, name: &str) -> bool {
         if self.chosen.is_empty() {
-            return !self.peers || name == "loss5";
+            return !self.peers || ["loss5", "parity5"].contains(&name);
         }
         self.chosen.iter().any(|c| c == name)
     }

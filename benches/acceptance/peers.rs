@@ -2,7 +2,7 @@
 //! `loss5`, where these tools are installed (`apt-get install uftp udpcast`).
 
 use crate::bench::{Bench, Desk};
-use crate::cases::{LOSS5_RECEIVERS, loss5_network};
+use crate::cases::{LOSSY_RECEIVERS, lossy_network};
 use crate::netns::Net;
 use crate::program::{Program, pause, poll_until};
 use std::path::Path;
@@ -117,7 +117,7 @@ fn run(bench: &Bench, peer: &Peer) -> Result<(f64, f64), String> {
     if !there(peer.sender) || !there(peer.receiver) {
         return Err("not installed".into());
     }
-    let net = loss5_network()?;
+    let net = lossy_network(50)?;
     let desk = bench.desk()?;
     let file = desk.file("image", bench.mib(64, 16))?;
     let mut receivers = start_receivers(peer, &net, &desk)?;
@@ -136,7 +136,7 @@ fn run(bench: &Bench, peer: &Peer) -> Result<(f64, f64), String> {
     }
     let whole = |i| desk.verify(i, &file).is_ok();
     let complete = poll_until(Instant::now() + Duration::from_secs(5), || {
-        (1..=LOSS5_RECEIVERS).all(whole)
+        (1..=LOSSY_RECEIVERS).all(whole)
     })?;
     if !complete {
         return Err(format!(
@@ -157,7 +157,7 @@ fn run(bench: &Bench, peer: &Peer) -> Result<(f64, f64), String> {
 
 fn start_receivers(peer: &Peer, net: &Net, desk: &Desk) -> Result<Vec<Program>, String> {
     let mut receivers = Vec::new();
-    for i in 1..=LOSS5_RECEIVERS {
+    for i in 1..=LOSSY_RECEIVERS {
         let into = desk.inbox(i);
         std::fs::create_dir_all(&into).map_err(|e| e.to_string())?;
         let mut command = (peer.receive)(net.host(i).command(peer.receiver), &into);

@@ -8,7 +8,7 @@ mod unicast;
 use crate::bench::{Bench, Desk, Measure};
 use crate::netns::Net;
 use crate::program::Program;
-pub(crate) use multicast::{LOSS5_RECEIVERS, loss5_network};
+pub(crate) use multicast::{LOSSY_RECEIVERS, lossy_network};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -32,8 +32,23 @@ pub(crate) struct Case {
 pub(crate) const ALL: &[Case] = &[
     Case {
         name: "loss5",
-        promise: "64 MB, 8 receivers losing 5 % each: all identical, wire <= 1.50 x the file",
+        promise: "without parity, 8 receivers losing 5 % each: all identical, wire <= 1.50 x the file",
         run: multicast::loss5,
+    },
+    Case {
+        name: "parity1",
+        promise: "with parity, 8 receivers losing 1 % each: wire <= 1.12 x the file",
+        run: multicast::parity1,
+    },
+    Case {
+        name: "parity5",
+        promise: "with parity, 8 receivers losing 5 % each: wire <= 1.17 x the file",
+        run: multicast::parity5,
+    },
+    Case {
+        name: "parity20",
+        promise: "with parity, 8 receivers losing 20 % each: wire <= 1.39 x the file",
+        run: multicast::parity20,
     },
     Case {
         name: "late_join",

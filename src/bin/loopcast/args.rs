@@ -82,6 +82,11 @@ pub(crate) struct Send {
     #[arg(long, value_name = "N", default_value_t = loopcast::config::DEFAULT_SYMBOL_SIZE, value_parser = symbol_size)]
     pub(crate) symbol_size: u16,
 
+    /// Parity, from which receivers restore what they lost whatever it was; without it just the lost
+    /// packets are sent again
+    #[arg(long, value_enum, default_value_t = Parity::Auto)]
+    pub(crate) parity: Parity,
+
     /// Where receivers send NAKs: to the sender, or to a group that all of them hear
     #[arg(long, value_enum, default_value_t = Feedback::Sender)]
     pub(crate) feedback: Feedback,
@@ -186,6 +191,14 @@ impl From<Path> for Via {
             Path::Unicast => Via::Unicast,
         }
     }
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Parity {
+    /// As much as receivers ask for, and in every other cycle
+    Auto,
+    /// None, for comparison and for tiny receivers
+    None,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

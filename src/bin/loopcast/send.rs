@@ -90,6 +90,7 @@ fn start(args: &args::Send) -> Result<Sender, End> {
         .stay(args.stay)
         .ttl(args.ttl)
         .symbol_size(args.symbol_size)
+        .parity(args.parity == args::Parity::Auto)
         .feedback(args.feedback.into());
     if let Some(interface) = &args.interface {
         builder = builder.interface(interface);
