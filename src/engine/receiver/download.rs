@@ -24,6 +24,8 @@ pub(super) struct Download {
     verified: RangeSet,
     pub(super) bytes_verified: u64,
     pub(super) state: State,
+    /// Its place on disk is known, and what is there from an earlier run.
+    pub(super) opened: bool,
 }
 
 /// How far it is.
@@ -51,6 +53,7 @@ impl Download {
             verified: RangeSet::new(),
             bytes_verified: 0,
             state: State::Receiving,
+            opened: false,
             description,
         }
     }

@@ -40,6 +40,8 @@ const MAX_REDIRECTS: u8 = 4;
 pub(super) struct Joining {
     target: Target,
     request_due: Option<Time>,
+    /// A request waits for the disk to say what is held from an earlier run.
+    waits_for_disk: bool,
     attempts: u32,
     /// Each change of what is to be joined, or how, is a generation.
     generation: u32,
@@ -64,6 +66,7 @@ impl Joining {
         let mut joining = Joining {
             target,
             request_due: None,
+            waits_for_disk: false,
             attempts: 0,
             generation: 0,
             heard_generation: 0,
@@ -129,6 +132,13 @@ impl Joining {
             && let Some(due) = &mut self.request_due
         {
             *due = (*due).min(now + rng.duration(LISTEN / 20));
+        }
+    }
+
+    /// One more object has its place on disk.
+    pub(super) fn disk_has_answered(&mut self, now: Time) {
+        if core::mem::take(&mut self.waits_for_disk) {
+            self.request_due = Some(now);
         }
     }
 
@@ -247,6 +257,12 @@ impl Receiver {
             self.joining.request_due = None;
             return;
         };
+        // What is held from an earlier run must not be sent again.
+        if stage != Stage::Ask && active.iter().any(|d| !d.opened) {
+            self.joining.request_due = None;
+            self.joining.waits_for_disk = true;
+            return;
+        }
         let wanted = match &self.config.name {
             None => Wanted::All {
                 from: unseen.or(self.joining.total).unwrap_or(0),

@@ -256,6 +256,8 @@ impl Receiver {
         else {
             return;
         };
+        download.opened = true;
+        self.joining.disk_has_answered(now);
         match result {
             Ok(blocks) => {
                 for block in blocks.iter().flatten() {
