@@ -189,6 +189,8 @@ struct Channel {
     group: SocketAddr,
     next_packet: PacketNo,
     log: SentLog,
+    /// When something as large as data last left on it.
+    full_at: Option<Time>,
     /// Objects on it.
     objects: Vec<ObjectKey>,
 }
@@ -216,6 +218,7 @@ impl Sender {
             group,
             next_packet: 0,
             log: SentLog::new(),
+            full_at: None,
             objects: Vec::new(),
         };
         Ok(Sender {

@@ -54,8 +54,6 @@ pub(super) struct SyncTimer {
     pub(super) due: Time,
     /// SYNCs sent since the phase began, or since a receiver joined.
     pub(super) sent: u32,
-    /// SYNCs sent in all.
-    pub(super) total: u32,
     /// When the last was sent.
     pub(super) last: Time,
 }
@@ -87,7 +85,6 @@ impl Offered {
             sync: SyncTimer {
                 due: Time::NEVER,
                 sent: 0,
-                total: 0,
                 last: Time::ZERO,
             },
             withdrawn: None,
@@ -155,11 +152,6 @@ impl Offered {
     pub(super) fn sync_for_joiner(&mut self, now: Time, pause: Duration) {
         self.sync.sent = 0;
         self.sync.due = self.sync.due.min(self.sync.last + pause).max(now);
-    }
-
-    /// The next SYNC is to be as large as a data packet: the first few, then every fourth.
-    pub(super) fn next_sync_is_padded(&self) -> bool {
-        self.sync.total < 4 || self.sync.sent == 0 || self.sync.total.is_multiple_of(4)
     }
 
     /// The view of NAKs for a block; one older than `longest` starts over.

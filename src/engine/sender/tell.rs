@@ -10,6 +10,9 @@ use crate::ids::ChannelNo;
 use crate::time::Time;
 use crate::wire::{self, ChannelInfo, Feedback, Offer, SenderBody, Sync};
 
+/// Something as large as data goes out on a channel this often, as long as anything does.
+const PROOF_INTERVAL: Duration = Duration::from_millis(150);
+
 impl Sender {
     /// R of the suppression formula.
     pub(super) fn group_size(&self, object: &Offered) -> u32 {
@@ -95,7 +98,9 @@ impl Sender {
                 continue;
             };
             let offered = &self.objects[key];
-            let padded = offered.next_sync_is_padded();
+            // Data proves the path as well as a padded SYNC does.
+            let full_at = self.channels[usize::from(number)].full_at;
+            let padded = full_at.is_none_or(|at| now.since(at) >= PROOF_INTERVAL);
             let size = wire::data_packet_len(offered.description.geometry.symbol_size()) as u16;
             let least = self.least_interval(160 + u64::from(size) / 4, running);
             let interval = offered.sync_interval(self.grtt(), self.k(), least);
@@ -114,8 +119,10 @@ impl Sender {
             });
             let offered = &mut self.objects[key];
             offered.sync.sent += 1;
-            offered.sync.total += 1;
             offered.sync.last = now;
+            if padded {
+                self.channels[usize::from(number)].full_at = Some(now);
+            }
             offered.sync.due = now + interval;
             self.send_to_channel(number, body, PacketKind::Sync);
         }

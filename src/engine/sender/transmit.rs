@@ -48,7 +48,7 @@ impl Sender {
         if credit < self.quantum() || !self.started || self.ending.is_some() {
             return false;
         }
-        self.unicast_burst(now, credit, burst) || self.group_burst(credit, burst)
+        self.unicast_burst(now, credit, burst) || self.group_burst(now, credit, burst)
     }
 
     /// IP bytes that a run waits for: about 1 ms of the rate, at least a packet.
@@ -143,13 +143,13 @@ impl Sender {
         }
     }
 
-    fn group_burst(&mut self, credit: u64, burst: &mut Burst) -> bool {
+    fn group_burst(&mut self, now: Time, credit: u64, burst: &mut Burst) -> bool {
         let channels = self.channels.len();
         for i in 0..channels {
             let number = (self.turn + i) % channels;
             for at in 0..self.channels[number].objects.len() {
                 let key = self.channels[number].objects[at];
-                if self.object_burst(key, number as ChannelNo, credit, burst) {
+                if self.object_burst(now, key, number as ChannelNo, credit, burst) {
                     self.turn = number + 1;
                     return true;
                 }
@@ -160,6 +160,7 @@ impl Sender {
 
     fn object_burst(
         &mut self,
+        now: Time,
         key: ObjectKey,
         number: ChannelNo,
         credit: u64,
@@ -222,6 +223,7 @@ impl Sender {
             .sent(channel.next_packet, key.0, block, &burst.symbols);
         let count = burst.symbols.len() as u64;
         channel.next_packet += count;
+        channel.full_at = Some(now);
         self.pacer.sent(count * each);
         let kind = if is_repair {
             PacketKind::Repair
