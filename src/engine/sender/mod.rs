@@ -11,6 +11,7 @@ mod bounds;
 mod course;
 mod offered;
 mod outbox;
+mod reading;
 mod requests;
 mod roster;
 mod slots;
@@ -30,10 +31,10 @@ use crate::engine::output::earliest;
 use crate::engine::sender::offered::{Offered, Phase};
 use crate::engine::sender::outbox::Outbox;
 use crate::engine::sender::roster::Roster;
-use crate::engine::sender::slots::Slots;
+use crate::engine::sender::slots::{Slots, WantedBlock};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::{
-    Link, ObjectKey, PacketKind, ReadCommand, ReadFault, SenderEvent, SenderStats, Slot, Timer,
+    Link, ObjectKey, PacketKind, ReadFault, SenderEvent, SenderStats, Slot, Timer,
 };
 use crate::ids::{ChannelNo, PacketNo, ReceiverId, SessionId, ShortCodingId};
 use crate::object::Description;
@@ -155,6 +156,8 @@ pub struct Sender {
     /// Somebody joined, moved, finished or left: counts of listeners are to be made anew.
     recount: bool,
     slots: Slots,
+    /// Blocks that are needed next, for [`Sender::poll_read`].
+    wanted: Vec<WantedBlock>,
     outbox: Outbox,
     events: VecDeque<SenderEvent>,
     /// Joins and dones to acknowledge on the channels, and by when.
@@ -237,6 +240,7 @@ impl Sender {
             roster: Roster::default(),
             recount: false,
             slots: Slots::new(config.slots),
+            wanted: Vec::new(),
             outbox: Outbox::default(),
             events: VecDeque::new(),
             heard: Vec::new(),
@@ -418,46 +422,6 @@ impl Sender {
             }
         }
         self.update(now);
-    }
-
-    /// The next block to read.
-    pub fn poll_read(&mut self) -> Option<ReadCommand> {
-        let slots = &mut self.slots;
-        for (key, offered) in self.objects.iter().enumerate() {
-            if offered.phase != Phase::Running {
-                continue;
-            }
-            let key = ObjectKey(key as u32);
-            let fresh = offered.next_fresh();
-            let ahead = fresh.and_then(|(b, _)| offered.walk.after(b));
-            let further = ahead.and_then(|b| offered.walk.after(b));
-            let later = [ahead, further].map(|b| b.map(|b| offered.later_fresh(b)));
-            let repair = offered.next_repair();
-            let next_repair = repair.and_then(|(b, _)| offered.repairs.after(b));
-            let next_repair = next_repair.map(|b| (b, offered.repair_needs_parity(b)));
-            let blocks = [repair, fresh, later[0], later[1], next_repair];
-            for (block, parity) in blocks.into_iter().flatten() {
-                if let Some(command) = slots.want(key, block, parity) {
-                    return Some(command);
-                }
-            }
-        }
-        for id in &self.unicast_members {
-            let Some(path) = self
-                .roster
-                .members
-                .get_mut(id)
-                .and_then(|m| m.unicast.as_mut())
-            else {
-                continue;
-            };
-            for (key, block) in [path.current(), path.upcoming()].into_iter().flatten() {
-                if let Some(command) = slots.want(key, block, false) {
-                    return Some(command);
-                }
-            }
-        }
-        None
     }
 
     /// The next event.

@@ -22,6 +22,20 @@ struct Held {
     used: u64,
 }
 
+/// A block that is needed soon, with its parity or without.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WantedBlock {
+    pub(super) object: ObjectKey,
+    pub(super) block: BlockNo,
+    pub(super) parity: bool,
+}
+
+impl WantedBlock {
+    pub(super) fn same_block(&self, other: &WantedBlock) -> bool {
+        (self.object, self.block) == (other.object, other.block)
+    }
+}
+
 impl Slots {
     /// Reads under way at a time: enough to keep a disk busy, few enough that the next is soon read.
     const MAX_LOADING: usize = 4;
@@ -68,26 +82,44 @@ impl Slots {
         held.is_some_and(|s| !s.loading && (s.parity || !parity))
     }
 
-    /// The block will be needed soon, with its parity or without: a command to read it, unless it is
-    /// here, on its way, or must wait.
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Another read may begin.
+    pub(super) fn may_load(&self) -> bool {
+        self.loading < Slots::MAX_LOADING
+    }
+
+    /// A command to read the block, unless it is here, on its way, or must wait. What else is
+    /// `wanted` stays.
     pub(super) fn want(
         &mut self,
-        object: ObjectKey,
-        block: BlockNo,
-        parity: bool,
+        block: WantedBlock,
+        wanted: &[WantedBlock],
     ) -> Option<ReadCommand> {
+        let WantedBlock {
+            object,
+            block,
+            parity,
+        } = block;
         let slot = match self.by_block.get(&(object, block)) {
             Some(&slot) => {
                 self.touch(slot);
                 let held = self.slots[slot];
-                if held.loading || held.parity || !parity || self.loading >= Slots::MAX_LOADING {
+                if held.loading || held.parity || !parity || !self.may_load() {
                     return None;
                 }
                 slot
             }
-            None if self.loading >= Slots::MAX_LOADING => return None,
+            None if !self.may_load() => return None,
             None => {
-                let candidates = self.slots.iter().enumerate().filter(|(_, s)| !s.loading);
+                let stays = |b: Option<(ObjectKey, BlockNo)>| {
+                    b.is_some_and(|b| wanted.iter().any(|w| (w.object, w.block) == b))
+                };
+                let candidates = self.slots.iter().enumerate();
+                let candidates = candidates.filter(|(_, s)| !s.loading && !stays(s.block));
                 candidates.min_by_key(|(_, s)| s.used)?.0
             }
         };
@@ -144,46 +176,80 @@ impl Slots {
 mod tests {
     use super::*;
 
+    fn want(
+        slots: &mut Slots,
+        object: ObjectKey,
+        block: BlockNo,
+        parity: bool,
+    ) -> Option<ReadCommand> {
+        let block = WantedBlock {
+            object,
+            block,
+            parity,
+        };
+        slots.want(block, &[block])
+    }
+
+    #[test]
+    fn what_is_wanted_makes_no_room() {
+        let mut slots = Slots::new(2);
+        let wanted = [1, 2, 3].map(|block| WantedBlock {
+            object: ObjectKey(0),
+            block,
+            parity: false,
+        });
+        for block in &wanted[..2] {
+            let slot = slots.want(*block, &wanted[..2]).unwrap().slot;
+            slots.loaded(slot, true);
+        }
+        assert!(slots.want(wanted[2], &wanted).is_none());
+        let slot = slots.want(wanted[2], &wanted[1..]).unwrap().slot;
+        assert_eq!(slot, Slot(0));
+    }
+
     #[test]
     fn the_least_recently_used_block_makes_room() {
         let mut slots = Slots::new(2);
         let o = ObjectKey(0);
-        let a = slots.want(o, 1, false).unwrap();
-        let b = slots.want(o, 2, false).unwrap();
+        let a = want(&mut slots, o, 1, false).unwrap();
+        let b = want(&mut slots, o, 2, false).unwrap();
         assert!(
-            slots.want(o, 1, false).is_none() && slots.ready(o, 1, false).is_none(),
+            want(&mut slots, o, 1, false).is_none() && slots.ready(o, 1, false).is_none(),
             "on its way"
         );
-        assert!(slots.want(o, 3, false).is_none(), "no slot is free");
+        assert!(want(&mut slots, o, 3, false).is_none(), "no slot is free");
         slots.loaded(a.slot, true);
         slots.loaded(b.slot, true);
         assert_eq!(slots.ready(o, 1, false), Some(a.slot));
-        let c = slots.want(o, 3, false).unwrap();
+        let c = want(&mut slots, o, 3, false).unwrap();
         assert_eq!(c.slot, b.slot);
         assert!(slots.ready(o, 2, false).is_none());
         assert_eq!(slots.loaded(c.slot, false), Some(o));
         assert!(slots.ready(o, 3, false).is_none() && slots.loading == 0);
-        assert!(slots.want(o, 3, false).is_some(), "it may be tried again");
+        assert!(
+            want(&mut slots, o, 3, false).is_some(),
+            "it may be tried again"
+        );
     }
 
     #[test]
     fn parity_is_read_into_the_same_slot_when_it_is_needed() {
         let mut slots = Slots::new(2);
         let o = ObjectKey(0);
-        let plain = slots.want(o, 1, false).unwrap();
-        assert!(slots.want(o, 1, true).is_none(), "once it is here");
+        let plain = want(&mut slots, o, 1, false).unwrap();
+        assert!(want(&mut slots, o, 1, true).is_none(), "once it is here");
         slots.loaded(plain.slot, true);
         assert!(slots.is_ready(o, 1, false) && !slots.is_ready(o, 1, true));
-        let full = slots.want(o, 1, true).unwrap();
+        let full = want(&mut slots, o, 1, true).unwrap();
         assert!(full.parity && full.slot == plain.slot && !slots.is_ready(o, 1, false));
         slots.loaded(full.slot, true);
-        assert!(slots.is_ready(o, 1, true) && slots.want(o, 1, false).is_none());
+        assert!(slots.is_ready(o, 1, true) && want(&mut slots, o, 1, false).is_none());
     }
 
     #[test]
     fn a_read_for_a_forgotten_object_ends_quietly() {
         let mut slots = Slots::new(2);
-        let a = slots.want(ObjectKey(1), 0, false).unwrap();
+        let a = want(&mut slots, ObjectKey(1), 0, false).unwrap();
         slots.forget(ObjectKey(1));
         assert_eq!(slots.loaded(a.slot, true), None);
         assert!(slots.ready(ObjectKey(1), 0, false).is_none());
