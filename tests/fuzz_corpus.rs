@@ -2,19 +2,35 @@
 
 #![allow(clippy::unwrap_used)]
 
-// Public where it lives, in the fuzzing crate.
+// Public where they live, in the fuzzing crate.
+#[allow(unreachable_pub)]
+#[path = "../fuzz/src/bytes.rs"]
+mod bytes;
+#[allow(unreachable_pub)]
+#[path = "../fuzz/src/receiver_stream.rs"]
+mod receiver_stream;
+#[allow(unreachable_pub)]
+#[path = "../fuzz/src/sender_stream.rs"]
+mod sender_stream;
 #[allow(unreachable_pub)]
 #[path = "../fuzz/src/wire_parse.rs"]
 mod wire_parse;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use loopcast::rng::Rng;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target)
+}
 
 /// Gives each file of a corpus to `run`, and says which one it was if it panics.
 fn replay(target: &str, run: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
-        .join(target);
+    let corpus = corpus(target);
     let mut files = 0;
     for entry in fs::read_dir(&corpus).unwrap() {
         let path = entry.unwrap().path();
@@ -29,4 +45,88 @@ fn replay(target: &str, run: fn(&[u8])) {
 #[test]
 fn wire_parse_survives_its_corpus() {
     replay("wire_parse", wire_parse::run);
+}
+
+#[test]
+fn sender_stream_survives_its_corpus() {
+    replay("sender_stream", sender_stream::run);
+}
+
+#[test]
+fn receiver_stream_survives_its_corpus() {
+    replay("receiver_stream", receiver_stream::run);
+}
+
+/// Where there is no cargo-fuzz: mutates the corpora at random for `LOOPCAST_FUZZ_SECONDS` (60) each,
+/// from `LOOPCAST_SEED` (0) on, and keeps what fails in fuzz/artifacts.
+/// `cargo test --release --test fuzz_corpus -- --ignored`
+#[test]
+#[ignore = "it takes minutes"]
+fn random_streams() {
+    let number = |name: &str, default| {
+        let set = std::env::var(name).ok();
+        set.map_or(default, |v| v.parse().unwrap())
+    };
+    let seconds = number("LOOPCAST_FUZZ_SECONDS", 60);
+    let targets: [(&str, fn(&[u8])); 3] = [
+        ("sender_stream", sender_stream::run),
+        ("receiver_stream", receiver_stream::run),
+        ("wire_parse", wire_parse::run),
+    ];
+    for (target, run) in targets {
+        let mut rng = Rng::new(number("LOOPCAST_SEED", 0));
+        let files = fs::read_dir(corpus(target)).unwrap();
+        let seeds: Vec<Vec<u8>> = files
+            .map(|e| fs::read(e.unwrap().path()).unwrap())
+            .collect();
+        let end = Instant::now() + Duration::from_secs(seconds);
+        let mut runs = 0;
+        while Instant::now() < end {
+            let data = mutant(&seeds, &mut rng);
+            let ok = std::panic::catch_unwind(|| run(&data)).is_ok();
+            if !ok {
+                let kept = corpus("../artifacts").join(format!("{target}-{runs}"));
+                fs::create_dir_all(corpus("../artifacts")).unwrap();
+                fs::write(&kept, &data).unwrap();
+                panic!("{} fails", kept.display());
+            }
+            runs += 1;
+        }
+        eprintln!("{target}: {runs} runs");
+    }
+}
+
+/// Random bytes, or a few changes to one of the seeds.
+fn mutant(seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+    let random = |rng: &mut Rng, len| (0..len).map(|_| rng.next_u64() as u8).collect::<Vec<u8>>();
+    if rng.chance(0.3) {
+        let len = rng.below(6_000);
+        return random(rng, len);
+    }
+    let pick = |rng: &mut Rng| &seeds[rng.below(seeds.len() as u64) as usize];
+    let mut data = pick(rng).clone();
+    for _ in 0..1 + rng.below(12) {
+        let at = rng.below(data.len() as u64 + 1) as usize;
+        match rng.below(5) {
+            0 if at < data.len() => data[at] = rng.next_u64() as u8,
+            1 => {
+                let len = rng.below(60);
+                let new = random(rng, len);
+                data.splice(at..at, new);
+            }
+            2 => {
+                let end = (at + rng.below(80) as usize).min(data.len());
+                data.drain(at..end);
+            }
+            3 => {
+                let other = pick(rng);
+                let from = rng.below(other.len() as u64 + 1) as usize;
+                data.truncate(at);
+                data.extend_from_slice(&other[from..]);
+            }
+            _ if at < data.len() => data[at] ^= 1 << rng.below(8),
+            _ => {}
+        }
+    }
+    data
 }
