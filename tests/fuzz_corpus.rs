@@ -57,6 +57,9 @@ fn receiver_stream_survives_its_corpus() {
     replay("receiver_stream", receiver_stream::run);
 }
 
+/// A fuzz target's name, and what it does with its input.
+type Target = (&'static str, fn(&[u8]));
+
 /// Where there is no cargo-fuzz: mutates the corpora at random for `LOOPCAST_FUZZ_SECONDS` (60) each,
 /// from `LOOPCAST_SEED` (0) on, and keeps what fails in fuzz/artifacts.
 /// `cargo test --release --test fuzz_corpus -- --ignored`
@@ -68,7 +71,7 @@ fn random_streams() {
         set.map_or(default, |v| v.parse().unwrap())
     };
     let seconds = number("LOOPCAST_FUZZ_SECONDS", 60);
-    let targets: [(&str, fn(&[u8])); 3] = [
+    let targets: [Target; 3] = [
         ("sender_stream", sender_stream::run),
         ("receiver_stream", receiver_stream::run),
         ("wire_parse", wire_parse::run),
