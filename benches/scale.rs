@@ -17,6 +17,8 @@ use loopcast::time::Time;
 const FILE: u64 = 64_000_000;
 /// One-way, so that the round trip is 20 ms.
 const DELAY: Duration = Duration::from_millis(10);
+/// What a loss, and one of its repair, has time to be mended in; longer than either may take.
+const WINDOW: Duration = Duration::from_millis(700);
 const GRTT: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
@@ -104,7 +106,7 @@ fn shared_loss(group_feedback: bool, repair_lost: bool) -> Vec<Line> {
     let mut naks = 0;
     let mut losses = 0;
     let mut repaired_in: Vec<Duration> = Vec::new();
-    while world.complete() == 0 && world.now() + Duration::from_millis(600) < deadline {
+    while world.complete() == 0 && world.now() + WINDOW * 2 < deadline {
         let before = world.totals();
         let begin = world.now();
         // 3 ms at 100 Mbit/s are some 26 packets.
@@ -117,12 +119,12 @@ fn shared_loss(group_feedback: bool, repair_lost: bool) -> Vec<Line> {
             });
         }
         let second = world.sender().stats().repairs;
-        world.run_while(begin + Duration::from_millis(500), |w| {
+        world.run_while(begin + WINDOW, |w| {
             let sent = w.sender().stats().repairs;
             sent <= second || w.lacking_passed() > 0
         });
         let took = world.now().since(begin);
-        world.run_while(begin + Duration::from_millis(500), |_| true);
+        world.run_while(begin + WINDOW, |_| true);
         if world.sender().stats().repairs > repairs {
             repaired_in.push(took);
             naks += world.totals().naks - before.naks;
