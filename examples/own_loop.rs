@@ -159,6 +159,7 @@ fn send(held: &Held, socket: &UdpSocket) -> Result<(), Failure> {
             source: None,
             group_feedback: false,
             rate: Rate::from_bps(400_000_000),
+            tiers: Vec::new(),
             wait_for: 1,
             stay: false,
             slots: 8,

@@ -54,6 +54,7 @@ pub fn run(data: &[u8]) {
         rate: Rate::from_bps(
             [10_000, 1_000_000, 100_000_000, 4_000_000_000][input.below(4) as usize],
         ),
+        tiers: Vec::new(),
         wait_for: input.below(4) as u32,
         stay: input.one_in(2),
         slots: 2 + input.below(9) as u16,

@@ -462,6 +462,7 @@ fn new_sender(
         source: None,
         group_feedback: config.group_feedback,
         rate: config.rate,
+        tiers: Vec::new(),
         wait_for: config.wait_for,
         stay: config.stay,
         slots: 24,

@@ -112,7 +112,7 @@ pub struct Offer {
     pub receivers: u32,
     /// Length, geometry, hashes and name.
     pub description: Description,
-    /// The channels that it runs on, at most 8; none until a receiver has asked for it.
+    /// The channels that it runs on, at most [`MAX_CHANNELS`](super::MAX_CHANNELS); none until a receiver has asked for it.
     pub channels: Vec<ChannelInfo>,
 }
 

@@ -35,6 +35,7 @@ pub fn sender(session: u64, change: impl FnOnce(&mut SenderConfig)) -> Sender {
         source: None,
         group_feedback: false,
         rate: Rate::from_bps(100_000_000),
+        tiers: Vec::new(),
         wait_for: 1,
         stay: true,
         slots: 8,

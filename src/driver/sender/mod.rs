@@ -120,6 +120,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         source: url.source(),
         group_feedback: builder.feedback == FeedbackMode::Group,
         rate: builder.rate,
+        tiers: Vec::new(),
         wait_for: builder.wait_for,
         stay: builder.stay,
         slots: slots(builder.symbol_size, codec),

@@ -31,20 +31,23 @@ impl Sender {
             self.by_coding.len() <= MAX_OFFERS,
             "too many objects are on offer",
         )?;
-        for offered in &self.objects {
+        for (_, carousel) in self.carousels() {
             ensure(
-                offered.repairs.blocks() <= Repairs::MAX_BLOCKS,
+                carousel.repairs.blocks() <= Repairs::MAX_BLOCKS,
                 "too many blocks wait for repair",
             )?;
             ensure(
-                offered.confirm.len() <= Repairs::MAX_BLOCKS,
+                carousel.confirm.len() <= Repairs::MAX_BLOCKS,
                 "too many blocks wait to be confirmed",
             )?;
             ensure(
-                offered.confirm_whole.len() <= wire::MAX_NEEDS,
+                carousel.confirm_whole.len() <= wire::MAX_NEEDS,
                 "too many runs wait to be confirmed",
             )?;
-            ensure(offered.hearings_are_bounded(), "too many hearings are kept")?;
+            ensure(
+                carousel.hearings_are_bounded(),
+                "too many hearings are kept",
+            )?;
         }
         Ok(())
     }

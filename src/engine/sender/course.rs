@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use crate::config;
-use crate::engine::sender::offered::Phase;
+use crate::engine::sender::carousel::{Carousel, Phase};
 use crate::engine::sender::{CHANNEL_LINGER, END_NOTICES, SILENCE, Sender, notice};
 use crate::engine::{ObjectKey, PacketKind, SenderEvent};
 use crate::ids::{ChannelNo, ReceiverId, ShortCodingId};
@@ -19,26 +19,36 @@ impl Sender {
             .filter(|(_, m)| m.unicast.is_some())
             .map(|(&id, _)| id)
             .collect();
-        for (key, offered) in self.objects.iter_mut().enumerate() {
-            let key = ObjectKey(key as u32);
-            let had = offered.listeners + offered.unicast;
-            offered.listeners = 0;
-            offered.unicast = 0;
+        let mut had = vec![false; self.objects.len()];
+        for channel in &mut self.channels {
+            for (key, carousel) in &mut channel.carousels {
+                had[key.0 as usize] |= carousel.listeners + carousel.unicast > 0;
+                carousel.listeners = 0;
+                carousel.unicast = 0;
+            }
+        }
+        for (at, offered) in self.objects.iter_mut().enumerate() {
+            let key = ObjectKey(at as u32);
             if offered.withdrawn.is_some() {
                 continue;
             }
+            let mut wanted = had[at];
             for member in self.roster.members.values().filter(|m| m.lacks(key)) {
-                if member.unicast.is_some() {
-                    offered.unicast += 1;
-                } else {
-                    offered.listeners += 1;
+                wanted = true;
+                let number = offered.channel(member.tier);
+                let carousel =
+                    number.and_then(|n| self.channels[usize::from(n)].carousels.get_mut(&key));
+                match carousel {
+                    Some(carousel) if member.unicast.is_some() => carousel.unicast += 1,
+                    Some(carousel) => carousel.listeners += 1,
+                    None => {}
                 }
             }
-            if had > 0 || offered.listeners + offered.unicast > 0 {
+            if wanted {
                 offered.wanted_at = now;
             }
         }
-        let busy = self.objects.iter().any(|o| o.listeners > 0);
+        let busy = self.carousels().any(|(_, c)| c.listeners > 0);
         let share = if busy { config::UNICAST_SHARE } else { 1.0 };
         self.unicast_pacer
             .set_rate(now, self.config.rate.mul_f64(share));
@@ -47,26 +57,26 @@ impl Sender {
         }
     }
 
-    /// Moves each object's carousel on: from cycle to cycle, to the question at the end, to rest.
+    /// Moves each carousel on: from cycle to cycle, to the question at the end, to rest.
     pub(super) fn advance(&mut self, now: Time) {
-        for (key, offered) in self.objects.iter_mut().enumerate() {
-            let object = ObjectKey(key as u32);
-            if offered.listeners == 0 {
-                if offered.phase != Phase::Idle {
-                    offered.clear();
-                    offered.phase = Phase::Idle;
-                    offered.restart_sync(now);
+        let may_run = self.started && self.ending.is_none();
+        let carousels = self.channels.iter_mut().flat_map(|c| &mut c.carousels);
+        for (&object, carousel) in carousels {
+            if carousel.listeners == 0 {
+                if carousel.phase != Phase::Idle {
+                    carousel.rest();
+                    carousel.restart_sync(now);
                 }
                 continue;
             }
-            if !self.started || offered.channel.is_none() || self.ending.is_some() {
+            if !may_run {
                 continue;
             }
-            let phase = offered.phase;
-            if phase == Phase::Running && offered.walk.current().is_none() {
-                let blocks_left = offered.walk.blocks_left().min(u64::from(u32::MAX)) as u32;
-                let cycle = offered.walk.position().cycle;
-                if blocks_left > 0 || offered.repairs.is_empty() {
+            let phase = carousel.phase;
+            if phase == Phase::Running && carousel.walk.current().is_none() {
+                let blocks_left = carousel.walk.blocks_left().min(u64::from(u32::MAX)) as u32;
+                let cycle = carousel.walk.position().cycle;
+                if blocks_left > 0 || carousel.repairs.is_empty() {
                     self.stats.cycles += 1;
                     self.events.push_back(SenderEvent::CycleEnded {
                         object,
@@ -75,15 +85,15 @@ impl Sender {
                     });
                 }
             }
-            offered.walk.begin_cycle();
-            offered.phase = if offered.has_work() {
+            carousel.walk.begin_cycle();
+            carousel.phase = if carousel.has_work() {
                 Phase::Running
             } else {
                 Phase::Asking
             };
-            if offered.phase != phase {
+            if carousel.phase != phase {
                 // The question goes out at once, and so does the position when data begins.
-                offered.restart_sync(now);
+                carousel.restart_sync(now);
             }
         }
     }
@@ -153,47 +163,86 @@ impl Sender {
             self.events
                 .push_back(SenderEvent::Gone { receiver, reason });
         }
-        for key in 0..self.objects.len() {
-            let offered = &self.objects[key];
-            let unwanted = offered.listeners + offered.unicast == 0;
-            if self.channels.len() > 1 && unwanted && now.since(offered.wanted_at) > CHANNEL_LINGER
-            {
-                self.close_channel(ObjectKey(key as u32));
+        if self.shares_channels() {
+            return;
+        }
+        for at in 0..self.objects.len() {
+            let key = ObjectKey(at as u32);
+            let offered = &self.objects[at];
+            if now.since(offered.wanted_at) > CHANNEL_LINGER && !self.is_wanted(key) {
+                self.close_channels(key);
             }
         }
     }
 
-    /// Gives an object a channel: a free one, else the one with the fewest objects. With several
-    /// groups the first is for announcements only.
-    pub(super) fn open_channel(&mut self, now: Time, object: ObjectKey) {
+    /// A receiver lacks something of the object.
+    fn is_wanted(&self, object: ObjectKey) -> bool {
+        let mut carousels = self
+            .channels
+            .iter()
+            .filter_map(|c| c.carousels.get(&object));
+        carousels.any(|c| c.listeners + c.unicast > 0)
+    }
+
+    /// Every channel is a tier that all objects take turns on, and the first carries announcements
+    /// too; with more groups than tiers, the first carries only those and objects get channels of
+    /// their own.
+    pub(super) fn shares_channels(&self) -> bool {
+        self.channels.len() <= self.config.tiers.len().max(1)
+    }
+
+    /// Gives an object a channel on each tier, if it has none, and begins its carousel on `tier`.
+    pub(super) fn open_channel(&mut self, now: Time, object: ObjectKey, tier: usize) {
+        let shared = self.shares_channels();
         let offered = &mut self.objects[object.0 as usize];
         offered.wanted_at = now;
-        if offered.channel.is_some() || offered.withdrawn.is_some() {
+        if offered.withdrawn.is_some() {
             return;
         }
-        let first = usize::from(self.channels.len() > 1);
-        let least = (first..self.channels.len()).min_by_key(|&n| self.channels[n].objects.len());
-        let Some(number) = least else { return };
-        self.channels[number].objects.push(object);
-        offered.channel = Some(number as ChannelNo);
-        let group = self.channels[number].group;
-        offered.restart_sync(now);
+        if offered.channels.is_empty() {
+            for tier in 0..self.config.tiers.len().max(1).min(self.channels.len()) {
+                let number = if shared {
+                    Some(tier)
+                } else {
+                    let free = |n: &usize| self.channels[*n].tier.is_none_or(|t| t == tier);
+                    // The first is for announcements; of the others the one with the fewest objects.
+                    (1..self.channels.len())
+                        .filter(free)
+                        .min_by_key(|&n| self.channels[n].objects)
+                };
+                let Some(number) = number else { break };
+                self.channels[number].tier = Some(tier);
+                self.channels[number].objects += 1;
+                offered.channels.push(number as ChannelNo);
+            }
+        }
+        let Some(number) = offered.channel(tier) else {
+            return;
+        };
+        let channel = &mut self.channels[usize::from(number)];
+        if channel.carousels.contains_key(&object) {
+            return;
+        }
+        let mut carousel = Carousel::new(offered.coding, offered.description.geometry);
+        carousel.restart_sync(now);
+        channel.carousels.insert(object, carousel);
         self.events.push_back(SenderEvent::Started {
             object,
-            channel: number as ChannelNo,
-            group,
+            channel: number,
+            group: channel.group,
         });
     }
 
-    pub(super) fn close_channel(&mut self, object: ObjectKey) {
-        let offered = &mut self.objects[object.0 as usize];
-        let Some(number) = offered.channel.take() else {
+    pub(super) fn close_channels(&mut self, object: ObjectKey) {
+        let numbers = core::mem::take(&mut self.objects[object.0 as usize].channels);
+        if numbers.is_empty() {
             return;
-        };
-        offered.sync.due = Time::NEVER;
-        self.channels[usize::from(number)]
-            .objects
-            .retain(|&o| o != object);
+        }
+        for number in numbers {
+            let channel = &mut self.channels[usize::from(number)];
+            channel.carousels.remove(&object);
+            channel.objects -= 1;
+        }
         self.events.push_back(SenderEvent::Stopped { object });
     }
 }

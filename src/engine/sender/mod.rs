@@ -4,10 +4,12 @@
 //! * [`requests`]: what receivers say;
 //! * [`course`]: who listens, and what each carousel does next;
 //! * [`tell`]: SYNC, offers and acknowledgements;
-//! * [`transmit`]: what leaves next;
-//! * [`offered`], [`roster`], [`unicast`], [`slots`], [`outbox`]: its parts.
+//! * [`transmit`], [`confirm`]: what leaves next;
+//! * [`offered`], [`carousel`], [`roster`], [`unicast`], [`slots`], [`outbox`]: its parts.
 
 mod bounds;
+mod carousel;
+mod confirm;
 mod course;
 mod offered;
 mod outbox;
@@ -28,7 +30,8 @@ use thiserror::Error;
 use crate::carousel::SentLog;
 use crate::config;
 use crate::engine::output::earliest;
-use crate::engine::sender::offered::{Offered, Phase};
+use crate::engine::sender::carousel::Carousel;
+use crate::engine::sender::offered::Offered;
 use crate::engine::sender::outbox::Outbox;
 use crate::engine::sender::roster::Roster;
 use crate::engine::sender::slots::{Slots, WantedBlock};
@@ -61,6 +64,9 @@ pub struct SenderConfig {
     pub group_feedback: bool,
     /// The most it sends, counted in IP bytes, over everything.
     pub rate: Rate,
+    /// The rates of its tiers, fastest first, at most [`MAX_CHANNELS`](wire::MAX_CHANNELS); one tier
+    /// at `rate` when empty.
+    pub tiers: Vec<Rate>,
     /// Receivers that must have asked before data starts; 0 and 1 start with the first.
     pub wait_for: u32,
     /// Serve on when all are done.
@@ -194,8 +200,20 @@ struct Channel {
     log: SentLog,
     /// When something as large as data last left on it.
     full_at: Option<Time>,
-    /// Objects on it.
-    objects: Vec<ObjectKey>,
+    /// The speed class it runs at, once something has run on it.
+    tier: Option<usize>,
+    /// Objects that have it as a channel of theirs.
+    objects: usize,
+    /// Those that have run on it.
+    carousels: BTreeMap<ObjectKey, Carousel>,
+}
+
+impl Channel {
+    /// An object whose SYNC is due.
+    fn next_sync(&self, now: Time) -> Option<ObjectKey> {
+        let due = self.carousels.iter().find(|(_, c)| c.sync.due <= now);
+        due.map(|(&key, _)| key)
+    }
 }
 
 impl Sender {
@@ -222,7 +240,9 @@ impl Sender {
             next_packet: 0,
             log: SentLog::new(),
             full_at: None,
-            objects: Vec::new(),
+            tier: None,
+            objects: 0,
+            carousels: BTreeMap::new(),
         };
         Ok(Sender {
             stats: SenderStats::default(),
@@ -279,22 +299,25 @@ impl Sender {
         }
         self.by_coding.insert(offered.coding, key);
         self.objects.push(offered);
-        if self.channels.len() == 1 {
-            self.open_channel(now, key);
+        if self.shares_channels() {
+            self.open_channel(now, key, 0);
         }
         // Receivers that wait for all, or for this one, learn of it at once.
         self.announce_due = now;
         self.announce_next = key.0 as usize;
-        let objects = &self.objects;
-        if self.roster.members.values().any(|m| m.lacks(key)) {
-            let geometry = objects[key.0 as usize].description.geometry;
-            for member in self.roster.members.values_mut().filter(|m| m.lacks(key)) {
-                if let Some(path) = &mut member.unicast {
-                    path.needs_all(key, geometry);
-                }
+        let geometry = self.objects[key.0 as usize].description.geometry;
+        let mut tiers = BTreeSet::new();
+        for member in self.roster.members.values_mut().filter(|m| m.lacks(key)) {
+            tiers.insert(member.tier);
+            if let Some(path) = &mut member.unicast {
+                path.needs_all(key, geometry);
             }
-            self.open_channel(now, key);
-            self.objects[key.0 as usize].walk.want(0..geometry.blocks());
+        }
+        for tier in tiers {
+            self.open_channel(now, key, tier);
+            if let Some(carousel) = self.carousel(key, tier) {
+                carousel.walk.want(0..geometry.blocks());
+            }
         }
         self.recount = true;
         self.update(now);
@@ -311,20 +334,16 @@ impl Sender {
             return;
         };
         offered.withdrawn = Some(reason.to_owned());
-        offered.clear();
-        offered.phase = Phase::Idle;
-        offered.sync.due = Time::NEVER;
         let coding = offered.coding;
-        let channel = offered.channel.take();
+        let channels = core::mem::take(&mut offered.channels);
         self.by_coding.remove(&coding);
         self.slots.forget(object);
         let notice = notice(NoticeCode::Withdrawn, ReceiverId(0), coding, reason);
         let mut groups = vec![0];
-        if let Some(number) = channel {
-            self.channels[usize::from(number)]
-                .objects
-                .retain(|&o| o != object);
-            if number != 0 {
+        for number in channels {
+            let channel = &mut self.channels[usize::from(number)];
+            channel.objects -= 1;
+            if channel.carousels.remove(&object).is_some() && number != 0 {
                 groups.push(number);
             }
         }
@@ -379,10 +398,8 @@ impl Sender {
     /// Tells everybody that the session ends, and then [`SenderEvent::Finished`].
     pub fn stop(&mut self, now: Time) {
         if self.ending.is_none() && !self.finished {
-            for offered in &mut self.objects {
-                offered.clear();
-                offered.phase = Phase::Idle;
-            }
+            let carousels = self.channels.iter_mut().flat_map(|c| &mut c.carousels);
+            carousels.for_each(|(_, carousel)| carousel.rest());
             for member in self.roster.members.values_mut() {
                 member.unicast = None;
             }
@@ -443,7 +460,7 @@ impl Sender {
                 (Some(at), Timer::Close),
             ]);
         }
-        let sync = self.objects.iter().map(|o| o.sync.due).min();
+        let sync = self.carousels().map(|(_, c)| c.sync.due).min();
         let path_due = |p: &UnicastPath| {
             let congestion = p.congestion.poll_timeout().unwrap_or(Time::NEVER);
             congestion.min(p.sync_due)
@@ -512,6 +529,19 @@ impl Sender {
         }
         self.advance(now);
         self.end_if_done(now);
+    }
+
+    /// All carousels, by channel and object.
+    fn carousels(&self) -> impl Iterator<Item = (ObjectKey, &Carousel)> {
+        let carousels = self.channels.iter().flat_map(|c| &c.carousels);
+        carousels.map(|(&key, carousel)| (key, carousel))
+    }
+
+    /// An object's carousel on a tier.
+    fn carousel(&mut self, object: ObjectKey, tier: usize) -> Option<&mut Carousel> {
+        let number = self.objects[object.0 as usize].channel(tier)?;
+        let channel = &mut self.channels[usize::from(number)];
+        channel.carousels.get_mut(&object)
     }
 
     fn unicast_paths(&self) -> impl Iterator<Item = &UnicastPath> {

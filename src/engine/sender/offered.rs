@@ -1,190 +1,35 @@
-//! One object on offer: its cycles, its repairs and its SYNCs.
+//! One object on offer: what it is, and where it runs.
 
-use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::carousel::{Repairs, Ring, Walk};
-use crate::ids::{BlockNo, ChannelNo, ShortCodingId};
-use crate::nak::Hearing;
+use crate::ids::{ChannelNo, ShortCodingId};
 use crate::object::Description;
 use crate::time::Time;
-use crate::wire::Need;
 
 /// An object on offer.
 #[derive(Debug)]
 pub(super) struct Offered {
     pub(super) description: Description,
     pub(super) coding: ShortCodingId,
-    /// The channel it runs on, once it was wanted.
-    pub(super) channel: Option<ChannelNo>,
-    pub(super) walk: Walk,
-    pub(super) repairs: Repairs,
-    pub(super) ring: Ring,
-    hearing: BTreeMap<BlockNo, (Time, Hearing)>,
-    /// Blocks whose pending repairs are to be confirmed to everybody.
-    pub(super) confirm: BTreeSet<BlockNo>,
-    /// Runs of whole blocks to be confirmed.
-    pub(super) confirm_whole: Vec<Need>,
-    pub(super) phase: Phase,
-    /// Receivers on the group that lack something.
-    pub(super) listeners: u32,
-    /// Receivers on unicast that lack something.
-    pub(super) unicast: u32,
+    /// Its channel on each tier, once it was wanted.
+    pub(super) channels: Vec<ChannelNo>,
     /// When a receiver last lacked something.
     pub(super) wanted_at: Time,
-    pub(super) sync: SyncTimer,
     /// Why it is no longer offered, if it is not.
     pub(super) withdrawn: Option<String>,
 }
-
-/// What an object's carousel is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Phase {
-    /// Nobody on the group lacks anything.
-    Idle,
-    /// Data goes out.
-    Running,
-    /// All that was asked for has gone out, and receivers are asked who still lacks anything.
-    Asking,
-}
-
-/// When an object's next SYNC is due.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SyncTimer {
-    pub(super) due: Time,
-    /// SYNCs sent since the phase began, or since a receiver joined.
-    pub(super) sent: u32,
-    /// When the last was sent.
-    pub(super) last: Time,
-}
-
-/// The decaying schedule after the last data, in ms (PGM; RFC 3208 calls them heartbeat SPMs).
-const IDLE_SCHEDULE: [u64; 9] = [100, 100, 100, 100, 1_300, 7_000, 16_000, 25_000, 30_000];
-/// While data goes out, SYNC only tells the position to those who lost the last packets.
-const RUNNING_INTERVAL: Duration = Duration::from_millis(100);
-/// With receivers on unicast, a SYNC this often lets them find the way back.
-const RETURN_INTERVAL: Duration = Duration::from_secs(1);
-/// Hearings kept at a time; one more drops the oldest block's.
-const MAX_HEARINGS: usize = 1_024;
 
 impl Offered {
     pub(super) fn new(now: Time, description: Description) -> Offered {
         Offered {
             coding: description.coding().short(),
-            channel: None,
-            walk: Walk::new(description.geometry),
-            repairs: Repairs::new(),
-            ring: Ring::new(description.geometry),
-            hearing: BTreeMap::new(),
-            confirm: BTreeSet::new(),
-            confirm_whole: Vec::new(),
-            phase: Phase::Idle,
-            listeners: 0,
-            unicast: 0,
+            channels: Vec::new(),
             wanted_at: now,
-            sync: SyncTimer {
-                due: Time::NEVER,
-                sent: 0,
-                last: Time::ZERO,
-            },
             withdrawn: None,
             description,
         }
     }
 
-    /// The block that the next repairs come from, and whether they need its parity.
-    pub(super) fn next_repair(&self) -> Option<(BlockNo, bool)> {
-        let block = self.repairs.current()?;
-        Some((block, self.repair_needs_parity(block)))
-    }
-
-    /// The next repairs of a block, as many as wait, need its parity.
-    pub(super) fn repair_needs_parity(&self, block: BlockNo) -> bool {
-        let any = self.repairs.pending(block).map_or(0, |p| p.any);
-        any > 0 && self.ring.brings_parity(block, any)
-    }
-
-    /// The block that the next fresh data comes from, and whether the rest of it needs parity.
-    pub(super) fn next_fresh(&self) -> Option<(BlockNo, bool)> {
-        let block = self.walk.current()?;
-        Some((block, self.ring.brings_parity(block, self.walk.left())))
-    }
-
-    /// The same for a block that comes later in the cycle.
-    pub(super) fn later_fresh(&self, block: BlockNo) -> (BlockNo, bool) {
-        let all = usize::from(self.description.geometry.symbols(block));
-        (block, self.ring.brings_parity(block, all))
-    }
-
-    /// Something is to be sent to the group.
-    pub(super) fn has_work(&self) -> bool {
-        self.walk.current().is_some() || !self.repairs.is_empty()
-    }
-
-    /// The time until the SYNC after the next. `least` keeps SYNCs within their share of the rate.
-    pub(super) fn sync_interval(&self, grtt: Duration, k: u8, least: Duration) -> Duration {
-        let sent = self.sync.sent as usize;
-        let interval = match self.phase {
-            Phase::Running => RUNNING_INTERVAL,
-            // An answer takes a suppression wait of K·G at most, and the way there and back.
-            Phase::Asking if sent < 4 => (grtt * (u32::from(k) + 2)).max(Duration::from_millis(10)),
-            Phase::Asking => Duration::from_millis(IDLE_SCHEDULE[(sent - 4).min(6)]),
-            Phase::Idle => {
-                let decayed =
-                    Duration::from_millis(IDLE_SCHEDULE[sent.min(IDLE_SCHEDULE.len() - 1)]);
-                if self.unicast > 0 {
-                    decayed.min(RETURN_INTERVAL)
-                } else {
-                    decayed
-                }
-            }
-        };
-        interval.max(least)
-    }
-
-    /// SYNCs start over with the fast part of their schedule.
-    pub(super) fn restart_sync(&mut self, now: Time) {
-        self.sync.due = now;
-        self.sync.sent = 0;
-    }
-
-    /// Someone has joined: a SYNC soon, but one for all who join within `pause`.
-    pub(super) fn sync_for_joiner(&mut self, now: Time, pause: Duration) {
-        self.sync.sent = 0;
-        self.sync.due = self.sync.due.min(self.sync.last + pause).max(now);
-    }
-
-    /// The view of NAKs for a block; one older than `longest` starts over.
-    pub(super) fn hearing(&mut self, now: Time, block: BlockNo, longest: Duration) -> &mut Hearing {
-        if self.hearing.len() >= MAX_HEARINGS && !self.hearing.contains_key(&block) {
-            self.hearing.pop_first();
-        }
-        let (began, hearing) = self
-            .hearing
-            .entry(block)
-            .or_insert_with(|| (now, Hearing::default()));
-        if now.since(*began) > longest {
-            *began = now;
-            *hearing = Hearing::default();
-        }
-        hearing
-    }
-
-    /// A block's NAKs have led to a decision.
-    pub(super) fn forget_hearing(&mut self, block: BlockNo) {
-        self.hearing.remove(&block);
-    }
-
-    pub(super) fn hearings_are_bounded(&self) -> bool {
-        self.hearing.len() <= MAX_HEARINGS
-    }
-
-    /// Nobody is left on the group.
-    pub(super) fn clear(&mut self) {
-        self.walk.clear();
-        self.repairs.clear();
-        self.hearing.clear();
-        self.confirm.clear();
-        self.confirm_whole.clear();
+    /// Its channel on a tier; on the last that it has, when there are fewer channels than tiers.
+    pub(super) fn channel(&self, tier: usize) -> Option<ChannelNo> {
+        self.channels.get(tier).or(self.channels.last()).copied()
     }
 }

@@ -3,7 +3,7 @@
 use core::ops::Bound;
 
 use crate::engine::sender::Sender;
-use crate::engine::sender::offered::{Offered, Phase};
+use crate::engine::sender::carousel::{Carousel, Phase};
 use crate::engine::sender::slots::WantedBlock;
 use crate::engine::{ObjectKey, ReadCommand};
 use crate::ids::BlockNo;
@@ -39,14 +39,14 @@ impl Sender {
         // A channel sends the first of its objects that it can; the one after is there in time if
         // there is room at the end.
         let channels = self.channels.len();
-        let running = |o: &&ObjectKey| self.objects[o.0 as usize].phase == Phase::Running;
+        let running = |(_, c): &(&ObjectKey, &Carousel)| c.phase == Phase::Running;
         let in_turn = || {
             let channels = (0..channels).map(|i| &self.channels[(self.turn + i) % channels]);
-            channels.filter_map(|c| c.objects.iter().find(running).copied())
+            channels.filter_map(|c| c.carousels.iter().find(running))
         };
-        for key in in_turn() {
-            let now = self.objects[key.0 as usize].now();
-            if !now.into_iter().all(|b| add(b.map(|b| b.of(key)))) {
+        for (&key, carousel) in in_turn() {
+            let mut now = carousel.now().into_iter();
+            if !now.all(|b| add(b.map(|b| b.of(key)))) {
                 return;
             }
         }
@@ -66,9 +66,9 @@ impl Sender {
         if !members().all(|path| add(path.next().map(plain))) {
             return;
         }
-        for key in in_turn() {
-            let later = self.objects[key.0 as usize].later();
-            if !later.into_iter().all(|b| add(b.map(|b| b.of(key)))) {
+        for (&key, carousel) in in_turn() {
+            let mut later = carousel.later().into_iter();
+            if !later.all(|b| add(b.map(|b| b.of(key)))) {
                 return;
             }
         }
@@ -76,9 +76,9 @@ impl Sender {
             return;
         }
         for channel in &self.channels {
-            for &key in channel.objects.iter().filter(running).skip(1) {
-                let now = self.objects[key.0 as usize].now();
-                if !now.into_iter().all(|b| add(b.map(|b| b.of(key)))) {
+            for (&key, carousel) in channel.carousels.iter().filter(running).skip(1) {
+                let mut now = carousel.now().into_iter();
+                if !now.all(|b| add(b.map(|b| b.of(key)))) {
                     return;
                 }
             }
@@ -86,7 +86,6 @@ impl Sender {
     }
 }
 
-/// A block of an object, with its parity or without.
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     block: BlockNo,
@@ -103,7 +102,7 @@ impl Piece {
     }
 }
 
-impl Offered {
+impl Carousel {
     /// What goes out now.
     fn now(&self) -> [Option<Piece>; 2] {
         let piece = |(block, parity)| Piece { block, parity };

@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::engine::sender::roster::{MAX_MEMBERS, Member};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::sender::{
-    HEARD_DELAY, HEARD_PER_PACKET, OFFERS_PER_ANSWER, Sender, ip_len, notice,
+    Channel, HEARD_DELAY, HEARD_PER_PACKET, OFFERS_PER_ANSWER, Sender, ip_len, notice,
 };
 use crate::engine::{DropReason, Link, ObjectKey, PacketKind, SenderEvent};
 use crate::ids::{
@@ -189,8 +189,8 @@ impl Sender {
                 0
             };
             for &key in wanted.iter().skip(from_index).take(OFFERS_PER_ANSWER) {
-                if self.channels.len() == 1 || !everything || request.stage != Stage::Ask {
-                    self.open_channel(now, key);
+                if self.shares_channels() || !everything || request.stage != Stage::Ask {
+                    self.open_channel(now, key, 0);
                 }
                 let offer = self.make_offer(now, key);
                 self.send_to(from, link, 0, offer, PacketKind::Offer);
@@ -303,7 +303,10 @@ impl Sender {
         if !member.is_fresh(packet.counter) {
             return self.stats.dropped.add(DropReason::Replayed);
         }
-        let moved = known && member.unicast.is_some() != unicast;
+        let tier = self.channels.get(usize::from(packet.channel));
+        let tier = tier.and_then(|c| c.tier).unwrap_or(member.tier);
+        let moved = known && (member.unicast.is_some() != unicast || member.tier != tier);
+        member.tier = tier;
         member.gone = false;
         member.outcome = None;
         member.last_heard = now;
@@ -339,12 +342,14 @@ impl Sender {
             }
         }
         for &key in wanted {
-            self.open_channel(now, key);
+            self.open_channel(now, key, tier);
         }
         for key in fresh {
-            let offered = &mut self.objects[key.0 as usize];
-            let geometry = offered.description.geometry;
-            offered.sync_for_joiner(now, SYNC_PAUSE);
+            let geometry = self.objects[key.0 as usize].description.geometry;
+            let Some(carousel) = self.carousel(key, tier) else {
+                continue;
+            };
+            carousel.sync_for_joiner(now, SYNC_PAUSE);
             if request.holds {
                 continue;
             }
@@ -355,7 +360,7 @@ impl Sender {
                     }
                 });
             } else {
-                offered.walk.want(0..geometry.blocks());
+                carousel.walk.want(0..geometry.blocks());
             }
         }
         self.member(id, |m| {
@@ -526,7 +531,8 @@ impl Sender {
             }
             return;
         }
-        if self.objects[key.0 as usize].channel != Some(channel) {
+        let carousels = self.channels.get(usize::from(channel));
+        if carousels.is_none_or(|c| !c.carousels.contains_key(&key)) {
             return self.stats.dropped.add(DropReason::NotWanted);
         }
         if !member.lacks(key) {
@@ -549,20 +555,22 @@ impl Sender {
     ) {
         let k = self.k();
         let grtt = self.grtt();
-        let log = &self.channels[usize::from(channel)].log;
-        let offered = &mut self.objects[key.0 as usize];
-        let geometry = offered.description.geometry;
-        let receivers = offered.listeners.max(1);
+        let Channel { log, carousels, .. } = &mut self.channels[usize::from(channel)];
+        let Some(carousel) = carousels.get_mut(&key) else {
+            return;
+        };
+        let geometry = carousel.geometry;
+        let receivers = carousel.listeners.max(1);
         match need {
             Need::Blocks { first, count } => {
                 let end = first.saturating_add(*count).min(geometry.blocks());
                 let Some(count) = end.checked_sub(*first).filter(|&n| n > 0) else {
                     return;
                 };
-                offered.walk.want(*first..end);
-                if receivers > 1 && offered.confirm_whole.len() < wire::MAX_NEEDS {
+                carousel.walk.want(*first..end);
+                if receivers > 1 && carousel.confirm_whole.len() < wire::MAX_NEEDS {
                     let first = *first;
-                    offered.confirm_whole.push(Need::Blocks { first, count });
+                    carousel.confirm_whole.push(Need::Blocks { first, count });
                 }
             }
             Need::Count { block, lacking } if geometry.parity(*block) > 0 => {
@@ -570,40 +578,39 @@ impl Sender {
                 self.repair_any(key, channel, seen_to, *block, lacking, None);
             }
             // Which they are was not said, and nothing else will do.
-            Need::Count { block, .. } => offered.walk.want(*block..block.saturating_add(1)),
+            Need::Count { block, .. } => carousel.walk.want(*block..block.saturating_add(1)),
             Need::Symbols { block, missing } if geometry.parity(*block) > 0 => {
                 let mut named = missing.clone();
                 named.intersect_with(&SymbolSet::full(geometry.symbols(*block)));
                 self.repair_any(key, channel, seen_to, *block, named.len(), Some(named));
             }
             Need::Symbols { block, missing } => {
-                if offered.walk.is_ahead(*block) {
+                if carousel.walk.is_ahead(*block) {
                     return;
                 }
                 let all = geometry.symbols(*block);
                 let mut lacking = missing.clone();
                 lacking.intersect_with(&SymbolSet::full(all));
-                if let Some(from) = offered.walk.brings_from(*block) {
+                if let Some(from) = carousel.walk.brings_from(*block) {
                     lacking.remove_range(from..all);
                 }
                 log.subtract_since(seen_to, key.0, *block, &mut lacking);
                 if lacking.is_empty() {
                     return;
                 }
-                let pending = offered.repairs.pending(*block);
+                let pending = carousel.repairs.pending(*block);
                 if pending.is_none_or(|p| !lacking.is_subset(&p.named)) {
-                    let hearing = offered.hearing(now, *block, grtt * (u32::from(k) + 2));
+                    let hearing = carousel.hearing(now, *block, grtt * (u32::from(k) + 2));
                     hearing.heard(&lacking);
                     if hearing.wants_whole(all, receivers) {
-                        offered.forget_hearing(*block);
+                        carousel.forget_hearing(*block);
                         lacking = SymbolSet::full(all);
-                        let log = &self.channels[usize::from(channel)].log;
                         log.subtract_since(seen_to, key.0, *block, &mut lacking);
                     }
-                    offered.repairs.add(*block, &lacking);
+                    carousel.repairs.add(*block, &lacking);
                 }
-                if receivers > 1 && offered.repairs.pending(*block).is_some() {
-                    offered.confirm.insert(*block);
+                if receivers > 1 && carousel.repairs.pending(*block).is_some() {
+                    carousel.confirm.insert(*block);
                 }
             }
         }
@@ -620,9 +627,11 @@ impl Sender {
         lacking: usize,
         named: Option<SymbolSet>,
     ) {
-        let log = &self.channels[usize::from(channel)].log;
-        let offered = &mut self.objects[key.0 as usize];
-        if offered.walk.is_ahead(block) || offered.walk.current() == Some(block) {
+        let Channel { log, carousels, .. } = &mut self.channels[usize::from(channel)];
+        let Some(carousel) = carousels.get_mut(&key) else {
+            return;
+        };
+        if carousel.walk.is_ahead(block) || carousel.walk.current() == Some(block) {
             return;
         }
         let lacking = lacking.saturating_sub(log.count_since(seen_to, key.0, block));
@@ -630,9 +639,9 @@ impl Sender {
             return;
         }
         let few = named.filter(|n| n.len() <= FEW && n.len() == lacking);
-        offered.repairs.add_lacking(block, lacking, few.as_ref());
-        if offered.listeners > 1 {
-            offered.confirm.insert(block);
+        carousel.repairs.add_lacking(block, lacking, few.as_ref());
+        if carousel.listeners > 1 {
+            carousel.confirm.insert(block);
         }
     }
 }

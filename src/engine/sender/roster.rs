@@ -26,6 +26,8 @@ pub(super) struct Member {
     finished: RangeSet,
     /// How it finished with everything.
     pub(super) outcome: Option<Outcome>,
+    /// The tier it listens on, or did before it went over to unicast.
+    pub(super) tier: usize,
     /// It fell silent.
     pub(super) gone: bool,
     pub(super) last_heard: Time,
@@ -45,6 +47,7 @@ impl Member {
             wants: RangeSet::new(),
             finished: RangeSet::new(),
             outcome: None,
+            tier: 0,
             gone: false,
             last_heard: now,
             counters: ReplayWindow::default(),

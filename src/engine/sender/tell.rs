@@ -3,7 +3,8 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::engine::sender::offered::{Offered, Phase};
+use crate::engine::sender::carousel::Phase;
+use crate::engine::sender::offered::Offered;
 use crate::engine::sender::{CONTROL_SHARE, HEARD_PER_PACKET, Sender};
 use crate::engine::{ObjectKey, PacketKind};
 use crate::ids::ChannelNo;
@@ -14,11 +15,6 @@ use crate::wire::{self, ChannelInfo, Feedback, Offer, SenderBody, Sync};
 const PROOF_INTERVAL: Duration = Duration::from_millis(150);
 
 impl Sender {
-    /// R of the suppression formula.
-    pub(super) fn group_size(&self, object: &Offered) -> u32 {
-        object.listeners.max(1)
-    }
-
     pub(super) fn channel_info(&self, number: ChannelNo) -> ChannelInfo {
         let group = self.channels[usize::from(number)].group;
         let feedback = if self.config.group_feedback {
@@ -50,9 +46,9 @@ impl Sender {
                 .max(1),
             description: offered.description.clone(),
             channels: offered
-                .channel
-                .map(|n| self.channel_info(n))
-                .into_iter()
+                .channels
+                .iter()
+                .map(|&n| self.channel_info(n))
                 .collect(),
         }))
     }
@@ -84,49 +80,56 @@ impl Sender {
     }
 
     pub(super) fn send_syncs(&mut self, now: Time) {
-        let running = self
-            .objects
-            .iter()
-            .filter(|o| o.phase != Phase::Idle)
-            .count();
-        for key in 0..self.objects.len() {
-            if self.objects[key].sync.due > now || self.ending.is_some() {
-                continue;
+        let running = self.carousels().filter(|(_, c)| c.phase != Phase::Idle);
+        let running = running.count();
+        if self.ending.is_none() {
+            for number in 0..self.channels.len() {
+                while let Some(key) = self.channels[number].next_sync(now) {
+                    self.send_sync(now, number, key, running);
+                }
             }
-            let Some(number) = self.objects[key].channel else {
-                self.objects[key].sync.due = Time::NEVER;
-                continue;
-            };
-            let offered = &self.objects[key];
-            // Data proves the path as well as a padded SYNC does.
-            let full_at = self.channels[usize::from(number)].full_at;
-            let padded = full_at.is_none_or(|at| now.since(at) >= PROOF_INTERVAL);
-            let size = wire::data_packet_len(offered.description.geometry.symbol_size()) as u16;
-            let least = self.least_interval(160 + u64::from(size) / 4, running);
-            let interval = offered.sync_interval(self.grtt(), self.k(), least);
-            let body = SenderBody::Sync(Sync {
-                coding: offered.coding,
-                next_packet: self.channels[usize::from(number)].next_packet,
-                position: offered.walk.position(),
-                sent_at: now.as_nanos().max(1),
-                grtt: self.grtt(),
-                k: self.k(),
-                receivers: self.group_size(offered),
-                next_sync: interval,
-                query: offered.phase == Phase::Asking,
-                idle: offered.phase == Phase::Idle,
-                padded_to: if padded { size } else { 0 },
-            });
-            let offered = &mut self.objects[key];
-            offered.sync.sent += 1;
-            offered.sync.last = now;
-            if padded {
-                self.channels[usize::from(number)].full_at = Some(now);
-            }
-            offered.sync.due = now + interval;
-            self.send_to_channel(number, body, PacketKind::Sync);
         }
         self.send_unicast_syncs(now);
+    }
+
+    fn send_sync(&mut self, now: Time, number: usize, key: ObjectKey, running: usize) {
+        let (grtt, k) = (self.grtt(), self.k());
+        let size = self.objects[key.0 as usize]
+            .description
+            .geometry
+            .symbol_size();
+        let size = wire::data_packet_len(size) as u16;
+        let least = self.least_interval(160 + u64::from(size) / 4, running);
+        let channel = &mut self.channels[number];
+        // Data proves the path as well as a padded SYNC does.
+        let padded = channel
+            .full_at
+            .is_none_or(|at| now.since(at) >= PROOF_INTERVAL);
+        let next_packet = channel.next_packet;
+        let Some(carousel) = channel.carousels.get_mut(&key) else {
+            return;
+        };
+        let interval = carousel.sync_interval(grtt, k, least);
+        carousel.sync.sent += 1;
+        carousel.sync.last = now;
+        carousel.sync.due = now + interval;
+        let body = SenderBody::Sync(Sync {
+            coding: carousel.coding,
+            next_packet,
+            position: carousel.walk.position(),
+            sent_at: now.as_nanos().max(1),
+            grtt,
+            k,
+            receivers: carousel.listeners.max(1),
+            next_sync: interval,
+            query: carousel.phase == Phase::Asking,
+            idle: carousel.phase == Phase::Idle,
+            padded_to: if padded { size } else { 0 },
+        });
+        if padded {
+            channel.full_at = Some(now);
+        }
+        self.send_to_channel(number as ChannelNo, body, PacketKind::Sync);
     }
 
     /// On a unicast path SYNC tells the next packet number, measures the round trip, and asks what is
