@@ -42,6 +42,8 @@ fn help_tells_flags_and_exit_codes() {
         "--stay",
         "--ttl",
         "--symbol-size",
+        "--encrypt",
+        "--key",
         "--stats",
         "--json",
     ];
@@ -53,16 +55,22 @@ fn help_tells_flags_and_exit_codes() {
         "--timeout",
         "--drop",
         "--seed",
+        "--key",
         "--stats",
         "--json",
         "auto",
         "multicast",
         "unicast",
     ];
-    let cases: [(&str, &[&str]); 4] = [
-        ("", &["send", "receive", "demo"]),
+    let cases: [(&str, &[&str]); 6] = [
+        ("", &["send", "receive", "pack", "unpack", "demo"]),
         ("send", &send),
         ("receive", &receive),
+        (
+            "pack",
+            &["--out", "--key", "--compress", "--force", "--json"],
+        ),
+        ("unpack", &["--key", "--into", "--json"]),
         ("demo", &["FILE"]),
     ];
     for (command, words) in cases {
@@ -279,7 +287,13 @@ fn all_names_in_json_are_documented() {
     let readme = read("README.md");
     let is_name = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     let mut names = 0;
-    for file in ["sender_json.rs", "receiver_json.rs", "stats.rs", "exit.rs"] {
+    for file in [
+        "sender_json.rs",
+        "receiver_json.rs",
+        "stats.rs",
+        "exit.rs",
+        "archive_json.rs",
+    ] {
         let text = read(&format!("src/bin/loopcast/{file}"));
         let code = text.split("#[cfg(test)]").next().unwrap();
         for name in code.split('"').skip(1).step_by(2).filter(|s| is_name(s)) {

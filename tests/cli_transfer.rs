@@ -326,3 +326,60 @@ fn a_receiver_goes_on_from_what_an_earlier_run_left() {
     let held = figures(Path::new(&stats));
     assert_eq!(held["objects"][0]["complete"], true);
 }
+
+#[test]
+fn what_is_sent_encrypted_is_unpacked_with_the_key_and_not_without() {
+    let stage = Stage::new();
+    let film = stage.file("film.bin", 1_300_000);
+    let (key, temporary) = (stage.path("k"), stage.path("tmp"));
+    fs::create_dir(&temporary).unwrap();
+    let pack = |out: &str, key: &str| {
+        let (out, key, film) = (stage.text(out), stage.text(key), stage.text("film.bin"));
+        command::run(["pack", "--compress", "--out", &out, "--key", &key, &film])
+    };
+    assert_eq!(pack("a.lca", "o").code, Some(0));
+
+    let words = [
+        "send",
+        "--interface",
+        "127.0.0.1",
+        "--to",
+        &stage.url,
+        "--json",
+    ];
+    let mut send = command::loopcast(words);
+    send.args([
+        "--wait-for",
+        "2",
+        "--encrypt",
+        "--hash-cache",
+        &stage.text("cache"),
+        "--key",
+    ]);
+    send.arg(&key)
+        .arg(stage.path("film.bin"))
+        .env("TMPDIR", &temporary);
+    let mut sender = Running::spawn(&mut send);
+    let mut events = sender.lines();
+    assert_eq!(events.until("packed")["key"], key.display().to_string());
+    let name = events.until("offered")["name"].as_str().unwrap().to_owned();
+    assert!(!name.contains("film"), "{name}");
+    let with = stage.receive("with", &stage.url, &["--key", &stage.text("k")]);
+    let wrong = stage.receive("wrong", &stage.url, &["--key", &stage.text("o")]);
+    let (with, wrong) = (with.finish(), wrong.finish());
+    assert_eq!(with.code, Some(0), "{with:?}");
+    assert!(with.out.contains("\"unpacked\""));
+    assert!(fs::read(stage.path("with/film.bin")).unwrap() == film);
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.err.contains("not for this archive"), "{wrong:?}");
+    assert_eq!(all_in(&stage.path("wrong")), [name]);
+    assert_eq!(sender.finish().code, Some(0));
+    assert_eq!(all_in(&temporary), [""; 0]);
+
+    // A key that is there is kept, and nothing else is made.
+    let before = fs::read(&key).unwrap();
+    let again = pack("b.lca", "k");
+    assert_eq!(again.code, Some(3));
+    assert!(again.err.contains("is there already"), "{again:?}");
+    assert!(fs::read(&key).unwrap() == before && !stage.path("b.lca").exists());
+}

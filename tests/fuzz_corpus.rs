@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 // Public where they live, in the fuzzing crate.
+#[allow(dead_code, unreachable_pub)]
+#[path = "../fuzz/src/archive.rs"]
+mod archive;
 #[allow(unreachable_pub)]
 #[path = "../fuzz/src/bytes.rs"]
 mod bytes;
@@ -43,6 +46,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 }
 
 #[test]
+fn archive_survives_its_corpus() {
+    replay("archive", archive::run);
+}
+
+#[test]
 fn wire_parse_survives_its_corpus() {
     replay("wire_parse", wire_parse::run);
 }
@@ -71,7 +79,8 @@ fn random_streams() {
         set.map_or(default, |v| v.parse().unwrap())
     };
     let seconds = number("LOOPCAST_FUZZ_SECONDS", 60);
-    let targets: [Target; 3] = [
+    let targets: [Target; 4] = [
+        ("archive", archive::run),
         ("sender_stream", sender_stream::run),
         ("receiver_stream", receiver_stream::run),
         ("wire_parse", wire_parse::run),

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "golden/hex.rs"]
+mod hex;
 #[path = "golden/packets.rs"]
 mod packets;
 
@@ -23,24 +25,14 @@ fn names_in(path: &str) -> BTreeSet<String> {
     let files = fs::read_dir(folder(path))
         .unwrap()
         .map(|entry| entry.unwrap().path());
+    let files = files.filter(|file| file.is_file());
     let hex = files.filter(|file| file.extension().is_none_or(|e| e == "hex"));
     hex.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect()
 }
 
 fn golden(name: &str) -> Vec<u8> {
-    let path = folder("tests/golden").join(name).with_extension("hex");
-    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut bytes = Vec::new();
-    for word in text
-        .lines()
-        .flat_map(|line| line.split('#').next().unwrap().split_whitespace())
-    {
-        let (byte, times) = word.split_once('*').unwrap_or((word, "1"));
-        let byte = u8::from_str_radix(byte, 16).unwrap();
-        bytes.resize(bytes.len() + times.parse::<usize>().unwrap(), byte);
-    }
-    bytes
+    hex::read(&format!("{name}.hex"))
 }
 
 #[test]

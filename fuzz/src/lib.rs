@@ -3,6 +3,7 @@
 //! `cargo fuzz run wire_parse` (cargo-fuzz, nightly) looks for new inputs; the tests of the crate
 //! itself replay the ones kept in fuzz/corpus.
 
+pub mod archive;
 pub mod bytes;
 pub mod receiver_stream;
 pub mod sender_stream;

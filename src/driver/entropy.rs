@@ -4,9 +4,7 @@ use crate::driver::StartError;
 
 /// Bytes that nobody else knows.
 pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], StartError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|e| StartError::Entropy(e.to_string()))?;
-    Ok(bytes)
+    crate::store::random::bytes().map_err(StartError::Entropy)
 }
 
 /// 64 random bits; never 0, which stands for "none" on the wire.

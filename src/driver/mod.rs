@@ -33,6 +33,7 @@ pub use events::{
     DeliveryPath, ReceiverEvent, ReceiverProgress, SenderEvent, SenderProgress, SmallBuffer,
 };
 pub use handle::{Receiver, Sender, Stopper};
+pub use paths::{FileToOffer, Found, expand};
 pub use summary::{
     Count, Loss, ReceiverObject, ReceiverSummary, RunOutcome, SenderObject, SenderReceiver,
     SenderSummary, Spent, Traffic,

@@ -15,23 +15,30 @@ const MAX_FILES: usize = 10_000;
 
 /// A file and the name that it is offered under.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct FileToOffer {
-    pub(crate) path: PathBuf,
-    pub(crate) name: SafeName,
+pub struct FileToOffer {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What receivers call it.
+    pub name: SafeName,
 }
 
 /// What is found at the paths that the user named.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Found {
-    pub(crate) files: Vec<FileToOffer>,
+pub struct Found {
+    /// The files, of different names.
+    pub files: Vec<FileToOffer>,
     /// Links, devices and the like in directories.
-    pub(crate) skipped: Vec<PathBuf>,
+    pub skipped: Vec<PathBuf>,
 }
 
 /// The files at `paths`: each file under its own name, and each regular file in a directory, links
 /// not followed, under its path within the directory. In the order given, and sorted within a
 /// directory.
-pub(crate) fn expand(paths: &[PathBuf]) -> Result<Found, StartError> {
+///
+/// # Errors
+///
+/// [`StartError`] about what is there or has no name to be offered under.
+pub fn expand(paths: &[PathBuf]) -> Result<Found, StartError> {
     if paths.is_empty() {
         return Err(StartError::NothingToSend);
     }
@@ -106,7 +113,7 @@ fn walk(
             files.push((path, name));
         }
         if files.len() > MAX_FILES {
-            let reason = format!("more than {MAX_FILES} files; pack them into an archive");
+            let reason = format!("more than {MAX_FILES} files; put them into one, as tar does");
             return Err(StartError::BadName {
                 path: folder.to_owned(),
                 reason,

@@ -104,6 +104,26 @@ impl FileTable {
         }
     }
 
+    /// The table of an object that is several files.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Empty`], [`TableError::Order`] and [`TableError::Twice`], as when it is read.
+    pub fn new(entries: Vec<FileEntry>) -> Result<FileTable, TableError> {
+        if entries.is_empty() {
+            return Err(TableError::Empty);
+        }
+        let mut end = 0u64;
+        for entry in &entries {
+            if entry.offset != end {
+                return Err(TableError::Order);
+            }
+            end = end.checked_add(entry.length).ok_or(TableError::Order)?;
+        }
+        check_paths(&entries)?;
+        Ok(FileTable { entries })
+    }
+
     /// The files, in the order of their bytes; at least one.
     pub fn entries(&self) -> &[FileEntry] {
         &self.entries

@@ -89,6 +89,12 @@ impl Folder {
         }
     }
 
+    /// Makes a folder in it, for its owner only, that must not be there yet.
+    pub(crate) fn make_own(&self, name: &str) -> io::Result<Folder> {
+        self.make_private(name)?;
+        self.enter(name)
+    }
+
     /// Removes a file; it need not be there.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         match self.unlink(name) {
@@ -171,6 +177,15 @@ mod imp {
 
         pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
             Ok(rustix::fs::renameat(&self.handle, from, &self.handle, to)?)
+        }
+
+        /// Takes a file out of another folder, in place of what has the name here.
+        pub(crate) fn take(&self, from: &Folder, name: &str, to: &str) -> io::Result<()> {
+            Ok(rustix::fs::renameat(&from.handle, name, &self.handle, to)?)
+        }
+
+        pub(super) fn make_private(&self, name: &str) -> io::Result<()> {
+            Ok(rustix::fs::mkdirat(&self.handle, name, Mode::RWXU)?)
         }
 
         pub(super) fn unlink(&self, name: &str) -> io::Result<()> {
@@ -257,6 +272,15 @@ mod imp {
 
         pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
             std::fs::rename(self.path.join(from), self.path.join(to))
+        }
+
+        /// Takes a file out of another folder, in place of what has the name here.
+        pub(crate) fn take(&self, from: &Folder, name: &str, to: &str) -> io::Result<()> {
+            std::fs::rename(from.path.join(name), self.path.join(to))
+        }
+
+        pub(super) fn make_private(&self, name: &str) -> io::Result<()> {
+            std::fs::create_dir(self.path.join(name))
         }
 
         pub(super) fn unlink(&self, name: &str) -> io::Result<()> {

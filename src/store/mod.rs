@@ -6,19 +6,23 @@
 //!   whole, or can be restored from parity.
 //! * [`Sink`]: an object on the receiver's disk, worked by a disk thread. It restores what parity stands
 //!   in for. A file gets its name only when every hash holds and it is synced.
+//! * [`Pack`] and [`ArchiveFile`]: archives, made and opened; [`NewKey`]: the files of their keys.
 //!
 //! It takes block numbers and bytes; which symbol is wanted when is decided elsewhere. Nothing here
 //! has a thread that outlives a call, reads a clock for anything but the age of files, or keeps
 //! memory that grows with a file beyond bitmaps and the tree over hash pages.
 
+mod archive;
 mod bitmap;
 mod disk;
 mod folder;
 mod hash_cache;
 mod hash_list;
 mod hashing;
+mod key_file;
 mod places;
 mod pool;
+pub(crate) mod random;
 mod recover;
 mod sidecar;
 mod sink;
@@ -28,7 +32,9 @@ mod source;
 #[cfg(unix)]
 mod test_files;
 
+pub use archive::{ArchiveFile, LEVELS, Pack, PackError, Packed, Progress, Unpacked, is_archive};
 pub use hash_cache::HashCache;
+pub use key_file::{KeyFileError, NewKey, read_key};
 pub use pool::{BlockBuf, BlockPool, DEFAULT_POOL, Put};
 pub use sink::{BlockResult, Settled, Sink};
 pub use sink_error::SinkError;

@@ -41,7 +41,8 @@ mod parity;
 mod place;
 
 use parity::Gathered;
-use place::{check_space, check_target, open_part, part, set_mode, state, system_time};
+use place::{check_space, open_part, part, state};
+pub(crate) use place::{check_target, set_mode, system_time};
 
 /// More gaps than this in a block are written over (with the bytes that are there already) rather
 /// than around: a call costs as much as copying some 10 KB.

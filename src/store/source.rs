@@ -387,7 +387,7 @@ fn hash(
 }
 
 impl Looks {
-    fn of(path: &Path, meta: &Metadata) -> Looks {
+    pub(crate) fn of(path: &Path, meta: &Metadata) -> Looks {
         let full = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let path = Hash(*blake3::hash(full.as_os_str().as_encoded_bytes()).as_bytes());
         #[cfg(unix)]

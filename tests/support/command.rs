@@ -59,7 +59,11 @@ pub(crate) struct Running(Child);
 impl Running {
     /// Starts it with standard output and error kept.
     pub(crate) fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Running {
-        let mut command = loopcast(arguments);
+        Running::spawn(&mut loopcast(arguments))
+    }
+
+    /// Starts a command of [`loopcast`]'s.
+    pub(crate) fn spawn(command: &mut Command) -> Running {
         Running(
             command
                 .stdout(Stdio::piped())

@@ -38,6 +38,10 @@ pub(crate) enum Command {
     Send(Send),
     /// Receive what a sender loops
     Receive(Receive),
+    /// Seal files into an archive, which only its key opens
+    Pack(Pack),
+    /// Open an archive with its key
+    Unpack(Unpack),
     /// Show it on this machine: one sender and four receivers on loopback
     Demo(Demo),
 }
@@ -91,6 +95,18 @@ pub(crate) struct Send {
     #[arg(long, value_enum, default_value_t = Feedback::Sender)]
     pub(crate) feedback: Feedback,
 
+    /// Pack everything into one sealed archive, and send that
+    ///
+    /// Its key is made with it and stays in a file here; receivers need it to unpack. The archive is
+    /// a temporary file (set TMPDIR for another place) as large as all files together.
+    #[arg(long)]
+    pub(crate) encrypt: bool,
+
+    /// Where to keep the key of what --encrypt seals; it must not be there yet
+    /// [default: the archive's name with .key, here]
+    #[arg(long, value_name = "KEYFILE", requires = "encrypt")]
+    pub(crate) key: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) output: Output,
 
@@ -138,6 +154,10 @@ pub(crate) struct Receive {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 
+    /// Unpack archives that have come with this key; the archives stay too
+    #[arg(long, value_name = "KEYFILE")]
+    pub(crate) key: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) output: Output,
 
@@ -160,6 +180,54 @@ pub(crate) struct Output {
     /// End when standard input does.
     #[arg(long, hide = true)]
     pub(crate) tied: bool,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EVENTS}\n\n{EXIT_CODES}"))]
+pub(crate) struct Pack {
+    /// Files and directories to pack; a directory's files keep their paths in it
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// The archive to make
+    #[arg(long, value_name = "ARCHIVE")]
+    pub(crate) out: PathBuf,
+
+    /// Where to keep its key, which is made with it; whoever has this file can read the archive
+    #[arg(long, value_name = "KEYFILE")]
+    pub(crate) key: PathBuf,
+
+    /// Compress with zstd, from level 1 (fast) to 19 (small)
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "3",
+          value_parser = clap::value_parser!(i32).range(level_range()))]
+    pub(crate) compress: Option<i32>,
+
+    /// Replace archive and key file if they are there
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Write one JSON event a line to standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EVENTS}\n\n{EXIT_CODES}"))]
+pub(crate) struct Unpack {
+    /// The archive
+    pub(crate) archive: PathBuf,
+
+    /// Its key
+    #[arg(long, value_name = "KEYFILE")]
+    pub(crate) key: PathBuf,
+
+    /// Folder to put files in
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) into: PathBuf,
+
+    /// Write one JSON event a line to standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -224,6 +292,11 @@ fn place_to_send(text: &str) -> Result<Url, String> {
         .map_err(|e: loopcast::url::UrlError| e.to_string())?;
     url.to_send_to().map_err(|e| e.to_string())?;
     Ok(url)
+}
+
+fn level_range() -> std::ops::RangeInclusive<i64> {
+    let levels = loopcast::store::LEVELS;
+    i64::from(*levels.start())..=i64::from(*levels.end())
 }
 
 fn symbol_size(text: &str) -> Result<u16, String> {

@@ -1,10 +1,12 @@
-//! The program: sends, receives and demonstrates. It knows people: arguments, progress, exit codes.
+//! The program: sends, receives, packs and demonstrates. It knows people: arguments, progress, exit codes.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 mod advice;
+mod archive_json;
+mod archiving;
 mod args;
 mod bars;
 mod console;
@@ -13,6 +15,7 @@ mod exit;
 mod fields;
 mod human;
 mod interrupt;
+mod pack;
 mod receive;
 mod receiver_json;
 mod run;
@@ -29,6 +32,8 @@ fn main() -> ExitCode {
     let end = match args.command {
         Command::Send(send) => send::run(send, &interrupt),
         Command::Receive(receive) => receive::run(receive, &interrupt),
+        Command::Pack(args) => pack::run(&args, &interrupt),
+        Command::Unpack(args) => pack::unpack(&args, &interrupt),
         Command::Demo(demo) => demo::run(demo, &interrupt),
     };
     end.into()

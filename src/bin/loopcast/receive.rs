@@ -7,10 +7,13 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use loopcast::driver::{Receiver, ReceiverEvent, ReceiverProgress, ReceiverSummary};
 use loopcast::engine::PathChoice;
+use loopcast::secret::Secret;
+use loopcast::store::is_archive;
 use loopcast::url::Place;
 use loopcast::wire::NoticeCode;
 
 use crate::advice;
+use crate::archiving;
 use crate::args;
 use crate::bars::Bars;
 use crate::console::Console;
@@ -41,10 +44,19 @@ pub(crate) fn run(args: args::Receive, interrupt: &Interrupt) -> End {
     };
     let console = Console::new(args.output.json);
     let mut view = View::new(&console, &args);
-    let (figures, end) = match view.receive(interrupt) {
-        Ok(summary) => {
-            let end = view.verdict(&summary);
+    // Before anything comes: a key that can't be read is told at once.
+    let key = args.key.as_deref().map(archiving::archive_key).transpose();
+    let received = key.and_then(|key| Ok((key, view.receive(interrupt)?)));
+    let (figures, end) = match received {
+        Ok((key, summary)) => {
+            let mut end = view.verdict(&summary);
             view.say_figures(&summary);
+            if let Some(Err(e)) = key.map(|key| view.unpack(&summary, &key, interrupt)) {
+                match end.exit {
+                    Exit::Complete => end = e,
+                    _ => console.warn(&e.error),
+                }
+            }
             (stats::receiver(&summary, &end), end)
         }
         Err(end) => (stats::not_started("receiver", &end), end),
@@ -107,6 +119,22 @@ impl<'a> View<'a> {
         receiver
             .join()
             .map_err(|e| End::error(Exit::Environment, e))
+    }
+
+    /// Unpacks the archives that have come whole.
+    fn unpack(&self, s: &ReceiverSummary, key: &Secret, interrupt: &Interrupt) -> Result<(), End> {
+        let whole = s.objects.iter().filter(|o| o.complete);
+        for path in whole.filter_map(|o| o.path.as_deref()) {
+            if is_archive(path) {
+                let into = &self.args.into;
+                archiving::unpack(path, key.clone(), into, self.console, interrupt)?;
+            } else {
+                let path = path.to_string_lossy();
+                let line = format!("{} is no archive and stays as it is", human::plain(&path));
+                self.console.say(line);
+            }
+        }
+        Ok(())
     }
 
     fn start(&self) -> Result<Receiver, End> {

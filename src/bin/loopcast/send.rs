@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
@@ -10,6 +11,7 @@ use loopcast::url::GroupRange;
 use loopcast::wire::Outcome;
 
 use crate::advice::{self, Ways};
+use crate::archiving::Encrypted;
 use crate::args;
 use crate::bars::Bars;
 use crate::console::Console;
@@ -62,7 +64,12 @@ fn serve(
         .to
         .to_send_to()
         .map_err(|e| End::error(Exit::Usage, e))?;
-    let sender = start(args)?;
+    let encrypted = args
+        .encrypt
+        .then(|| Encrypted::pack(&args.paths, args.key.as_deref(), console, interrupt))
+        .transpose()?;
+    let paths = encrypted.as_ref().map_or(&args.paths, |e| &e.paths);
+    let sender = start(args, paths)?;
     let mut view = View::new(console, args, groups);
     let mut stopping = false;
     loop {
@@ -82,7 +89,7 @@ fn serve(
     sender.join().map_err(|e| End::error(Exit::Environment, e))
 }
 
-fn start(args: &args::Send) -> Result<Sender, End> {
+fn start(args: &args::Send, paths: &[PathBuf]) -> Result<Sender, End> {
     let mut builder = Sender::builder()
         .to(args.to.clone())
         .rate(args.rate)
@@ -98,10 +105,7 @@ fn start(args: &args::Send) -> Result<Sender, End> {
     if let Some(folder) = &args.hash_cache {
         builder = builder.hash_cache(folder);
     }
-    let builder = args
-        .paths
-        .iter()
-        .fold(builder, |b, path| b.offer_path(path));
+    let builder = paths.iter().fold(builder, |b, path| b.offer_path(path));
     Ok(builder.start()?)
 }
 

@@ -47,7 +47,7 @@ pub(super) fn open_part(
 }
 
 /// Only a plain file may be replaced.
-pub(super) fn check_target(folder: &Folder, name: &str) -> Result<(), SinkError> {
+pub(crate) fn check_target(folder: &Folder, name: &str) -> Result<(), SinkError> {
     let path = folder.path_of(name);
     match folder.kind(name) {
         Ok(None | Some(Kind::File)) => Ok(()),
@@ -82,7 +82,7 @@ pub(super) fn check_space(
 ///
 /// The umask shows in what mode the incomplete file was made with: who may not write that may not
 /// write this, and so on. So a second call can take away, but not give.
-pub(super) fn set_mode(file: &File, mode: u32) {
+pub(crate) fn set_mode(file: &File, mode: u32) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -99,7 +99,7 @@ pub(super) fn set_mode(file: &File, mode: u32) {
 }
 
 /// A table's time for the system; `None` where it has no such time.
-pub(super) fn system_time(ns: i64) -> Option<SystemTime> {
+pub(crate) fn system_time(ns: i64) -> Option<SystemTime> {
     let away = Duration::from_nanos(ns.unsigned_abs());
     let epoch = SystemTime::UNIX_EPOCH;
     if ns < 0 {
