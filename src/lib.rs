@@ -10,8 +10,8 @@
 //!   files, or a pretend one;
 //! * [`engine`] holds the sender and the receiver, the only place where the parts meet;
 //! * [`carousel`], [`nak`], [`rate`], [`unicast_fallback`] and [`assemble`] make one decision each;
-//! * [`wire`], [`object`] and [`archive`] are formats, [`fec`] makes parity; [`config`] the limits
-//!   and defaults;
+//! * [`wire`], [`object`] and [`archive`] are formats, [`fec`] makes parity, [`seal`] keeps
+//!   packets and senders apart; [`config`] the limits and defaults;
 //! * the rest are plain values.
 //!
 //! Nothing from `engine` down reads a clock, opens a socket, touches a file or draws entropy.
@@ -30,6 +30,7 @@ pub mod object;
 pub mod range_set;
 pub mod rate;
 pub mod rng;
+pub mod seal;
 pub mod secret;
 pub mod sim;
 #[cfg(feature = "store")]

@@ -12,7 +12,7 @@ use serde_json::Value;
 #[path = "support/command.rs"]
 mod command;
 
-use command::{Ran, free_group, run, run_line};
+use command::{Ran, Running, free_group, run, run_line};
 
 #[track_caller]
 fn fails(ran: &Ran, code: i32, words: &[&str]) {
@@ -62,14 +62,15 @@ fn help_tells_flags_and_exit_codes() {
         "multicast",
         "unicast",
     ];
-    let cases: [(&str, &[&str]); 6] = [
-        ("", &["send", "receive", "pack", "unpack", "demo"]),
+    let cases: [(&str, &[&str]); 7] = [
+        ("", &["send", "receive", "pack", "unpack", "keygen", "demo"]),
         ("send", &send),
         ("receive", &receive),
         (
             "pack",
             &["--out", "--key", "--compress", "--force", "--json"],
         ),
+        ("keygen", &["--group", "--show", "--force", "--json"]),
         ("unpack", &["--key", "--into", "--json"]),
         ("demo", &["FILE"]),
     ];
@@ -292,7 +293,7 @@ fn all_names_in_json_are_documented() {
         "receiver_json.rs",
         "stats.rs",
         "exit.rs",
-        "archive_json.rs",
+        "key_json.rs",
     ] {
         let text = read(&format!("src/bin/loopcast/{file}"));
         let code = text.split("#[cfg(test)]").next().unwrap();
@@ -305,4 +306,43 @@ fn all_names_in_json_are_documented() {
         }
     }
     assert!(names > 80, "only {names} names were found");
+}
+
+#[test]
+fn keys_are_made_once_and_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let keygen = |words: &[&str]| {
+        let mut command = command::loopcast(["keygen"]);
+        command.args(words).env("XDG_CONFIG_HOME", dir.path());
+        Running::spawn(&mut command).finish()
+    };
+    assert_eq!(keygen(&["--show"]).code, Some(3));
+    let (made, again, shown) = (keygen(&[]), keygen(&[]), keygen(&["--show"]));
+    let print = |ran: &Ran| {
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        ran.out
+            .split("fingerprint ")
+            .nth(1)
+            .unwrap()
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(print(&made).len(), 32);
+    assert!(print(&made) == print(&again) && print(&again) == print(&shown));
+    let group = dir.path().join("group").display().to_string();
+    assert_eq!(keygen(&["--group", &group]).code, Some(0));
+    let first = fs::read_to_string(&group).unwrap();
+    let refused = keygen(&["--group", &group]);
+    assert!(
+        refused.code == Some(3) && refused.err.contains("--force"),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read_to_string(&group).unwrap(), first);
+    let forced = keygen(&["--group", &group, "--force"]);
+    assert!(forced.code == Some(0) && fs::read_to_string(&group).unwrap() != first);
+    assert!(
+        !forced
+            .out
+            .contains(fs::read_to_string(&group).unwrap().trim())
+    );
 }

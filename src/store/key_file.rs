@@ -60,6 +60,7 @@ pub struct NewKey {
     path: PathBuf,
     /// Where it is until it is kept.
     at: PathBuf,
+    force: bool,
 }
 
 impl NewKey {
@@ -70,29 +71,26 @@ impl NewKey {
     ///
     /// [`KeyFileError::Exists`] if a file has this name and `force` is not given.
     pub fn create(path: &Path, kind: KeyKind, force: bool) -> Result<NewKey, KeyFileError> {
+        if !force && fs::symlink_metadata(path).is_ok() {
+            return Err(KeyFileError::Exists {
+                path: path.to_path_buf(),
+            });
+        }
         let secret = random_secret()?;
-        let at = if force {
-            let tag = u64::from_be_bytes(random::bytes().map_err(KeyFileError::Entropy)?);
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!(".{tag:016x}"));
-            PathBuf::from(name)
-        } else {
-            path.to_path_buf()
-        };
-        let fault = |e: io::Error| match e.kind() {
-            io::ErrorKind::AlreadyExists => KeyFileError::Exists {
-                path: path.to_path_buf(),
-            },
-            _ => KeyFileError::Write {
-                path: path.to_path_buf(),
-                source: e,
-            },
+        let tag = u64::from_be_bytes(random::bytes().map_err(KeyFileError::Entropy)?);
+        let mut at = path.as_os_str().to_owned();
+        at.push(format!(".{tag:016x}"));
+        let at = PathBuf::from(at);
+        let fault = |source| KeyFileError::Write {
+            path: path.to_path_buf(),
+            source,
         };
         let mut file = create_private(&at).map_err(fault)?;
         let key = NewKey {
             secret,
             path: path.to_path_buf(),
             at,
+            force,
         };
         file.write_all(key.secret.to_text(kind).as_bytes())
             .and_then(|()| file.sync_all())
@@ -105,28 +103,32 @@ impl NewKey {
         &self.secret
     }
 
-    /// Leaves the file where it belongs.
+    /// Gives the file its name, whole.
     ///
     /// # Errors
     ///
-    /// [`KeyFileError::Write`] if it can't take the place of another.
-    pub fn keep(mut self) -> Result<Secret, KeyFileError> {
-        if self.at != self.path {
-            fs::rename(&self.at, &self.path).map_err(|source| KeyFileError::Write {
-                path: self.path.clone(),
-                source,
-            })?;
+    /// [`KeyFileError::Exists`] if another has got it meanwhile, [`KeyFileError::Write`] otherwise.
+    pub fn keep(self) -> Result<Secret, KeyFileError> {
+        let named = if self.force {
+            fs::rename(&self.at, &self.path)
+        } else {
+            // Unlike a rename, it takes nobody's place. Dropping this removes the other name.
+            fs::hard_link(&self.at, &self.path)
+        };
+        let path = self.path.clone();
+        match named {
+            Ok(()) => Ok(self.secret.clone()),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                Err(KeyFileError::Exists { path })
+            }
+            Err(source) => Err(KeyFileError::Write { path, source }),
         }
-        self.at = PathBuf::new();
-        Ok(self.secret.clone())
     }
 }
 
 impl Drop for NewKey {
     fn drop(&mut self) {
-        if !self.at.as_os_str().is_empty() {
-            let _ = fs::remove_file(&self.at);
-        }
+        let _ = fs::remove_file(&self.at);
     }
 }
 

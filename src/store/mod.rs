@@ -24,6 +24,7 @@ mod places;
 mod pool;
 pub(crate) mod random;
 mod recover;
+mod sender_key;
 mod sidecar;
 mod sink;
 mod sink_error;
@@ -36,6 +37,7 @@ pub use archive::{ArchiveFile, LEVELS, Pack, PackError, Packed, Progress, Unpack
 pub use hash_cache::HashCache;
 pub use key_file::{KeyFileError, NewKey, read_key};
 pub use pool::{BlockBuf, BlockPool, DEFAULT_POOL, Put};
+pub use sender_key::{read_sender_key, sender_key, sender_key_path};
 pub use sink::{BlockResult, Settled, Sink};
 pub use sink_error::SinkError;
 pub use source::{Source, SourceError};

@@ -11,12 +11,12 @@ use loopcast::store::{
     ArchiveFile, KeyFileError, NewKey, Pack, PackError, Packed, Progress, Unpacked, read_key,
 };
 
-use crate::archive_json;
 use crate::bars::Bars;
 use crate::console::Console;
 use crate::exit::{End, Exit};
 use crate::human;
 use crate::interrupt::Interrupt;
+use crate::key_json;
 
 /// How often progress is shown and a signal looked for.
 const TICK: Duration = Duration::from_millis(50);
@@ -37,9 +37,13 @@ pub(crate) fn pack(
     interrupt: &Interrupt,
 ) -> Result<Packed, End> {
     let start = Instant::now();
-    let packed = watch(archive_json::PACKING, console, interrupt, |p| pack.run(p))?;
-    key.keep()?;
-    let (name, fields) = archive_json::packed(&packed, &pack.out, key_path);
+    let packed = watch(key_json::PACKING, console, interrupt, |p| pack.run(p))?;
+    if let Err(e) = key.keep() {
+        // Nobody could ever open it.
+        let _ = fs::remove_file(&pack.out);
+        return Err(e.into());
+    }
+    let (name, fields) = key_json::packed(&packed, &pack.out, key_path);
     console.event(name, fields);
     console.say(format!(
         "packed {} ({}) into {} ({}) in {}",
@@ -65,11 +69,11 @@ pub(crate) fn unpack(
     interrupt: &Interrupt,
 ) -> Result<Vec<Unpacked>, End> {
     let archive = ArchiveFile::open(archive, key)?;
-    let files = watch(archive_json::UNPACKING, console, interrupt, |p| {
+    let files = watch(key_json::UNPACKING, console, interrupt, |p| {
         archive.unpack(into, p)
     })?;
     for file in &files {
-        let (name, fields) = archive_json::unpacked(file);
+        let (name, fields) = key_json::unpacked(file);
         console.event(name, fields);
         console.say(format!(
             "unpacked and verified: {} ({})",
@@ -102,7 +106,7 @@ fn watch<T: Send>(
             bars.update(name, done, total, &format!("of {}", human::bytes(total)));
             if told.elapsed() >= EVENT_EVERY {
                 told = Instant::now();
-                console.event(name, archive_json::progress(done, total));
+                console.event(name, key_json::progress(done, total));
             }
             if interrupt.came() {
                 progress.stop();

@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Pack(Pack),
     /// Open an archive with its key
     Unpack(Unpack),
+    /// Make and show keys: this sender's own, or a group's
+    Keygen(Keygen),
     /// Show it on this machine: one sender and four receivers on loopback
     Demo(Demo),
 }
@@ -224,6 +226,27 @@ pub(crate) struct Unpack {
     /// Folder to put files in
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) into: PathBuf,
+
+    /// Write one JSON event a line to standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EVENTS}\n\n{EXIT_CODES}"))]
+pub(crate) struct Keygen {
+    /// Make a group key in FILE [default: this sender's own key, unless it is there, in
+    /// $XDG_CONFIG_HOME/loopcast/sender.key]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) group: Option<PathBuf>,
+
+    /// Replace the group key if it is there
+    #[arg(long, requires = "group")]
+    pub(crate) force: bool,
+
+    /// Show the sender's key and make none
+    #[arg(long, conflicts_with = "group")]
+    pub(crate) show: bool,
 
     /// Write one JSON event a line to standard output, and nothing else
     #[arg(long)]

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod advice;
-mod archive_json;
 mod archiving;
 mod args;
 mod bars;
@@ -15,6 +14,8 @@ mod exit;
 mod fields;
 mod human;
 mod interrupt;
+mod key_json;
+mod keygen;
 mod pack;
 mod receive;
 mod receiver_json;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Receive(receive) => receive::run(receive, &interrupt),
         Command::Pack(args) => pack::run(&args, &interrupt),
         Command::Unpack(args) => pack::unpack(&args, &interrupt),
+        Command::Keygen(args) => keygen::run(&args),
         Command::Demo(demo) => demo::run(demo, &interrupt),
     };
     end.into()

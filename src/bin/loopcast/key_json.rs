@@ -1,7 +1,8 @@
-//! Packing and unpacking as JSON. The names are a contract with scripts; README.md lists them.
+//! Archives and keys as JSON. The names are a contract with scripts; README.md lists them.
 
 use std::path::Path;
 
+use loopcast::seal::Fingerprint;
 use loopcast::store::{Packed, Unpacked};
 
 use crate::fields::Fields;
@@ -34,4 +35,22 @@ pub(crate) fn unpacked(file: &Unpacked) -> (&'static str, Fields) {
         .with("path", file.path.to_string_lossy())
         .with("bytes", file.bytes);
     ("unpacked", f)
+}
+
+/// A group key was made.
+pub(crate) fn group_key(path: &Path) -> (&'static str, Fields) {
+    let f = Fields::new().with("path", path.to_string_lossy());
+    ("group_key", f)
+}
+
+/// This is the sender's key.
+pub(crate) fn sender_key(
+    path: &Path,
+    fingerprint: &Fingerprint,
+    made: bool,
+) -> (&'static str, Fields) {
+    let f = Fields::new()
+        .with("path", path.to_string_lossy())
+        .with("fingerprint", fingerprint.to_string());
+    ("sender_key", f.with("made", made))
 }
