@@ -16,6 +16,7 @@ use loopcast::engine::{
     Verdict, Via,
 };
 use loopcast::ids::{ChannelNo, Cookie, MAX_PACKET_NO, SessionId, ShortCodingId};
+use loopcast::object::Description;
 use loopcast::symbol_set::SymbolSet;
 use loopcast::time::Time;
 use loopcast::units::Rate;
@@ -642,4 +643,51 @@ fn a_done_is_believed_of_its_sender_only() {
     let forged = packet(5, 9, SESSION, Cookie(12), ReceiverBody::Done(all));
     s.handle_datagram(ms(2), host(10), LINK, &forged);
     assert_eq!(s.receivers().next().unwrap().outcome, None);
+}
+
+/// The largest object that a description can tell of: what is kept for it does not grow with what it
+/// claims, and symbols of blocks that it does not have are refused.
+#[test]
+fn claims_of_eib_cost_nothing_before_the_disk_agrees() {
+    let huge = Description::pretend("huge", (1 << 57) - 1, 8_896, 8_192).unwrap();
+    let (geometry, coding) = (huge.geometry, huge.coding().short());
+    let body = SenderBody::Offer(Box::new(Offer {
+        sent_at: 1,
+        index: 0,
+        total: 1,
+        grtt: Duration::from_millis(5),
+        receivers: 1,
+        description: huge,
+        channels: vec![channel(0, group())],
+    }));
+    let mut datagram = Vec::new();
+    let packet = FromSender {
+        channel: 0,
+        session: SESSION,
+        body,
+    };
+    packet.encode(&mut datagram);
+    let mut r = receiver(7, to_group(), |_| {});
+    r.handle_datagram(ms(1), host(1), Via::Group, &datagram);
+    let opened = core::iter::from_fn(|| r.poll_command());
+    assert_eq!(
+        opened.filter(|c| matches!(c, Command::Open { .. })).count(),
+        1
+    );
+    let wrong = [
+        (geometry.blocks(), 0),
+        (u32::MAX, 0),
+        (0, geometry.symbols(0)),
+        (geometry.blocks() - 1, u16::MAX),
+    ];
+    for (number, (block, symbol)) in (0..).zip(wrong) {
+        let header = DataHeader {
+            coding,
+            ..data(block, symbol, number)
+        };
+        let verdict = r.handle_data(ms(2), &header, Via::Group, 8_976);
+        assert_eq!(verdict, Verdict::Ignore, "{block} {symbol}");
+    }
+    assert_eq!(r.stats().dropped(DropReason::OutOfRange), 4);
+    assert_eq!(r.check_bounds(), Ok(()));
 }

@@ -55,6 +55,7 @@ fn help_tells_flags_and_exit_codes() {
         "--timeout",
         "--drop",
         "--seed",
+        "--max-size",
         "--key",
         "--stats",
         "--json",

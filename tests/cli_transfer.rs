@@ -383,3 +383,23 @@ fn what_is_sent_encrypted_is_unpacked_with_the_key_and_not_without() {
     assert!(again.err.contains("is there already"), "{again:?}");
     assert!(fs::read(&key).unwrap() == before && !stage.path("b.lca").exists());
 }
+
+#[test]
+fn what_is_larger_than_allowed_is_refused_by_name_and_leaves_nothing() {
+    let stage = Stage::new();
+    let small = stage.file("in/small", 20_000);
+    stage.file("in/large", 20_001);
+    let sender = stage.send(&["--wait-for", "1", &stage.text("in")]);
+    let ran = stage
+        .receive("out", &stage.url, &["--max-size", "20k"])
+        .finish();
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(
+        ran.err
+            .contains("large is not complete: it has 20001 bytes"),
+        "{ran:?}"
+    );
+    assert_eq!(all_in(&stage.path("out")), ["small"]);
+    assert!(fs::read(stage.path("out/small")).unwrap() == small);
+    drop(sender);
+}

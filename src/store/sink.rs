@@ -116,7 +116,12 @@ impl Sink {
         let (file, resumed, moved_aside) = open_part(&folder, name, description)?;
         let g = &description.geometry;
         let path = folder.path_of(&part(name));
-        check_space(&folder, &path, &file, g)?;
+        if let Err(e) = check_space(&folder, &path, &file, g) {
+            if !resumed {
+                let _ = folder.remove(&part(name));
+            }
+            return Err(e);
+        }
         file.set_len(g.length())
             .map_err(|e| SinkError::write(&path, e))?;
 

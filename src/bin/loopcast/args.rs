@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use loopcast::driver::{DEFAULT_URL, FeedbackMode, Via};
 use loopcast::object::Geometry;
-use loopcast::units::Rate;
+use loopcast::units::{ByteLen, Rate};
 use loopcast::url::Url;
 
 const EXIT_CODES: &str = "\
@@ -155,6 +155,11 @@ pub(crate) struct Receive {
     /// Seed of timers and of what --drop discards, so that a run can be repeated [default: random]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+
+    /// Most bytes that an object may have, like 800M or 4.7G; larger ones are refused [default: any that
+    /// has room]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_size: Option<ByteLen>,
 
     /// Unpack archives that have come with this key; the archives stay too
     #[arg(long, value_name = "KEYFILE")]

@@ -150,6 +150,9 @@ impl<'a> View<'a> {
         if let Some(interface) = &args.interface {
             builder = builder.interface(interface);
         }
+        if let Some(most) = args.max_size {
+            builder = builder.max_size(most.get());
+        }
         if let Some(seed) = args.seed {
             builder = builder.seed(seed);
         }

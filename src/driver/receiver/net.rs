@@ -401,8 +401,9 @@ impl Net {
                 description,
             } => {
                 self.pool.open(object.0, &description.geometry);
-                self.objects
-                    .insert(object, Object::new(self.clock.now(), &description));
+                let now = self.clock.now();
+                let new = || Object::new(now, &description);
+                self.objects.entry(object).or_insert_with(new);
                 self.job(Job::Open {
                     object,
                     description,
@@ -631,8 +632,14 @@ impl Net {
                 self.session = Some(session);
                 ReceiverEvent::Heard { session, address }
             }
-            // It is told when the disk has made a place.
-            E::Started { .. } => return,
+            // It is told when the disk has made a place. One that is refused never gets there.
+            E::Started { object, .. } => {
+                if let Some(description) = self.engine.description(object) {
+                    let new = || Object::new(now, description);
+                    self.objects.entry(object).or_insert_with(new);
+                }
+                return;
+            }
             E::Path(choice) => {
                 self.path = Some(choice);
                 ReceiverEvent::PathChosen(choice)

@@ -28,6 +28,7 @@ use crate::engine::{
 };
 use crate::ids::{BlockNo, ChannelNo, Cookie, ReceiverId, SessionId, ShortCodingId};
 use crate::nak::Timing;
+use crate::object::Description;
 use crate::range_set::RangeSet;
 use crate::rng::Rng;
 use crate::time::Time;
@@ -648,6 +649,11 @@ impl Receiver {
     /// Blocks that the sender has passed and that something is lacking of.
     pub fn blocks_waiting(&self) -> usize {
         self.downloads.iter().map(|d| d.naks.len()).sum()
+    }
+
+    /// What an object is said to be, also of one that was refused.
+    pub fn description(&self, object: ObjectKey) -> Option<&Description> {
+        Some(&self.downloads.get(object.0 as usize)?.description)
     }
 
     /// The coding of an object.

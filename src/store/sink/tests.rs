@@ -362,6 +362,7 @@ fn too_little_room_is_said_at_once() {
         Sink::open(into.path(), &huge),
         Err(SinkError::NoSpace { .. })
     ));
+    assert!(names(into.path()).is_empty());
 }
 
 #[test]
