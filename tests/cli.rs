@@ -64,7 +64,12 @@ fn help_tells_flags_and_exit_codes() {
         "unicast",
     ];
     let cases: [(&str, &[&str]); 7] = [
-        ("", &["send", "receive", "pack", "unpack", "keygen", "demo"]),
+        (
+            "",
+            &[
+                "send", "receive", "pack", "unpack", "keygen", "demo", "bench",
+            ],
+        ),
         ("send", &send),
         ("receive", &receive),
         (
@@ -106,10 +111,41 @@ fn a_command_line_that_cannot_be_is_usage() {
         "receive --timeout -1 loopcast://239.1.1.1:4700",
         "receive --via pigeon loopcast://239.1.1.1:4700",
         "demo a b",
+        "bench --loss 91",
+        "bench --loss 0.05",
+        "bench --receivers 0",
+        "bench --rate fast",
+        "bench --mode none,pigeon",
+        "bench --peers rsync",
+        "bench --runs 0",
+        "bench --size 0",
+        "bench --offload --loopback",
     ] {
         let ran = run_line(line);
         assert_eq!(ran.code, Some(2), "{line}: {ran:?}");
         assert!(!ran.err.is_empty() && ran.out.is_empty(), "{line}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_bench_says_what_it_cannot_do() {
+    let help = run_line("bench --help");
+    for word in [
+        "--loss",
+        "--peers",
+        "--offload",
+        "--markdown",
+        "Exit codes:",
+        "3  environment",
+    ] {
+        assert!(help.out.contains(word), "no {word:?} in bench --help");
+    }
+    for (line, word) in [
+        ("bench --loopback --peers uftp", "as root"),
+        ("bench --loopback --size 1024G", "name another folder"),
+        ("bench --json /nonexistent/x", "/nonexistent/x"),
+    ] {
+        fails(&run_line(line), 3, &[word]);
     }
 }
 

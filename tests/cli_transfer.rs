@@ -10,7 +10,7 @@ use serde_json::Value;
 #[path = "support/command.rs"]
 mod command;
 
-use command::{Running, free_group};
+use command::{Running, free_group, run};
 
 /// Bytes that repeat nowhere.
 fn bytes(len: usize, seed: &str) -> Vec<u8> {
@@ -402,4 +402,23 @@ fn what_is_larger_than_allowed_is_refused_by_name_and_leaves_nothing() {
     assert_eq!(all_in(&stage.path("out")), ["small"]);
     assert!(fs::read(stage.path("out/small")).unwrap() == small);
     drop(sender);
+}
+
+#[test]
+fn a_bench_on_loopback_compares_and_tells_every_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("bench.json");
+    let line =
+        "bench --loopback --size 1M --runs 2 --receivers 2 --loss 0,5 --mode parity,unicast --json";
+    let ran = run(line.split(' ').chain([json.to_str().unwrap()]));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.out.matches("all the same").count(), 4, "{}", ran.out);
+    let report: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        assert_eq!(row["runs"].as_array().unwrap().len(), 2);
+        assert!(row["wire"]["min"].as_f64().unwrap() > 1.0, "{row}");
+        assert!(row["sender_cpu"]["min"].as_f64().unwrap() > 0.0, "{row}");
+    }
 }

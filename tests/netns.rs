@@ -6,7 +6,7 @@
 
 #[path = "support/content.rs"]
 mod content;
-#[path = "support/netns.rs"]
+#[path = "../src/bin/loopcast/bench/network.rs"]
 mod netns;
 #[path = "support/program.rs"]
 mod program;

@@ -4,7 +4,7 @@
 #![cfg(feature = "driver")]
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-#[path = "support/netns.rs"]
+#[path = "../src/bin/loopcast/bench/network.rs"]
 mod netns;
 #[path = "support/tcp.rs"]
 mod tcp;

@@ -16,8 +16,8 @@ pub(crate) struct Options {
     pub(crate) list: bool,
     /// Smaller files, where the ratio still means the same.
     pub(crate) quick: bool,
-    /// Run the tools that users could pick instead, where installed.
-    pub(crate) peers: bool,
+    /// Run what compares with the tools that users could pick instead, and without names only that.
+    peers: bool,
     /// Leave files, copies and statistics behind.
     pub(crate) keep: bool,
     program: Option<PathBuf>,
@@ -49,12 +49,12 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether a case is to run. `--peers` alone runs only the cases it compares with.
+    /// Whether a case is to run.
     pub(crate) fn chose(&self, name: &str) -> bool {
         if self.chosen.is_empty() {
-            return !self.peers || ["loss5", "parity5"].contains(&name);
+            return (name == cases::PEERS) == self.peers;
         }
-        self.chosen.iter().any(|c| c == name)
+        self.chosen.iter().any(|c| c == name) || (self.peers && name == cases::PEERS)
     }
 }
 

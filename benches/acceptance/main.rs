@@ -10,9 +10,8 @@ mod bench;
 mod cases;
 #[path = "../../tests/support/content.rs"]
 mod content;
-#[path = "../../tests/support/netns.rs"]
+#[path = "../../src/bin/loopcast/bench/network.rs"]
 mod netns;
-mod peers;
 #[path = "../../tests/support/program.rs"]
 mod program;
 #[path = "../../tests/support/tcp.rs"]
@@ -91,9 +90,6 @@ fn run(options: &Options) -> Result<usize, String> {
         if program::interrupted().load(std::sync::atomic::Ordering::Relaxed) {
             return Err("interrupted".into());
         }
-    }
-    if options.peers {
-        peers::compare(&bench)?;
     }
     Ok(failed)
 }

@@ -3,12 +3,12 @@
 mod fallback;
 mod faults;
 mod multicast;
+mod peers;
 mod unicast;
 
 use crate::bench::{Bench, Desk, Measure};
 use crate::netns::Net;
 use crate::program::Program;
-pub(crate) use multicast::{LOSSY_RECEIVERS, lossy_network};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,9 @@ pub(crate) struct Case {
     pub(crate) promise: &'static str,
     pub(crate) run: fn(&Bench) -> Result<Vec<Measure>, String>,
 }
+
+/// The case that needs other tools, and runs only when asked for.
+pub(crate) const PEERS: &str = "peers_loss";
 
 /// Every case, in the order they run.
 pub(crate) const ALL: &[Case] = &[
@@ -99,6 +102,11 @@ pub(crate) const ALL: &[Case] = &[
         name: "source_truncated_and_rewritten",
         promise: "one source truncated, one rewritten during a send: named, nobody gets a mixture",
         run: faults::source_truncated_and_rewritten,
+    },
+    Case {
+        name: PEERS,
+        promise: "64 MB, 8 receivers losing 1, 5, 20 % each: faster than uftp and udpcast (by name or --peers)",
+        run: peers::peers_loss,
     },
 ];
 

@@ -6,10 +6,10 @@ use crate::netns::{Net, Traffic};
 use crate::program::pause;
 use std::time::{Duration, Instant};
 
-pub(crate) const LOSSY_RECEIVERS: usize = 8;
+const LOSSY_RECEIVERS: usize = 8;
 
-/// Eight receivers that each lose so many packets in a thousand; the peers run on it with 50.
-pub(crate) fn lossy_network(per_mille: u32) -> Result<Net, String> {
+/// Eight receivers that each lose so many packets in a thousand.
+fn lossy_network(per_mille: u32) -> Result<Net, String> {
     let net = Net::new(1 + LOSSY_RECEIVERS)?;
     for i in 1..=LOSSY_RECEIVERS {
         net.lose(i, Traffic::Udp, per_mille)?;

@@ -9,6 +9,9 @@ use loopcast::object::Geometry;
 use loopcast::units::{ByteLen, Rate};
 use loopcast::url::Url;
 
+use crate::bench::matrix::{self, Loss, Pace};
+use crate::bench::tool::{Mode, Peer};
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  complete: everything asked for is done
@@ -23,6 +26,25 @@ Errors go to standard error and say what to do.";
 const EVENTS: &str = "\
 With --json, every line of standard output is one JSON object with `event`, its name, and `t`, \
 seconds since the start; the last one is `end` with `outcome` and `exit_code`. README.md lists them all.";
+
+const BENCH: &str = "\
+As root, with ip, bridge, nft, tc and ethtool, it builds networks of namespaces whose links lose packets, \
+and removes them. Otherwise it runs on loopback, where receivers discard packets themselves, without other tools.
+
+Figures: seconds from a sender's start to the last copy (synced, and compared with the file); that over the \
+best other tool's of the same run; bytes that left the sender's device over the file's (on loopback, the IP \
+bytes it counts); processor seconds of the sender and of all receivers; peak memory of the sender and of the \
+largest receiver. docs/BENCHMARKS.md tells how the other tools are run.";
+
+const BENCH_CODES: &str = "\
+Exit codes:
+  0  complete: every copy of loopcast's is there, and no copy of any tool is wrong
+  1  failed: a copy of loopcast's is missing, or a copy of any tool is wrong
+  2  usage: the command line can't be
+  3  environment: a tool, file, folder or permission is in the way
+  5  interrupted by SIGINT or SIGTERM
+
+That another tool does not deliver is a result, told in the table.";
 
 /// Sends files by multicast, once for everyone, to any number of receivers that join at any moment.
 #[derive(Parser, Debug)]
@@ -46,6 +68,8 @@ pub(crate) enum Command {
     Keygen(Keygen),
     /// Show it on this machine: one sender and four receivers on loopback
     Demo(Demo),
+    /// Measure it, beside other tools, on a test network that loses packets
+    Bench(Bench),
 }
 
 #[derive(clap::Args, Debug)]
@@ -267,6 +291,84 @@ pub(crate) struct Demo {
     /// Most IP bits a second of all the sender sends
     #[arg(long, default_value = "100M")]
     pub(crate) rate: Rate,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = BENCH_CODES, after_long_help = format!("{BENCH}\n\n{BENCH_CODES}"))]
+pub(crate) struct Bench {
+    /// Per cent of packets that each receiver loses by itself [default: 0,1,5,20; with --quick 0,5]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) loss: Vec<Loss>,
+
+    /// How many receivers
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "4", value_parser = matrix::receivers)]
+    pub(crate) receivers: Vec<usize>,
+
+    /// Most IP bits a second of all a sender sends, like 100M, or `unlimited`
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "unlimited"
+    )]
+    pub(crate) rate: Vec<Pace>,
+
+    /// How loopcast sends [default: parity]
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
+    pub(crate) mode: Vec<Mode>,
+
+    /// Other tools to run in the same networks, or `none` [default: those that are installed]
+    #[arg(long, value_name = "LIST", value_parser = peers)]
+    pub(crate) peers: Option<Peers>,
+
+    /// Times that everything is run, in turn; what is told is the median (lowest..highest)
+    /// [default: 3; with --quick 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) runs: Option<u8>,
+
+    /// Size of the file [default: 64M; with --quick 16M]
+    #[arg(long, value_name = "BYTES", value_parser = matrix::size)]
+    pub(crate) size: Option<u64>,
+
+    /// Seed of the file's bytes and of what receivers do at random; the network's loss has none
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// A small file, two losses, one run: some 20 seconds
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// Let bursts pass through the network in one piece, as between virtual machines of one host
+    #[arg(long, conflicts_with = "loopback")]
+    pub(crate) offload: bool,
+
+    /// Use loopback even where a network of namespaces could be built
+    #[arg(long)]
+    pub(crate) loopback: bool,
+
+    /// Folder for the file and its copies [default: /dev/shm, so that no disk is measured]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// Write all figures of all runs to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write the table to FILE, for a document
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+}
+
+/// Tools of others; a name for clap, which takes a bare `Vec` apart.
+pub(crate) type Peers = std::sync::Arc<[Peer]>;
+
+fn peers(text: &str) -> Result<Peers, String> {
+    if text == "none" {
+        return Ok(Peers::default());
+    }
+    text.split(',')
+        .map(|name| Peer::from_str(name, true))
+        .collect()
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,4 +1,5 @@
-//! The program: sends, receives, packs and demonstrates. It knows people: arguments, progress, exit codes.
+//! The program: sends, receives, packs, demonstrates and measures. It knows people: arguments, progress,
+//! exit codes.
 
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ mod advice;
 mod archiving;
 mod args;
 mod bars;
+mod bench;
 mod console;
 mod demo;
 mod exit;
@@ -20,9 +22,11 @@ mod pack;
 mod receive;
 mod receiver_json;
 mod run;
+mod scratch;
 mod send;
 mod sender_json;
 mod stats;
+mod subject;
 
 use args::{Args, Command};
 use interrupt::Interrupt;
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         Command::Unpack(args) => pack::unpack(&args, &interrupt),
         Command::Keygen(args) => keygen::run(&args),
         Command::Demo(demo) => demo::run(demo, &interrupt),
+        Command::Bench(bench) => bench::run(bench, &interrupt),
     };
     end.into()
 }

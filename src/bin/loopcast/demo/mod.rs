@@ -12,14 +12,14 @@ use crate::console::Console;
 use crate::exit::{End, Exit};
 use crate::human;
 use crate::interrupt::Interrupt;
+use crate::scratch::{self, Scratch};
+use crate::subject::{self, Subject};
 
 mod child;
-mod place;
 mod screen;
 mod table;
 
 use child::{Child, Ended, News};
-use place::{Place, Subject};
 use screen::Screen;
 
 /// Bytes that the demo makes up when no file is named.
@@ -93,7 +93,7 @@ struct Demo<'a> {
     args: &'a args::Demo,
     interrupt: &'a Interrupt,
     console: &'a Console,
-    place: Place,
+    place: Scratch,
     subject: Subject,
     url: Url,
     news: Receiver<News>,
@@ -110,18 +110,21 @@ impl<'a> Demo<'a> {
         interrupt: &'a Interrupt,
         console: &'a Console,
     ) -> Result<Demo<'a>, End> {
-        let place = Place::new()?;
         let size = match &args.file {
-            Some(file) => place::size_of(file)?,
+            Some(file) => subject::size_of(file)?,
             None => SIZE,
         };
         let copies = if args.file.is_some() { 4 } else { 5 };
-        place.check_room(size * copies)?;
+        let place = Scratch::new(
+            &std::env::temp_dir(),
+            "loopcast-demo-",
+            size.saturating_mul(copies),
+        )?;
         let subject = match &args.file {
             Some(file) => Subject::read(file)?,
-            None => place.make_up(SIZE)?,
+            None => Subject::make_up(place.path("film.bin"), SIZE, 0)?,
         };
-        let url = place::free_group()?;
+        let url = scratch::free_group()?;
         console.say(format!(
             "one sender and four receivers on this machine's loopback, {} at {}, {url}",
             human::bytes(size),
@@ -247,7 +250,7 @@ impl<'a> Demo<'a> {
                 ));
                 continue;
             };
-            let same = self.subject.is_same_as(&self.place.folder(who));
+            let same = self.subject.is_same_as(&self.place.path(who.name()));
             let path = ended.stats["path"].as_str().unwrap_or("none");
             if path != who.path() {
                 wrong.push(format!(
@@ -286,7 +289,12 @@ impl<'a> Demo<'a> {
     }
 
     fn spawn(&mut self, who: Who, arguments: &[String]) -> Result<(), End> {
-        let child = Child::spawn(who, arguments, &self.place.stats(who), &self.post)?;
+        let child = Child::spawn(
+            who,
+            arguments,
+            &self.place.path(&format!("{}.json", who.name())),
+            &self.post,
+        )?;
         self.running.push(child);
         Ok(())
     }
@@ -304,7 +312,7 @@ impl<'a> Demo<'a> {
         c.extend(["--to".to_owned(), self.url.to_string()]);
         c.extend([
             "--hash-cache".to_owned(),
-            path(&self.place.folder(Who::Sender)),
+            path(&self.place.path(Who::Sender.name())),
         ]);
         // A name that starts with a dash is a name all the same.
         c.extend(["--".to_owned(), path(&self.subject.path)]);
@@ -313,7 +321,7 @@ impl<'a> Demo<'a> {
 
     fn receive_command(&self, who: Who) -> Vec<String> {
         let mut c = words(&["receive", "--interface", "127.0.0.1", "--into"]);
-        c.push(path(&self.place.folder(who)));
+        c.push(path(&self.place.path(who.name())));
         match who {
             Who::Lossy => c.extend(words(&["--drop", "5%", "--seed", "1"])),
             Who::Deaf => c.push("--deaf".to_owned()),
@@ -328,7 +336,7 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|w| (*w).to_owned()).collect()
 }
 
-/// A path as an argument. Ours are UTF-8 (see [`Place::new`] and [`Subject::read`]).
+/// A path as an argument. Ours are UTF-8 (see [`Scratch::new`] and [`Subject::read`]).
 fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }

@@ -63,6 +63,16 @@ pub struct Net {
     bridge: String,
 }
 
+/// Where a burst that a sender handed over in one piece becomes packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bursts {
+    /// At the sender's own device, so that loss, queues and counters meet single packets as on a real
+    /// wire.
+    Cut,
+    /// Never: super-packets go all the way, as between virtual machines of one host.
+    Whole,
+}
+
 /// Why no network can be built here; `None` if it can.
 pub fn missing() -> Option<String> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -85,8 +95,13 @@ pub fn missing() -> Option<String> {
 }
 
 impl Net {
-    /// Builds `count` hosts and their bridge.
+    /// Builds `count` hosts and their bridge, with [`Bursts::Cut`].
     pub fn new(count: usize) -> Result<Net, String> {
+        Net::with(count, Bursts::Cut)
+    }
+
+    /// Builds `count` hosts, at most 254, and their bridge.
+    pub fn with(count: usize, bursts: Bursts) -> Result<Net, String> {
         static NETWORKS: AtomicU32 = AtomicU32::new(0);
         remove_stale();
         let number = NETWORKS.fetch_add(1, Ordering::Relaxed);
@@ -100,11 +115,11 @@ impl Net {
             .collect();
         // Made before the commands run, so that a failure half way still cleans up.
         let net = Net { hosts, bridge };
-        net.build()?;
+        net.build(bursts)?;
         Ok(net)
     }
 
-    fn build(&self) -> Result<(), String> {
+    fn build(&self, bursts: Bursts) -> Result<(), String> {
         let bridge = &self.bridge;
         let mut all = format!("netns add {bridge}\n");
         for host in &self.hosts {
@@ -142,16 +157,10 @@ impl Net {
                     host.address
                 ),
             )?;
-            // Bursts are cut at the sender's own device, so that loss, queues and counters meet
-            // single packets as on a real wire.
-            run(host.command("ethtool").args([
-                "-K",
-                "eth0",
-                "tx-udp-segmentation",
-                "off",
-                "tso",
-                "off",
-            ]))?;
+            if bursts == Bursts::Cut {
+                let cut = ["-K", "eth0", "tx-udp-segmentation", "off", "tso", "off"];
+                run(host.command("ethtool").args(cut))?;
+            }
         }
         self.wait_until_forwarding()
     }
@@ -387,6 +396,14 @@ fn nft(namespace: &str, rules: &str) -> Result<(), String> {
     )
 }
 
+/// Kills what still runs in a namespace whose maker is no more.
+fn kill_inside(name: &str) {
+    let pids = run(Command::new("ip").args(["netns", "pids", name])).unwrap_or_default();
+    for pid in pids.split_whitespace() {
+        let _ = run(Command::new("kill").args(["-KILL", pid]));
+    }
+}
+
 fn delete_namespace(name: &str) {
     if Path::new("/run/netns").join(name).exists() {
         let _ = run(Command::new("ip").args(["netns", "delete", name]));
@@ -409,6 +426,7 @@ fn remove_stale() {
             continue;
         };
         if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
+            kill_inside(&name);
             delete_namespace(&name);
         }
     }

@@ -1,0 +1,179 @@
+//! One transfer by one tool, measured: receivers first, then the sender, then every copy compared.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::figures::Figures;
+use super::process::{Ended, Marks, Process};
+use super::tool::{Job, Tool};
+use crate::exit::{End, Exit};
+use crate::interrupt::Interrupt;
+use crate::subject::{Subject, cannot_write};
+
+/// How long programs have to start or, once all copies are there, to end.
+const MOMENT: Duration = Duration::from_secs(10);
+/// How often processes are looked at. The times of what they do are taken when they do it.
+const TICK: Duration = Duration::from_millis(2);
+
+/// Why a transfer has no figures.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The tool did not do it in time, or not at all.
+    Missing(String),
+    /// A copy has other bytes than the file.
+    Wrong(String),
+    /// Nothing more can be measured.
+    End(End),
+}
+
+impl From<End> for Failure {
+    fn from(end: End) -> Failure {
+        Failure::End(end)
+    }
+}
+
+/// Runs it. `limit` is the time from the sender's start that it may take.
+pub(super) fn run(
+    tool: Tool,
+    job: &Job,
+    subject: &Subject,
+    limit: Duration,
+    interrupt: &Interrupt,
+) -> Result<Figures, Failure> {
+    let mut run = Run {
+        interrupt,
+        receivers: Vec::new(),
+        sender: None,
+    };
+    let inboxes: Vec<PathBuf> = (1..=job.setting.receivers)
+        .map(|i| job.folder.join(format!("into-{i}")))
+        .collect();
+    for (i, into) in (1..).zip(&inboxes) {
+        fs::create_dir(into).map_err(|e| cannot_write(into, &e))?;
+        let name = format!("receiver {i}");
+        let command = &mut tool.receiver(job, i, into);
+        run.receivers
+            .push(start(name, command, tool.receiver_marks())?);
+    }
+    run.wait("to be ready", Instant::now() + MOMENT, |run| {
+        run.receivers.iter().all(|r| r.ready().is_some())
+    })?;
+
+    let before = job.ground.sent_bytes()?;
+    let sender = start(
+        "sender".to_owned(),
+        &mut tool.sender(job),
+        tool.sender_marks(),
+    )?;
+    let started = sender.started;
+    run.sender = Some(sender);
+    run.wait("to have the file", started + limit, |run| {
+        run.receivers.iter().all(|r| r.complete().is_some())
+    })?;
+    // A sender that tells knows first.
+    let told = run.sender.as_ref().and_then(Process::complete);
+    let complete = told.or_else(|| run.receivers.iter().filter_map(Process::complete).max());
+    let mut took = complete.unwrap_or(started) - started;
+    if !tool.is_ours() {
+        // Ours are synced before they are called complete.
+        let syncing = Instant::now();
+        inboxes.iter().try_for_each(|into| sync(into, subject))?;
+        took += syncing.elapsed();
+    }
+
+    let (sender, receivers) = run.end(tool)?;
+    let wire = match (before, job.ground.sent_bytes()?) {
+        (Some(before), Some(after)) => after - before,
+        _ => sent_by_stats(&job.folder.join("sender.json"))?,
+    };
+    for into in &inboxes {
+        subject.is_same_as(into).map_err(Failure::Wrong)?;
+    }
+    Ok(Figures {
+        seconds: took.as_secs_f64(),
+        wire: wire as f64 / subject.size as f64,
+        sender_cpu: sender.cpu.as_secs_f64(),
+        receivers_cpu: receivers.iter().map(|r| r.cpu.as_secs_f64()).sum(),
+        sender_memory: sender.memory,
+        receiver_memory: receivers.iter().map(|r| r.memory).max().unwrap_or(0),
+    })
+}
+
+fn start(
+    name: String,
+    command: &mut std::process::Command,
+    marks: Marks,
+) -> Result<Process, Failure> {
+    Process::start(name, command, marks)
+        .map_err(|e| Failure::Missing(format!("{:?}: {e}", command.get_program())))
+}
+
+/// The processes of a transfer.
+struct Run<'a> {
+    interrupt: &'a Interrupt,
+    receivers: Vec<Process>,
+    sender: Option<Process>,
+}
+
+impl Run<'_> {
+    /// Waits until it is so; a failure when a process fails first, the deadline passes or the user
+    /// has had enough.
+    fn wait(
+        &mut self,
+        what: &str,
+        deadline: Instant,
+        mut so: impl FnMut(&mut Self) -> bool,
+    ) -> Result<(), Failure> {
+        while !so(self) {
+            if self.interrupt.came() {
+                let text = "interrupted: processes, network and files are removed";
+                return Err(End::error(Exit::Interrupted, text).into());
+            }
+            let failed = |p: &mut Process| p.ended().is_some_and(|e| !e.status.success());
+            let mut all = self.receivers.iter_mut().chain(&mut self.sender);
+            if let Some(p) = all.find_map(|p| failed(p).then_some(p)) {
+                return Err(Failure::Missing(format!("failed: {}", p.words())));
+            }
+            if Instant::now() > deadline {
+                let mut late = self.receivers.iter().filter(|r| r.complete().is_none());
+                let words = late.next().or(self.sender.as_ref()).map(Process::words);
+                let words = words.unwrap_or_default();
+                return Err(Failure::Missing(format!("no time left {what}: {words}")));
+            }
+            thread::sleep(TICK);
+        }
+        Ok(())
+    }
+
+    /// Waits for those that end by themselves, ends the others; what all of them used.
+    fn end(&mut self, tool: Tool) -> Result<(Ended, Vec<Ended>), Failure> {
+        self.wait("to end", Instant::now() + MOMENT, |run| {
+            let ended = |p: &mut Process| p.ended().is_some();
+            (!tool.sender_ends() || run.sender.iter_mut().all(ended))
+                && (!tool.receivers_end() || run.receivers.iter_mut().all(ended))
+        })?;
+        let sender = self.sender.as_mut().and_then(Process::kill);
+        let receivers = self.receivers.iter_mut().map(Process::kill).collect();
+        let lost = || Failure::Missing("a process ended without a trace".to_owned());
+        Ok((
+            sender.ok_or_else(lost)?,
+            Option::<Vec<Ended>>::ok_or_else(receivers, lost)?,
+        ))
+    }
+}
+
+fn sync(into: &Path, subject: &Subject) -> Result<(), Failure> {
+    let copy = into.join(subject.path.file_name().unwrap_or_default());
+    let synced = File::open(&copy).and_then(|file| file.sync_all());
+    synced.map_err(|e| Failure::Missing(format!("{}: {e}", copy.display())))
+}
+
+/// IP bytes that our sender says it sent.
+fn sent_by_stats(path: &Path) -> Result<u64, Failure> {
+    let text = fs::read(path).map_err(|e| Failure::Missing(format!("{}: {e}", path.display())))?;
+    let stats: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    let bytes = stats["sent"]["total"]["bytes"].as_u64();
+    bytes.ok_or_else(|| Failure::Missing("the sender's figures lack what it sent".to_owned()))
+}

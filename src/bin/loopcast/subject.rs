@@ -1,0 +1,139 @@
+//! A file that is sent for show or measurement, and whether copies of it are right.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::exit::{End, Exit};
+use crate::human;
+
+/// The file that is sent.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    pub(crate) path: PathBuf,
+    pub(crate) size: u64,
+    pub(crate) hash: blake3::Hash,
+}
+
+impl Subject {
+    /// A file of `size` bytes that nothing can compress or guess; the same seed gives the same bytes.
+    pub(crate) fn make_up(path: PathBuf, size: u64, seed: u64) -> Result<Subject, End> {
+        let fill = || -> io::Result<blake3::Hash> {
+            let mut file = BufWriter::with_capacity(1 << 20, File::create(&path)?);
+            let mut stream = blake3::Hasher::new_derive_key("loopcast made-up file")
+                .update(&seed.to_le_bytes())
+                .finalize_xof();
+            let mut hash = blake3::Hasher::new();
+            let mut chunk = vec![0; 1 << 20];
+            let mut left = size;
+            while left > 0 {
+                let len = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
+                stream.fill(&mut chunk[..len]);
+                hash.update_rayon(&chunk[..len]);
+                file.write_all(&chunk[..len])?;
+                left -= len as u64;
+            }
+            file.flush()?;
+            Ok(hash.finalize())
+        };
+        let hash = fill().map_err(|e| cannot_write(&path, &e))?;
+        Ok(Subject { path, size, hash })
+    }
+
+    /// A file of the user's.
+    pub(crate) fn read(path: &Path) -> Result<Subject, End> {
+        let size = size_of(path)?;
+        if path.to_str().is_none() {
+            let text = format!("{} is not UTF-8: rename it", path.display());
+            return Err(End::error(Exit::Environment, text));
+        }
+        let hash = hash(path).map_err(|e| {
+            End::error(
+                Exit::Environment,
+                format!("can't read {}: {e}; check its permissions", path.display()),
+            )
+        })?;
+        Ok(Subject {
+            path: path.to_owned(),
+            size,
+            hash,
+        })
+    }
+
+    /// Whether the copy in `folder` has the same bytes and nothing lies beside it.
+    pub(crate) fn is_same_as(&self, folder: &Path) -> Result<(), String> {
+        let name = self.path.file_name().unwrap_or_default();
+        let copy = hash(&folder.join(name)).map_err(|e| e.to_string())?;
+        if copy != self.hash {
+            return Err(format!("BLAKE3 {copy}, not {}", self.hash));
+        }
+        let files = fs::read_dir(folder).map_err(|e| e.to_string())?.count();
+        if files == 1 {
+            Ok(())
+        } else {
+            Err(format!(
+                "{} lie beside it",
+                human::count(files as u64 - 1, "file")
+            ))
+        }
+    }
+}
+
+fn hash(path: &Path) -> io::Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(hasher.finalize())
+}
+
+/// The length of a file.
+pub(crate) fn size_of(path: &Path) -> Result<u64, End> {
+    let unreadable = |e: io::Error| {
+        End::error(
+            Exit::Environment,
+            format!(
+                "can't read {}: {e}; check the name and its permissions",
+                path.display()
+            ),
+        )
+    };
+    let meta = fs::metadata(path).map_err(unreadable)?;
+    if !meta.is_file() {
+        let text = format!(
+            "{} is not a file: name a file, or none for one that is made up",
+            path.display()
+        );
+        return Err(End::error(Exit::Environment, text));
+    }
+    Ok(meta.len())
+}
+
+/// What to say when a file can't be written.
+pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> End {
+    let text = format!(
+        "can't write to {}: {error}; set TMPDIR to another folder",
+        path.display()
+    );
+    End::error(Exit::Environment, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_up_file_is_itself_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |name: &str, seed| Subject::make_up(dir.path().join(name), 3_000_001, seed);
+        let subject = make("film.bin", 1).unwrap();
+        assert_eq!(fs::metadata(&subject.path).unwrap().len(), 3_000_001);
+        assert_eq!(make("again.bin", 1).unwrap().hash, subject.hash);
+        assert_ne!(make("other.bin", 2).unwrap().hash, subject.hash);
+        let copy = dir.path().join("copy");
+        fs::create_dir(&copy).unwrap();
+        assert!(subject.is_same_as(&copy).is_err());
+        fs::copy(&subject.path, copy.join("film.bin")).unwrap();
+        assert_eq!(subject.is_same_as(&copy), Ok(()));
+        fs::write(copy.join("film.bin.part"), "").unwrap();
+        assert!(subject.is_same_as(&copy).is_err());
+    }
+}
