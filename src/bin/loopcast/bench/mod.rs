@@ -33,6 +33,8 @@ use transfer::Failure;
 
 /// Time for a transfer besides what its rate asks for: several times what the slowest tool took.
 const LIMIT: Duration = Duration::from_secs(30);
+/// The same with `--quick`, whose file is small.
+const QUICK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs it all.
 pub(crate) fn run(args: args::Bench, interrupt: &Interrupt) -> End {
@@ -174,7 +176,7 @@ impl<'a> Bench<'a> {
                     folder: &folder,
                     seed: self.args.seed.wrapping_add(run as u64 * 1_000),
                 };
-                let limit = limit + LIMIT;
+                let limit = limit + if self.args.quick { QUICK_LIMIT } else { LIMIT };
                 let result = transfer::run(row.tool, &job, &self.subject, limit, self.interrupt);
                 fs::remove_dir_all(&folder).map_err(|e| cannot_write(&folder, &e))?;
                 let name = row.tool.name();
