@@ -50,6 +50,7 @@ impl Sent {
                     block,
                     symbol,
                     repair: false,
+                    one_way: false,
                     part: None,
                 };
                 wire::write_data(&header, payload, &mut out);

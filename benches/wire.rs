@@ -18,6 +18,7 @@ fn header() -> DataHeader {
         block: 40,
         symbol: 17,
         repair: false,
+        one_way: false,
         part: None,
     }
 }

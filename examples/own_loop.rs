@@ -12,6 +12,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use loopcast::carousel::Surplus;
 use loopcast::engine::{
     Burst, Command, Link, ObjectKey, Receiver, ReceiverConfig, ReceiverEvent, Sender, SenderConfig,
     SenderEvent, StoreFault, Target, Verdict, Via,
@@ -162,6 +163,8 @@ fn send(held: &Held, socket: &UdpSocket) -> Result<(), Failure> {
             tiers: Vec::new(),
             wait_for: 1,
             stay: false,
+            one_way: None,
+            surplus: Surplus::None,
             slots: 8,
             elsewhere: Vec::new(),
         },

@@ -24,6 +24,18 @@ pub const LARGE_K: u16 = 1_024;
 /// Objects of this many bytes or more use [`LARGE_K`].
 pub const LARGE_OBJECT: u64 = 256 << 20;
 
+/// Most source symbols in a block of a session without a way back. No NAK waits for such a block, and the larger
+/// it is the closer losses keep to their mean: with 5 % lost, a millionth of blocks of 4,096 need more than
+/// 1.02 times the mean number of symbols, of 512 more than 1.05.
+pub const ONE_WAY_K: u16 = 4_096;
+/// Most bytes of source symbols in such a block: a receiver that restores one holds it once and works on up to
+/// four times as much, 24 MiB.
+pub const ONE_WAY_BLOCK: usize = 6 << 20;
+
+/// The loss that a sender makes up for beforehand where nobody can tell it: what Wi-Fi loses of multicast
+/// (RFC 9119), and more than satellites and cables do.
+pub const ONE_WAY_LOSS: f64 = 0.05;
+
 /// Most bytes an encoded file table may have.
 pub const MAX_TABLE_LEN: u32 = 1 << 20;
 

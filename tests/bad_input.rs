@@ -97,6 +97,7 @@ fn offer(index: u32, total: u32, name: &str, length: u64, channel: Option<Channe
     FromSender {
         channel: 0,
         session: SESSION,
+        one_way: false,
         body,
     }
     .encode(&mut out);
@@ -131,6 +132,7 @@ fn data(block: u32, symbol: u16, number: u64) -> DataHeader {
         block,
         symbol,
         repair: false,
+        one_way: false,
         part: None,
     }
 }
@@ -532,6 +534,7 @@ fn a_flood_of_offers_is_bounded() {
         FromSender {
             channel: 0,
             session: SessionId(1_000 + i),
+            one_way: false,
             body,
         }
         .encode(&mut datagram);
@@ -664,6 +667,7 @@ fn claims_of_eib_cost_nothing_before_the_disk_agrees() {
     let packet = FromSender {
         channel: 0,
         session: SESSION,
+        one_way: false,
         body,
     };
     packet.encode(&mut datagram);

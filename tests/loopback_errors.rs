@@ -114,6 +114,7 @@ fn another_sender_on_the_group_is_told_and_does_no_harm() {
     let packet = FromSender {
         channel: 0,
         session,
+        one_way: false,
         body: SenderBody::Sync(sync),
     };
     let mut bytes = Vec::new();

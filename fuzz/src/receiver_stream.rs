@@ -197,6 +197,7 @@ impl Run {
         let packet = FromSender {
             channel: 0,
             session: SESSION,
+            one_way: false,
             body,
         };
         let mut datagram = Vec::new();
@@ -297,6 +298,7 @@ impl Run {
         let packet = FromSender {
             channel: channel_number(input),
             session: session(input),
+            one_way: false,
             body,
         };
         let mut datagram = Vec::new();
@@ -350,6 +352,7 @@ impl Run {
             block: input.u32(),
             symbol: input.u16() % 64,
             repair: input.one_in(2),
+            one_way: false,
             part: input.one_in(8).then_some(0),
         };
         let next = self.next.entry(header.channel).or_default();

@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
+use loopcast::carousel::Surplus;
 use loopcast::engine::{Burst, Link, ObjectKey, ReadCommand, ReadFault, Sender, SenderConfig};
 use loopcast::ids::{ChannelNo, Cookie, PacketNo, ReceiverId, SessionId, ShortCodingId};
 use loopcast::object::Description;
@@ -57,6 +58,8 @@ pub fn run(data: &[u8]) {
         tiers: Vec::new(),
         wait_for: input.below(4) as u32,
         stay: input.one_in(2),
+        one_way: None,
+        surplus: Surplus::None,
         slots: 2 + input.below(9) as u16,
         elsewhere: vec![SocketAddr::from(([10, 0, 0, 9], 4_700))],
     };

@@ -2,18 +2,21 @@
 
 use core::ops::Range;
 
+use crate::carousel::Surplus;
 use crate::ids::{BlockNo, SymbolNo};
 use crate::object::Geometry;
 use crate::range_set::RangeSet;
 use crate::wire::Position;
 
-/// One object's cycles: blocks in increasing order, each from symbol 0 to its last source symbol.
+/// One object's cycles: blocks in increasing order, of each as many symbols as it has source symbols,
+/// and its surplus.
 ///
 /// A cycle carries only blocks that somebody lacks. What is asked for ahead of the position joins
 /// the running cycle, the rest waits for the next.
 #[derive(Clone, Debug)]
 pub struct Walk {
     geometry: Geometry,
+    surplus: Surplus,
     cycle: u32,
     /// Of this cycle; the block at `at` included.
     todo: RangeSet,
@@ -24,9 +27,10 @@ pub struct Walk {
 
 impl Walk {
     /// A walk that nobody has asked anything of.
-    pub fn new(geometry: Geometry) -> Walk {
+    pub fn new(geometry: Geometry, surplus: Surplus) -> Walk {
         Walk {
             geometry,
+            surplus,
             cycle: 0,
             todo: RangeSet::new(),
             next: RangeSet::new(),
@@ -143,7 +147,14 @@ impl Walk {
     /// Symbols of the current block that are left in this cycle.
     pub fn left(&self) -> usize {
         let (block, from) = self.at.unwrap_or((0, SymbolNo::MAX));
-        usize::from(self.geometry.symbols(block).saturating_sub(from))
+        self.symbols(block).saturating_sub(usize::from(from))
+    }
+
+    /// Symbols of a block in a cycle.
+    pub fn symbols(&self, block: BlockNo) -> usize {
+        let source = self.geometry.symbols(block);
+        let surplus = self.surplus.symbols(source, self.geometry.parity(block));
+        usize::from(source) + usize::from(surplus)
     }
 
     /// Forgets all that is lacked: nobody is left.
@@ -161,7 +172,7 @@ mod tests {
     fn walk(blocks: u64) -> Walk {
         // One table block and no more than one page block before the content.
         let g = Geometry::new(blocks * 4 * 1024, 1024, 4, 0, 64).unwrap();
-        Walk::new(g)
+        Walk::new(g, Surplus::None)
     }
 
     fn sent(w: &mut Walk, max: usize) -> Vec<(BlockNo, SymbolNo)> {
@@ -238,6 +249,18 @@ mod tests {
         let got: Vec<_> = sent(&mut w, 9).into_iter().map(|(b, _)| b).collect();
         assert!(got.contains(&5) && !got.contains(&2));
         assert!(w.begin_cycle());
+    }
+
+    #[test]
+    fn content_brings_its_surplus() {
+        let g = Geometry::new(8 * 1024, 1024, 4, 4, 64).unwrap();
+        let mut w = Walk::new(g, Surplus::Share(0.5));
+        w.want(0..g.blocks());
+        w.begin_cycle();
+        let got = sent(&mut w, 4);
+        let of = |block| got.iter().filter(|&&(b, _)| b == block).count();
+        assert_eq!([of(0), of(1), of(2), of(3)], [1, 1, 6, 6]);
+        assert_eq!(w.position().block, g.blocks());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What to tell a sender or a receiver before it starts.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,19 @@ pub enum FeedbackMode {
     Sender,
     /// To a group that all hear.
     Group,
+}
+
+/// When parity is sent.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub enum Parity {
+    /// As repairs and in every other cycle. Without a way back also with every block, so much that
+    /// one in a million is short where 5 % is lost.
+    #[default]
+    Auto,
+    /// Also with every block, this share of its source symbols, 0 to 1; at least two symbols.
+    Share(f64),
+    /// Never: what is lost is sent again.
+    None,
 }
 
 /// Which path a receiver may take.
@@ -40,10 +54,11 @@ pub struct SenderBuilder {
     pub(crate) rate: Rate,
     pub(crate) wait_for: u32,
     pub(crate) stay: bool,
+    pub(crate) one_way: Option<NonZeroU32>,
     pub(crate) ttl: u8,
     pub(crate) loopback: bool,
     pub(crate) symbol_size: u16,
-    pub(crate) parity: bool,
+    pub(crate) parity: Parity,
     pub(crate) feedback: FeedbackMode,
     pub(crate) elsewhere: Vec<SocketAddr>,
     pub(crate) paths: Vec<PathBuf>,
@@ -59,10 +74,11 @@ impl Default for SenderBuilder {
             rate: Rate::from_bps(config::DEFAULT_RATE_BPS),
             wait_for: 0,
             stay: false,
+            one_way: None,
             ttl: 1,
             loopback: true,
             symbol_size: config::DEFAULT_SYMBOL_SIZE,
-            parity: true,
+            parity: Parity::Auto,
             feedback: FeedbackMode::Sender,
             elsewhere: Vec::new(),
             paths: Vec::new(),
@@ -106,6 +122,16 @@ impl SenderBuilder {
         self
     }
 
+    /// Makes a session without a way back, for satellites and data diodes: receivers send no UDP
+    /// datagram, and what they would send is not taken. Data starts at once and each object goes out in
+    /// so many cycles, or in cycles without end with [`stay`](SenderBuilder::stay). Blocks have up to
+    /// 4,096 source symbols, so that parity works better; a receiver therefore can't go on with what it
+    /// got from a session with a way back. There is one by default.
+    pub fn one_way(mut self, cycles: NonZeroU32) -> SenderBuilder {
+        self.one_way = Some(cycles);
+        self
+    }
+
     /// Routers that the groups' packets may pass, 1 (this network only, the default) to 255.
     pub fn ttl(mut self, ttl: u8) -> SenderBuilder {
         self.ttl = ttl;
@@ -125,11 +151,11 @@ impl SenderBuilder {
         self
     }
 
-    /// Whether repairs may be parity, which stands in for whatever a receiver has lost, so that one
-    /// packet serves many that lost different ones. It is Reed-Solomon, with as many parity symbols
-    /// in a block as source symbols; it costs the machine that sends little, and receivers nothing
-    /// while nothing is lost. True by default. Receivers can't mix what they got with and without it.
-    pub fn parity(mut self, parity: bool) -> SenderBuilder {
+    /// Parity, which stands in for whatever a receiver has lost, so that one packet serves many that
+    /// lost different ones. It is Reed-Solomon, with as many parity symbols in a block as source
+    /// symbols; it costs the machine that sends little, and receivers nothing while nothing is lost.
+    /// [`Parity::Auto`] by default. Receivers can't mix what they got with and without it.
+    pub fn parity(mut self, parity: Parity) -> SenderBuilder {
         self.parity = parity;
         self
     }
@@ -179,6 +205,7 @@ pub struct ReceiverBuilder {
     pub(crate) interface: Option<String>,
     pub(crate) into: PathBuf,
     pub(crate) via: Via,
+    pub(crate) one_way: bool,
     pub(crate) sync_timeout: Duration,
     pub(crate) timeout: Duration,
     pub(crate) drop_rate: f64,
@@ -194,6 +221,7 @@ impl Default for ReceiverBuilder {
             interface: None,
             into: PathBuf::from("."),
             via: Via::Auto,
+            one_way: false,
             sync_timeout: config::SYNC_TIMEOUT,
             timeout: config::SENDER_TIMEOUT,
             drop_rate: 0.0,
@@ -228,6 +256,14 @@ impl ReceiverBuilder {
     /// Which path it may take; finds out by itself by default.
     pub fn via(mut self, via: Via) -> ReceiverBuilder {
         self.via = via;
+        self
+    }
+
+    /// Sends no UDP datagram at all, whatever the sender is like; it only joins groups. What it lacks
+    /// comes with the sender's next cycle or not at all. Needs a group in the URL. False by default; a
+    /// session without a way back has this effect by itself once it is heard.
+    pub fn one_way(mut self, one_way: bool) -> ReceiverBuilder {
+        self.one_way = one_way;
         self
     }
 

@@ -68,6 +68,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// Without a way back no host can be asked where its group is.
+    #[error("one-way receiving asks nobody, so it needs the group: loopcast://GROUP:PORT")]
+    NoGroup,
     /// There is no such interface.
     #[error("no interface {wanted:?}{reason}; there are: {available}")]
     UnknownInterface {
@@ -145,6 +148,9 @@ pub enum StartError {
     /// The share to drop is not from 0 to below 1.
     #[error("a share of {0} can't be dropped; give one from 0 to below 1")]
     DropRate(f64),
+    /// The share of parity is not from 0 to 1.
+    #[error("parity of {0} times the content is not possible; give a share from 0 to 1")]
+    ParityShare(f64),
     /// The session can't be.
     #[error(transparent)]
     Session(#[from] SenderError),

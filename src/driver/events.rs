@@ -260,6 +260,8 @@ pub enum ReceiverEvent {
         /// Hash of its bytes.
         content: ContentId,
     },
+    /// The session has no way back: this receiver sends nothing from now on.
+    NoWayBack,
     /// How data comes from now on, and why.
     PathChosen(PathChoice),
     /// Figures, about five times a second for each object under way.

@@ -27,7 +27,7 @@ mod speed;
 mod summary;
 mod sys;
 
-pub use builder::{FeedbackMode, ReceiverBuilder, SenderBuilder, Via};
+pub use builder::{FeedbackMode, Parity, ReceiverBuilder, SenderBuilder, Via};
 pub use error::{DriverError, StartError};
 pub use events::{
     DeliveryPath, ReceiverEvent, ReceiverProgress, SenderEvent, SenderProgress, SmallBuffer,

@@ -120,6 +120,7 @@ mod tests {
             block: 4,
             symbol: symbols[0],
             repair: false,
+            one_way: false,
             part: None,
         };
         let run = Run {

@@ -140,6 +140,8 @@ pub enum ReceiverEvent {
         /// Its length in bytes.
         length: u64,
     },
+    /// The session has no way back: it sends nothing from now on.
+    NoWayBack,
     /// It chose a path for its data, or changed it.
     Path(PathChoice),
     /// The object is complete, verified, synced and under its name.

@@ -1,9 +1,11 @@
 //! Sender, receivers, network and virtual time.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::num::NonZeroU32;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
+use crate::carousel::Surplus;
 use crate::config;
 use crate::engine::{
     Burst, ObjectKey, Receiver, ReceiverConfig, ReceiverEvent, Sender, SenderConfig, SenderError,
@@ -36,6 +38,10 @@ pub struct Config {
     pub wait_for: u32,
     /// The sender serves on.
     pub stay: bool,
+    /// No way back, and so many cycles.
+    pub one_way: Option<NonZeroU32>,
+    /// Parity that goes out without being asked for.
+    pub surplus: Surplus,
     /// How long a block takes to read.
     pub read_time: Duration,
     /// How long a block takes to check and write.
@@ -52,6 +58,8 @@ impl Config {
             group_feedback: false,
             wait_for: 1,
             stay: false,
+            one_way: None,
+            surplus: Surplus::None,
             read_time: Duration::from_micros(500),
             write_time: Duration::from_millis(1),
         }
@@ -187,6 +195,15 @@ impl World {
             source: None,
         };
         self.add_receiver_with(start, link, target, |_| {})
+    }
+
+    /// The same, told to send nothing.
+    pub fn add_one_way_receiver(&mut self, start: Time, link: Link) -> usize {
+        let target = Target::Group {
+            group: self.groups[0],
+            source: None,
+        };
+        self.add_receiver_with(start, link, target, |config| config.one_way = true)
     }
 
     /// A receiver whose configuration `change` may change.
@@ -465,6 +482,8 @@ fn new_sender(
         tiers: Vec::new(),
         wait_for: config.wait_for,
         stay: config.stay,
+        one_way: config.one_way,
+        surplus: config.surplus,
         slots: 24,
         elsewhere: Vec::new(),
     };

@@ -24,7 +24,8 @@ pub fn write_data(header: &DataHeader, payload: &[u8], out: &mut Vec<u8>) {
     } else {
         Kind::Data
     };
-    let flags = if header.repair { frame::REPAIR } else { 0 };
+    let repair = if header.repair { frame::REPAIR } else { 0 };
+    let flags = repair | frame::one_way(header.one_way);
     let mut bytes = [0; DATA_HEADER_LEN];
     bytes[..4].copy_from_slice(&frame::first_bytes(kind, flags, header.channel));
     bytes[4..8].copy_from_slice(&header.block.to_be_bytes());
@@ -70,6 +71,7 @@ pub(super) fn read(kind: Kind, flags: u8, packet: &[u8]) -> Result<(DataHeader, 
             block,
             symbol,
             repair,
+            one_way: flags & frame::ONE_WAY != 0,
             part,
         },
         payload,

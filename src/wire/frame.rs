@@ -11,7 +11,9 @@ const VERSION: u8 = 1;
 
 /// Flag of all packets: a tag stands in place of the checksum.
 const TAGGED: u8 = 0x01;
-/// Flag of DATA and PART: sent because of NAKs.
+/// Flag of all packets from a sender: the session has no way back.
+pub(super) const ONE_WAY: u8 = 0x80;
+/// Flag of DATA and PART: sent out of turn.
 pub(super) const REPAIR: u8 = 0x02;
 /// Flag of SYNC: the cycle is at its end, say what you lack.
 pub(super) const QUERY: u8 = 0x02;
@@ -23,6 +25,11 @@ pub(super) const MORE: u8 = 0x02;
 pub(super) const HOLDS: u8 = 0x02;
 /// Flag of REPORT: the receiver is on unicast.
 pub(super) const UNICAST: u8 = 0x02;
+
+/// [`ONE_WAY`] or nothing.
+pub(super) fn one_way(is: bool) -> u8 {
+    if is { ONE_WAY } else { 0 }
+}
 
 /// Extension type that is skipped without being an extension.
 const PADDING: u8 = 0;

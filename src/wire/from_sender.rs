@@ -33,6 +33,7 @@ impl FromSender {
             SenderBody::Notice(_) => (Kind::Notice, 0),
             SenderBody::Challenge(_) => (Kind::Challenge, 0),
         };
+        let flags = flags | frame::one_way(self.one_way);
         let writer = ControlWriter::new(out, kind, flags, self.channel, self.session);
         let mut size = 0;
         match &self.body {
@@ -71,6 +72,7 @@ pub(super) fn read(
     Ok(FromSender {
         channel: control.channel,
         session: control.session,
+        one_way: flags & frame::ONE_WAY != 0,
         body,
     })
 }

@@ -25,8 +25,10 @@ pub struct DataHeader {
     pub block: BlockNo,
     /// Its symbol.
     pub symbol: SymbolNo,
-    /// Sent because of NAKs, so it says nothing about the sender's position in the cycle.
+    /// Sent out of turn, because of NAKs most often, so it says nothing about the sender's position in the cycle.
     pub repair: bool,
+    /// Its session has no way back: who hears it sends nothing.
+    pub one_way: bool,
     /// Set when the packet carries a piece of the symbol: the piece's byte offset in it.
     pub part: Option<u16>,
 }
@@ -38,6 +40,8 @@ pub struct FromSender {
     pub channel: ChannelNo,
     /// The session it belongs to.
     pub session: SessionId,
+    /// The session has no way back: who hears it sends nothing.
+    pub one_way: bool,
     /// What it says.
     pub body: SenderBody,
 }

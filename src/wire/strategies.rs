@@ -69,10 +69,11 @@ pub(super) fn data() -> impl Strategy<Value = (DataHeader, Vec<u8>)> {
             .prop_map(|(offset, len)| (Some(offset % (config::MAX_SYMBOL_SIZE - 2_000)), len)),
     ];
     let ids = (any::<u16>(), any::<u64>(), coding(), packet_no());
-    let place = (any::<u32>(), 0..=MAX_SYMBOL, any::<bool>());
+    let flags = (any::<bool>(), any::<bool>());
+    let place = (any::<u32>(), 0..=MAX_SYMBOL, flags);
     (ids, place, payload, any::<u8>()).prop_map(|(ids, place, (part, len), byte)| {
         let (channel, session, coding, packet) = ids;
-        let (block, symbol, repair) = place;
+        let (block, symbol, (repair, one_way)) = place;
         let session = SessionId(session);
         let header = DataHeader {
             channel,
@@ -82,6 +83,7 @@ pub(super) fn data() -> impl Strategy<Value = (DataHeader, Vec<u8>)> {
             block,
             symbol,
             repair,
+            one_way,
             part,
         };
         (header, vec![byte; len])
@@ -303,10 +305,14 @@ pub(super) fn from_sender() -> impl Strategy<Value = FromSender> {
         notice().prop_map(SenderBody::Notice),
         challenge().prop_map(SenderBody::Challenge),
     ];
-    (any::<u16>(), any::<u64>(), body).prop_map(|(channel, session, body)| FromSender {
-        channel,
-        session: SessionId(session),
-        body,
+    let flag = any::<bool>();
+    (any::<u16>(), any::<u64>(), flag, body).prop_map(|(channel, session, one_way, body)| {
+        FromSender {
+            channel,
+            session: SessionId(session),
+            one_way,
+            body,
+        }
     })
 }
 

@@ -30,6 +30,7 @@ fn from_sender(body: SenderBody) -> FromSender {
     FromSender {
         channel: 0,
         session: SessionId(7),
+        one_way: false,
         body,
     }
 }
@@ -234,7 +235,7 @@ fn what_is_refused_has_its_reason() {
 fn unknown_flags_and_extensions_are_ignored() {
     let packet = from_sender(SenderBody::Sync(sync(0)));
     let mut bytes = encoded(&Packet::FromSender(packet.clone()));
-    bytes[1] |= 0xf0;
+    bytes[1] |= 0x70;
     bytes[7] = 9;
     bytes.truncate(bytes.len() - TRAILER_LEN);
     bytes.extend([0x81, 0, 0, 3, 1, 2, 3, 0x05, 0xff, 0, 0]);

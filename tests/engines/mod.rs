@@ -5,6 +5,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use loopcast::carousel::Surplus;
 use loopcast::engine::{
     Burst, Command, Link, Receiver, ReceiverConfig, ReceiverEvent, Sender, SenderConfig,
     SenderEvent, Target, Via,
@@ -38,6 +39,8 @@ pub fn sender(session: u64, change: impl FnOnce(&mut SenderConfig)) -> Sender {
         tiers: Vec::new(),
         wait_for: 1,
         stay: true,
+        one_way: None,
+        surplus: Surplus::None,
         slots: 8,
         elsewhere: Vec::new(),
     };

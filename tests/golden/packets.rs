@@ -20,17 +20,29 @@ pub(super) fn all() -> Vec<(&'static str, Packet<'static>)> {
     let mut all = vec![
         ("data", Packet::Data(data(None), &[0xa5; 1_024])),
         ("part", Packet::Data(data(Some(512)), b"piece")),
+        (
+            "data_one_way",
+            Packet::Data(one_way(data(None)), &[0xa5; 1_024]),
+        ),
     ];
     all.extend(from_sender().map(|(name, channel, body)| {
         let packet = FromSender {
             channel,
             session: SESSION,
+            one_way: name.ends_with("one_way"),
             body,
         };
         (name, Packet::FromSender(packet))
     }));
     all.extend(from_receiver().map(|(name, packet)| (name, Packet::FromReceiver(packet))));
     all
+}
+
+fn one_way(header: DataHeader) -> DataHeader {
+    DataHeader {
+        one_way: true,
+        ..header
+    }
 }
 
 fn data(part: Option<u16>) -> DataHeader {
@@ -42,11 +54,12 @@ fn data(part: Option<u16>) -> DataHeader {
         block: 0x0102_0304,
         symbol: 0x01ff,
         repair: part.is_some(),
+        one_way: false,
         part,
     }
 }
 
-fn from_sender() -> [(&'static str, u16, SenderBody); 9] {
+fn from_sender() -> [(&'static str, u16, SenderBody); 10] {
     let padded = Sync {
         query: false,
         idle: true,
@@ -59,6 +72,7 @@ fn from_sender() -> [(&'static str, u16, SenderBody); 9] {
     };
     [
         ("sync", 3, SenderBody::Sync(sync())),
+        ("sync_one_way", 3, SenderBody::Sync(sync())),
         ("sync_padded", 3, SenderBody::Sync(padded)),
         (
             "offer",

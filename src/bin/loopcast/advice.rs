@@ -51,6 +51,11 @@ impl Ways {
         }
     }
 
+    /// The only way where there is none back: the group.
+    pub(crate) fn one_way(self) -> Ways {
+        Ways { host: None, ..self }
+    }
+
     /// The lines to print: what to type on other machines.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![

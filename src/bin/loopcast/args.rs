@@ -1,16 +1,21 @@
 //! The command line, a contract with scripts.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use loopcast::driver::{DEFAULT_URL, FeedbackMode, Via};
+use loopcast::driver::{DEFAULT_URL, FeedbackMode, Parity, Via};
 use loopcast::object::Geometry;
 use loopcast::units::{ByteLen, Rate};
 use loopcast::url::Url;
 
 use crate::bench::matrix::{self, Loss, Pace};
 use crate::bench::tool::{Mode, Peer};
+
+/// Cycles of a session without a way back: whoever loses up to 40 % has it all after two, with
+/// parity, and a receiver that joins within the first gets a whole one.
+const TWO: NonZeroU32 = NonZeroU32::new(2).unwrap();
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -103,6 +108,15 @@ pub(crate) struct Send {
     #[arg(long)]
     pub(crate) stay: bool,
 
+    /// No way back (satellite, data diode): receivers send nothing, data starts at once and each file
+    /// goes out in --cycles cycles, or in cycles without end with --stay
+    #[arg(long, conflicts_with_all = ["wait_for", "feedback"])]
+    pub(crate) one_way: bool,
+
+    /// Cycles of --one-way [default: 2]
+    #[arg(long, value_name = "N", default_value_t = TWO, hide_default_value = true, requires = "one_way", conflicts_with = "stay")]
+    pub(crate) cycles: NonZeroU32,
+
     /// Routers that multicast packets may pass: 1 is this network only
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) ttl: u8,
@@ -112,9 +126,12 @@ pub(crate) struct Send {
     #[arg(long, value_name = "N", default_value_t = loopcast::config::DEFAULT_SYMBOL_SIZE, value_parser = symbol_size)]
     pub(crate) symbol_size: u16,
 
-    /// Parity, from which receivers restore what they lost whatever it was; without it just the lost
-    /// packets are sent again
-    #[arg(long, value_enum, default_value_t = Parity::Auto)]
+    /// Parity, from which receivers restore what they lost whatever it was: auto, N% or none
+    ///
+    /// auto sends it for what is asked for and in every other cycle, and with --one-way as much in
+    /// each cycle as makes up for 5 % of loss. N% sends so much with every block without being asked.
+    /// none sends lost packets again instead.
+    #[arg(long, value_name = "auto|N%|none", default_value = "auto", value_parser = parity)]
     pub(crate) parity: Parity,
 
     /// Where receivers send NAKs: to the sender, or to a group that all of them hear
@@ -163,6 +180,13 @@ pub(crate) struct Receive {
     /// Which path data may take
     #[arg(long, value_enum, default_value_t = Path::Auto)]
     pub(crate) via: Path,
+
+    /// Send no UDP datagram at all, not even when something is lost; needs a group in the URL
+    ///
+    /// Receivers of a `send --one-way` do so by themselves once they hear it. What is lost comes with
+    /// the sender's next cycle; a sender that is not one-way is heard for as long as it sends to others.
+    #[arg(long, conflicts_with = "via")]
+    pub(crate) one_way: bool,
 
     /// Seconds to wait for a sign of life on the group before unicast is used
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
@@ -392,14 +416,6 @@ impl From<Path> for Via {
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Parity {
-    /// As much as receivers ask for, and in every other cycle
-    Auto,
-    /// None, for comparison and for tiny receivers
-    None,
-}
-
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Feedback {
     /// To the sender, which confirms them to everyone
     Sender,
@@ -449,6 +465,17 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
+fn parity(text: &str) -> Result<Parity, String> {
+    match text {
+        "auto" => Ok(Parity::Auto),
+        "none" => Ok(Parity::None),
+        "100%" => Ok(Parity::Share(1.0)),
+        share_of => share(share_of)
+            .map(Parity::Share)
+            .map_err(|_| "it takes auto, none, or a share from 0% to 100%".to_owned()),
+    }
+}
+
 fn share(text: &str) -> Result<f64, String> {
     let (number, whole) = match text.strip_suffix('%') {
         Some(number) => (number.trim_end(), 100.0),
@@ -482,6 +509,14 @@ mod tests {
         for bad in ["5", "100%", "-1%", "nan", "five", ""] {
             assert!(share(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn parities() {
+        assert_eq!(parity("auto"), Ok(Parity::Auto));
+        assert_eq!(parity("10%"), Ok(Parity::Share(0.1)));
+        assert_eq!(parity("100%"), Ok(Parity::Share(1.0)));
+        assert!(parity("101%").is_err() && parity("some").is_err());
     }
 
     #[test]

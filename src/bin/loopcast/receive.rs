@@ -143,6 +143,7 @@ impl<'a> View<'a> {
             .from(args.url.clone())
             .into_dir(&args.into)
             .via(args.via.into())
+            .one_way(args.one_way)
             .sync_timeout(args.sync_timeout)
             .timeout(args.timeout)
             .drop_rate(args.drop)
@@ -199,6 +200,7 @@ impl<'a> View<'a> {
                 let name = human::plain(name);
                 console.say(format!("receiving {name} ({}) into {}", human::bytes(*bytes), path.display()));
             }
+            E::NoWayBack => console.say("the session is one-way: nothing is sent back to the sender"),
             E::PathChosen(path) => console.say(self.path_words(*path)),
             E::Progress(p) => self.progress(p),
             E::Complete { name, path, bytes, took, .. } => {

@@ -50,6 +50,7 @@ pub(crate) fn event(event: &ReceiverEvent) -> Option<(&'static str, Fields)> {
                 f.with("bytes", *bytes).with("content", content.to_string()),
             )
         }
+        E::NoWayBack => ("no_way_back", f),
         E::PathChosen(path) => ("path", f.with("path", path.name()).with("why", why(*path))),
         E::Progress(p) => ("progress", progress(p)),
         E::Complete {

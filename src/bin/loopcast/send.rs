@@ -47,7 +47,7 @@ pub(crate) fn run(args: args::Send, interrupt: &Interrupt) -> End {
     let (figures, end) = match serve(&args, interrupt, &console) {
         Ok(summary) => {
             let end = verdict(&summary);
-            say_figures(&console, &summary);
+            say_figures(&console, &args, &summary);
             (stats::sender(&summary, &end), end)
         }
         Err(end) => (stats::not_started("sender", &end), end),
@@ -97,8 +97,11 @@ fn start(args: &args::Send, paths: &[PathBuf]) -> Result<Sender, End> {
         .stay(args.stay)
         .ttl(args.ttl)
         .symbol_size(args.symbol_size)
-        .parity(args.parity == args::Parity::Auto)
+        .parity(args.parity)
         .feedback(args.feedback.into());
+    if args.one_way {
+        builder = builder.one_way(args.cycles);
+    }
     if let Some(interface) = &args.interface {
         builder = builder.interface(interface);
     }
@@ -153,7 +156,7 @@ fn verdict(s: &SenderSummary) -> End {
     )
 }
 
-fn say_figures(console: &Console, s: &SenderSummary) {
+fn say_figures(console: &Console, args: &args::Send, s: &SenderSummary) {
     let content: u64 = s.objects.iter().map(|o| o.bytes).sum();
     let sent = s.sent.total().bytes;
     let over = if content > 0 {
@@ -166,6 +169,15 @@ fn say_figures(console: &Console, s: &SenderSummary) {
         .iter()
         .filter(|r| r.outcome == Some(Outcome::Complete))
         .count();
+    if args.one_way {
+        let cycles = s.objects.iter().map(|o| u64::from(o.cycles)).max();
+        return console.say(format!(
+            "sent {}{over} in {}, {}, without a way back: who has it all is not known here",
+            human::bytes(sent),
+            human::seconds(s.spent.wall),
+            human::count(cycles.unwrap_or(0), "cycle"),
+        ));
+    }
     console.say(format!(
         "sent {}{over} in {} to {}, {done} of them complete; {} for {}",
         human::bytes(sent),
@@ -285,7 +297,7 @@ impl<'a> View<'a> {
         let own = advice::addresses_of(interface);
         let shown: Vec<String> = own.iter().map(|ip| ip.to_string()).collect();
         let groups = match self.groups.len() {
-            1 => format!("group {}", self.groups.first()),
+            n if n == 1 || self.args.one_way => format!("group {}", self.groups.first()),
             n => format!("{n} groups from {}", self.groups.first()),
         };
         self.console.say(format!(
@@ -295,6 +307,11 @@ impl<'a> View<'a> {
             self.args.rate
         ));
         let ways = Ways::new(&self.args.to, self.groups, &own, addresses);
+        let ways = if self.args.one_way {
+            ways.one_way()
+        } else {
+            ways
+        };
         ways.lines().iter().for_each(|line| self.console.say(line));
         self.ways = Some(ways);
     }
@@ -324,14 +341,16 @@ impl<'a> View<'a> {
     }
 
     fn progress(&mut self, p: &SenderProgress) {
-        if p.sent_bytes == 0 || p.receivers == 0 {
+        if p.sent_bytes == 0 || p.receivers == 0 && !self.args.one_way {
             return;
         }
+        let (bytes, rate) = (human::bytes(p.sent_bytes), human::rate(p.rate));
+        let sending = format!("{}, {bytes} at {rate}", human::plain(&self.sending));
+        if self.args.one_way {
+            return self.bars.status("sending", &sending);
+        }
         let words = format!(
-            "{}, {} at {}, {}, {} done, {} for {}",
-            human::plain(&self.sending),
-            human::bytes(p.sent_bytes),
-            human::rate(p.rate),
+            "{sending}, {}, {} done, {} for {}",
             human::count(u64::from(p.receivers), "receiver"),
             p.done,
             human::count(p.repairs, "repair"),
@@ -342,7 +361,7 @@ impl<'a> View<'a> {
 
     /// Nothing happened for a moment.
     fn tick(&mut self) {
-        if self.came > 0 || !self.hashing.is_empty() {
+        if self.args.one_way || self.came > 0 || !self.hashing.is_empty() {
             return;
         }
         // Not with every file: what is offered comes at once, as far as it is small.

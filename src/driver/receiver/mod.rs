@@ -65,6 +65,9 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
     };
     check_folder(&builder.into)?;
     let (target, address) = target(&url)?;
+    if builder.one_way && !url.is_group() {
+        return Err(StartError::NoGroup);
+    }
     let wanted = builder.interface.as_deref().or(url.interface());
     let interface = interface::choose(wanted, address)?;
 
@@ -89,6 +92,7 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
             Via::Multicast => Some(engine::Via::Group),
             Via::Unicast => Some(engine::Via::Unicast),
         },
+        one_way: builder.one_way,
         sync_timeout: builder.sync_timeout,
         sender_timeout: builder.timeout,
         buffer_kib: (small.map_or(RECEIVE_BUFFER, |s| s.got) / 1_024) as u32,

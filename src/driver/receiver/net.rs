@@ -640,6 +640,7 @@ impl Net {
                 }
                 return;
             }
+            E::NoWayBack => ReceiverEvent::NoWayBack,
             E::Path(choice) => {
                 self.path = Some(choice);
                 ReceiverEvent::PathChosen(choice)

@@ -18,6 +18,7 @@ use mio::{Poll, Waker};
 pub(crate) use messages::Message;
 use net::{Listener, Net, Parts, Purpose, Remains};
 
+use crate::carousel::Surplus;
 use crate::config;
 use crate::driver::clock::{Clock, cpu_time};
 use crate::driver::control::Control;
@@ -25,7 +26,7 @@ use crate::driver::interface::{self, Interface};
 use crate::driver::outbox::Outbox;
 use crate::driver::socket::Socket;
 use crate::driver::{
-    DEFAULT_URL, DriverError, FeedbackMode, Loss, RunOutcome, SenderBuilder, SenderEvent,
+    DEFAULT_URL, DriverError, FeedbackMode, Loss, Parity, RunOutcome, SenderBuilder, SenderEvent,
     SenderSummary, Spent, StartError, Traffic, entropy, paths,
 };
 use crate::engine::{self, DropReason, PacketKind, SenderConfig};
@@ -81,6 +82,12 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         .to_send_to()?
         .iter()
         .map(|ip| SocketAddr::new(ip, url.port()))
+        // Where nobody can ask, who listens to one group hears it all.
+        .take(if builder.one_way.is_some() {
+            1
+        } else {
+            usize::MAX
+        })
         .collect();
     let Some(&base) = groups.first() else {
         return Err(engine::SenderError::NoGroup.into());
@@ -102,15 +109,21 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         ttl: builder.ttl,
         loopback: builder.loopback,
     };
-    let links = setting_up.links(base, url.source(), &interface)?;
-    let listeners = setting_up.listeners(base, &links, &interface)?;
+    let way_back = builder.one_way.is_none();
+    let links = setting_up.links(base, url.source(), &interface, way_back)?;
+    let listeners = setting_up.listeners(base, &links, &interface, way_back)?;
     let addresses: Vec<SocketAddr> = links.iter().map(Socket::local).collect();
 
-    let codec = if builder.parity {
-        Codec::ReedSolomon
-    } else {
-        Codec::None
+    let codec = match builder.parity {
+        Parity::None => Codec::None,
+        Parity::Auto | Parity::Share(_) => Codec::ReedSolomon,
     };
+    if let Parity::Share(share) = builder.parity
+        && !(0.0..=1.0).contains(&share)
+    {
+        return Err(StartError::ParityShare(share));
+    }
+    let usual_k = builder.one_way.map(|_| one_way_k(builder.symbol_size));
     let session = SessionId(entropy::nonzero()?);
     let config = SenderConfig {
         session,
@@ -123,7 +136,13 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         tiers: Vec::new(),
         wait_for: builder.wait_for,
         stay: builder.stay,
-        slots: slots(builder.symbol_size, codec),
+        one_way: builder.one_way,
+        surplus: surplus(builder.parity, builder.one_way.is_some()),
+        slots: slots(
+            builder.symbol_size,
+            usual_k.unwrap_or(config::LARGE_K),
+            codec,
+        ),
         elsewhere: builder.elsewhere.clone(),
     };
     let engine = engine::Sender::new(config, clock.now())?;
@@ -156,7 +175,12 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
     let hasher = {
         let (to_net, control) = (to_net.clone(), control.clone());
         spawn("loopcast-hash", move || {
-            workers::hash(&to_hash, &to_net, &control, &cache, symbol_size, codec);
+            let cut = workers::Cut {
+                symbol_size,
+                k: usual_k,
+                codec,
+            };
+            workers::hash(&to_hash, &to_net, &control, &cache, cut);
         })?
     };
     let reader = {
@@ -215,9 +239,25 @@ fn spawn<T: Send + 'static>(
         .map_err(StartError::Thread)
 }
 
-/// Buffers for blocks.
-fn slots(symbol_size: u16, codec: Codec) -> u16 {
-    let symbols = config::LARGE_K + codec.default_parity(config::LARGE_K);
+/// What a sender that is to find out by itself sends without being asked. Where receivers can ask,
+/// they do; where they can't, it takes it that so much is lost.
+fn surplus(parity: Parity, one_way: bool) -> Surplus {
+    match parity {
+        Parity::Auto if one_way => Surplus::ForLoss(config::ONE_WAY_LOSS),
+        Parity::Auto | Parity::None => Surplus::None,
+        Parity::Share(share) => Surplus::Share(share),
+    }
+}
+
+/// Source symbols in a block where there is no way back.
+fn one_way_k(symbol_size: u16) -> u16 {
+    let fit = config::ONE_WAY_BLOCK / usize::from(symbol_size);
+    fit.min(usize::from(config::ONE_WAY_K)) as u16
+}
+
+/// Buffers for blocks of up to `k` source symbols.
+fn slots(symbol_size: u16, k: u16, codec: Codec) -> u16 {
+    let symbols = k + codec.default_parity(k);
     let block = usize::from(symbols) * usize::from(symbol_size);
     (BLOCKS_IN_MEMORY / block).clamp(4, 64) as u16
 }
@@ -247,12 +287,14 @@ struct SettingUp {
 
 impl SettingUp {
     /// The sockets that answer: first the one that sends to groups, then one at each other address
-    /// of this machine; at those of the loopback only, when that is the interface.
+    /// of this machine; at those of the loopback only, when that is the interface. Without a way
+    /// back the first is enough.
     fn links(
         &mut self,
         base: SocketAddr,
         source: Option<IpAddr>,
         interface: &Interface,
+        way_back: bool,
     ) -> Result<Vec<Socket>, StartError> {
         let port = base.port();
         let no_address = || StartError::NoInterface {
@@ -273,7 +315,7 @@ impl SettingUp {
         let all = interface::list()?;
         for other in all
             .iter()
-            .filter(|i| i.up && (!interface.loopback || i.loopback))
+            .filter(|i| way_back && i.up && (!interface.loopback || i.loopback))
         {
             for &ip in other.addresses.iter().filter(|ip| **ip != own) {
                 if links.len() == MAX_LINKS {
@@ -307,15 +349,20 @@ impl SettingUp {
         base: SocketAddr,
         links: &[Socket],
         interface: &Interface,
+        way_back: bool,
     ) -> Result<Vec<Listener>, StartError> {
         let group = base.ip();
-        let requests = Socket::on_group(SocketAddr::new(group, base.port() + 1), None, interface)?;
-        requests.want_receive_buffer(RECEIVE_BUFFER);
-        let mut listeners = vec![Listener {
-            socket: requests,
-            purpose: Purpose::Requests,
-            group,
-        }];
+        let mut listeners = Vec::new();
+        if way_back {
+            let requests = SocketAddr::new(group, base.port() + 1);
+            let socket = Socket::on_group(requests, None, interface)?;
+            socket.want_receive_buffer(RECEIVE_BUFFER);
+            listeners.push(Listener {
+                socket,
+                purpose: Purpose::Requests,
+                group,
+            });
+        }
         // Without the means to leave out what we send ourselves it would cost too much.
         let others = Socket::on_group(base, None, interface)?;
         let own = links.first().map(|l| l.local().ip());

@@ -59,14 +59,22 @@ fn fill(
     read.map(|_| ())
 }
 
+/// How objects are cut into symbols and blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    pub(crate) symbol_size: u16,
+    /// Source symbols in a block; by the object's length when none.
+    pub(crate) k: Option<u16>,
+    pub(crate) codec: Codec,
+}
+
 /// Hashes files, one after another with all cores, until nobody asks any more.
 pub(crate) fn hash(
     jobs: &Receiver<Prepare>,
     messages: &Sender<Message>,
     control: &Control,
     cache: &HashCache,
-    symbol_size: u16,
-    codec: Codec,
+    cut: Cut,
 ) {
     for Prepare { file, attempt, k } in jobs {
         let name = file.name.as_str().to_owned();
@@ -85,6 +93,10 @@ pub(crate) fn hash(
                 _ => ControlFlow::Continue(()),
             }
         };
+        let Cut {
+            symbol_size, codec, ..
+        } = cut;
+        let k = k.or(cut.k);
         let opened = Source::open(&file.path, &name, symbol_size, k, codec, cache, progress);
         let message = match opened {
             Ok(source) => {

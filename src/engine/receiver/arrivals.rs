@@ -54,6 +54,9 @@ impl Receiver {
             return Verdict::Ignore;
         }
         let Some(session) = &self.session else {
+            if header.one_way {
+                self.fall_silent(now, true);
+            }
             self.joining.heard_someone(now, &mut self.rng);
             self.stats.dropped.add(DropReason::OtherSession);
             return Verdict::Ignore;
@@ -63,6 +66,7 @@ impl Receiver {
             return Verdict::Ignore;
         }
         self.heard_at = now;
+        self.data_at = now;
         let unicast = header.channel >= UNICAST_CHANNELS;
         let kind = match (unicast, header.repair) {
             (true, _) => PacketKind::UnicastData,
@@ -98,7 +102,8 @@ impl Receiver {
             self.stats.dropped.add(DropReason::NotWanted);
             return Verdict::Ignore;
         }
-        if !unicast && !header.repair && arrival != Arrival::Late && !self.probe.is_on_unicast() {
+        let tells = !header.repair && arrival != Arrival::Late;
+        if !unicast && tells && !self.silent && !self.probe.is_on_unicast() {
             download.saw_data(now, header.block, timing, &mut self.rng);
         }
         if header.part.is_some() {
@@ -222,6 +227,9 @@ impl Receiver {
             }
             return false;
         }
+        if packet.one_way {
+            self.fall_silent(now, true);
+        }
         // A session is taken up when a sender speaks to us or shows what it has.
         let ours = match &packet.body {
             SenderBody::Challenge(c) => c.receiver == self.config.id,
@@ -247,6 +255,8 @@ impl Receiver {
             rate: Rate::from_bps(config::DEFAULT_RATE_BPS),
         });
         self.heard_at = now;
+        self.data_at = now;
+        self.fall_silent(now, packet.one_way);
         self.events.push_back(ReceiverEvent::SenderFound {
             session: packet.session,
             address: from,
@@ -304,7 +314,7 @@ impl Receiver {
             };
             self.take_course(now, course);
         }
-        if self.probe.is_on_unicast() {
+        if self.silent || self.probe.is_on_unicast() {
             return;
         }
         let held_back = self.joining.is_pending();

@@ -171,6 +171,11 @@ impl Download {
         self.verified.remove(u64::from(block)..u64::from(block) + 1);
     }
 
+    /// Blocks that are not verified.
+    pub(super) fn blocks_lacking(&self) -> u64 {
+        u64::from(self.geometry().blocks()) - self.verified.total()
+    }
+
     /// Every block is verified.
     pub(super) fn is_verified(&self) -> bool {
         self.verified

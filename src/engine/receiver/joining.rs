@@ -231,7 +231,7 @@ impl Receiver {
         if self.joining.request_due.is_none_or(|at| at > now) {
             return;
         }
-        if self.joining.leaving {
+        if self.joining.leaving || self.silent {
             self.joining.request_due = None;
             return;
         }
@@ -353,6 +353,9 @@ impl Receiver {
 
     /// Something has ended: the sender is told, spread over a window in case all end together.
     pub(super) fn announce_done(&mut self, now: Time, done: Done) {
+        if self.silent {
+            return self.check_all_ended(now);
+        }
         self.joining.dones.push(done);
         let timing = self.timing();
         if self.joining.done_due.is_none() {
@@ -391,7 +394,7 @@ impl Receiver {
         });
         let worst = |a: Outcome, b: Outcome| if a == Outcome::Complete { b } else { a };
         let outcome = outcomes.reduce(worst).unwrap_or(Outcome::Left);
-        let unheard = self.session.is_none() || self.joining.heard_generation == 0;
+        let unheard = self.silent || self.session.is_none() || self.joining.heard_generation == 0;
         if unheard {
             // Nobody expects to hear of us.
             return self.left();
@@ -473,7 +476,8 @@ impl Receiver {
             self.joining.dones.clear();
             return self.check_left();
         }
-        let whole = |d: &Download| d.state == State::Finishing || d.has_ended();
+        // What is here in full may still be on its way through the hash to the disk.
+        let whole = |d: &Download| !d.is_receiving() || d.holdings.is_whole();
         if !self.downloads.is_empty() && self.downloads.iter().all(whole) {
             // What is being synced will be finished; nobody is left to be told.
             self.session = None;

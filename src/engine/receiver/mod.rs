@@ -65,6 +65,8 @@ pub struct ReceiverConfig {
     pub name: Option<String>,
     /// Use this path only; by itself finds out when none.
     pub via: Option<Via>,
+    /// Send nothing at all, whatever the session is like: the target must be a group.
+    pub one_way: bool,
     /// How long to wait to hear SYNC or data on the group.
     pub sync_timeout: Duration,
     /// How long to wait for a sender to answer.
@@ -86,6 +88,7 @@ impl ReceiverConfig {
             target,
             name: None,
             via: None,
+            one_way: false,
             sync_timeout: config::SYNC_TIMEOUT,
             sender_timeout: config::SENDER_TIMEOUT,
             downlink: None,
@@ -135,6 +138,8 @@ pub struct Receiver {
     session: Option<Session>,
     /// When the sender, or before one is known the search for it, was last alive.
     heard_at: Time,
+    /// When data of the session last came.
+    data_at: Time,
     probe: Probe,
     course: Option<Course>,
     joining: Joining,
@@ -157,6 +162,8 @@ pub struct Receiver {
     commands: VecDeque<Command>,
     events: VecDeque<ReceiverEvent>,
     other_sessions: Vec<SessionId>,
+    /// It sends nothing: as told, or because the session has no way back.
+    silent: bool,
     redirects: u8,
     ended: bool,
 }
@@ -179,6 +186,7 @@ impl Receiver {
     pub fn new(config: ReceiverConfig, now: Time) -> Receiver {
         let mut rng = Rng::new(config.seed);
         let probe = match config.via {
+            None if config.one_way => Probe::forced(false),
             None => Probe::new(config.sync_timeout),
             Some(via) => Probe::forced(via == Via::Unicast),
         };
@@ -186,6 +194,7 @@ impl Receiver {
             stats: ReceiverStats::default(),
             session: None,
             heard_at: now,
+            data_at: now,
             probe,
             course: None,
             joining: Joining::new(now, config.target, &mut rng),
@@ -204,6 +213,7 @@ impl Receiver {
             commands: VecDeque::new(),
             events: VecDeque::new(),
             other_sessions: Vec::new(),
+            silent: config.one_way,
             redirects: 0,
             ended: false,
             rng,
@@ -327,6 +337,7 @@ impl Receiver {
             Some(path) if self.course.is_some_and(Course::is_unicast) => {
                 path.ask_soon(now, timing.grtt)
             }
+            _ if self.silent => {}
             _ => download.naks.passed(now, block, timing, &mut self.rng),
         }
     }
@@ -433,16 +444,34 @@ impl Receiver {
         self.watch_sender(now);
     }
 
+    /// When the sender last did what it is waited for: where nobody can be asked, data alone counts.
+    fn alive_at(&self) -> Time {
+        if self.silent {
+            self.data_at
+        } else {
+            self.heard_at
+        }
+    }
+
     /// The sender may be gone, for a while or for good.
     fn watch_sender(&mut self, now: Time) {
         let silent = now.since(self.heard_at);
-        if silent >= self.config.sender_timeout && !self.joining.is_leaving() {
+        if now.since(self.alive_at()) >= self.config.sender_timeout && !self.joining.is_leaving() {
+            let silent = now.since(self.alive_at());
             let text = match &self.session {
+                Some(s) if self.silent => {
+                    format!(
+                        "no data from the sender at {} for {} s",
+                        s.address,
+                        silent.as_secs()
+                    )
+                }
                 Some(s) => format!(
                     "nothing heard from the sender at {} for {} s",
                     s.address,
                     silent.as_secs()
                 ),
+                None if self.silent => format!("no sender was heard within {} s", silent.as_secs()),
                 None => format!("no sender answered within {} s", silent.as_secs()),
             };
             return self.give_up(text);
@@ -462,9 +491,49 @@ impl Receiver {
         }
     }
 
-    fn give_up(&mut self, reason: String) {
+    /// It sends nothing from now on, or may again: a session with or without a way back was found.
+    fn fall_silent(&mut self, now: Time, one_way: bool) {
+        let silent = one_way || self.config.one_way;
+        if core::mem::replace(&mut self.silent, silent) == silent {
+            return;
+        }
+        self.outbox.clear();
+        if silent {
+            // The group is the only path there is.
+            self.probe = Probe::forced(false);
+            self.events.push_back(ReceiverEvent::NoWayBack);
+        } else if self.config.via.is_none() {
+            self.probe = Probe::new(self.config.sync_timeout);
+            self.joining.restart(now, &mut self.rng);
+        }
+    }
+
+    /// What is lacking, for people, where nobody can be asked for it.
+    fn say_what_lacks(&self) -> String {
+        let lacking = self.downloads.iter().filter(|d| !d.has_ended());
+        let words: Vec<String> = lacking
+            .map(|d| {
+                let g = d.geometry();
+                let (lacks, blocks) = (d.blocks_lacking(), g.blocks());
+                format!("{lacks} of {blocks} blocks of {}", d.description.name)
+            })
+            .take(10)
+            .collect();
+        if words.is_empty() {
+            return String::new();
+        }
+        format!(
+            "; {} lack something and nobody can be asked for it: receive again while the sender loops",
+            words.join(", ")
+        )
+    }
+
+    fn give_up(&mut self, mut reason: String) {
         if self.ended {
             return;
+        }
+        if self.silent {
+            reason += &self.say_what_lacks();
         }
         for download in &mut self.downloads {
             if !download.has_ended() {
@@ -561,7 +630,7 @@ impl Receiver {
             echo,
             body,
         };
-        if self.outbox.len() < MAX_QUEUED {
+        if self.outbox.len() < MAX_QUEUED && !self.silent {
             let mut bytes = Vec::new();
             packet.encode(&mut bytes);
             self.outbox.push_back((to, kind, bytes));
@@ -606,10 +675,12 @@ impl Receiver {
             .filter_map(|d| d.naks.next_due())
             .min();
         let unicast_nak = self.unicast.as_ref().and_then(|u| u.nak_due);
+        let given_up = self.alive_at() + self.config.sender_timeout;
+        let looked_for = self.heard_at + SENDER_SILENCE;
         let silence = match self.session {
-            _ if self.joining.is_leaving() => SENDER_SILENCE,
-            Some(_) => SENDER_SILENCE.min(self.config.sender_timeout),
-            None => self.config.sender_timeout,
+            _ if self.joining.is_leaving() => looked_for,
+            Some(_) => looked_for.min(given_up),
+            None => given_up,
         };
         earliest([
             (nak, Timer::Nak),
@@ -619,7 +690,7 @@ impl Receiver {
             (self.report_due, Timer::Report),
             (self.joining.request_due(), Timer::Request),
             (self.joining.done_due(), Timer::Done),
-            (Some(self.heard_at + silence), Timer::Silence),
+            (Some(silence), Timer::Silence),
         ])
     }
 

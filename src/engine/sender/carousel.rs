@@ -3,7 +3,8 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::carousel::{Repairs, Ring, Walk};
+use crate::carousel::{Repairs, Ring, Surplus, Walk};
+use crate::engine::sender::one_way::Passes;
 use crate::ids::{BlockNo, ShortCodingId, SymbolNo};
 use crate::nak::Hearing;
 use crate::object::Geometry;
@@ -29,6 +30,8 @@ pub(super) struct Carousel {
     /// Receivers on unicast that lack something: they look out for the way back.
     pub(super) unicast: u32,
     pub(super) sync: SyncTimer,
+    /// Where there is no way back.
+    pub(super) passes: Passes,
 }
 
 /// What a carousel is doing.
@@ -73,11 +76,11 @@ const RETURN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_HEARINGS: usize = 1_024;
 
 impl Carousel {
-    pub(super) fn new(coding: ShortCodingId, geometry: Geometry) -> Carousel {
+    pub(super) fn new(coding: ShortCodingId, geometry: Geometry, surplus: Surplus) -> Carousel {
         Carousel {
             coding,
             geometry,
-            walk: Walk::new(geometry),
+            walk: Walk::new(geometry, surplus),
             repairs: Repairs::new(),
             ring: Ring::new(geometry),
             hearing: BTreeMap::new(),
@@ -91,6 +94,7 @@ impl Carousel {
                 sent: 0,
                 last: Time::ZERO,
             },
+            passes: Passes::default(),
         }
     }
 
@@ -114,8 +118,10 @@ impl Carousel {
 
     /// The same for a block that comes later in the cycle.
     pub(super) fn later_fresh(&self, block: BlockNo) -> (BlockNo, bool) {
-        let all = usize::from(self.geometry.symbols(block));
-        (block, self.ring.brings_parity(block, all))
+        (
+            block,
+            self.ring.brings_parity(block, self.walk.symbols(block)),
+        )
     }
 
     /// The next run, of what `is_ready` in memory. A little to repair goes first, because somebody's

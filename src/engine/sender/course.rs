@@ -48,6 +48,9 @@ impl Sender {
                 offered.wanted_at = now;
             }
         }
+        if let Some(limit) = self.passes() {
+            self.count_passes(limit);
+        }
         let busy = self.carousels().any(|(_, c)| c.listeners > 0);
         let share = if busy { config::UNICAST_SHARE } else { 1.0 };
         self.unicast_pacer
@@ -61,19 +64,8 @@ impl Sender {
     pub(super) fn advance(&mut self, now: Time) {
         let may_run = self.started && self.ending.is_none();
         let carousels = self.channels.iter_mut().flat_map(|c| &mut c.carousels);
-        for (&object, carousel) in carousels {
-            if carousel.listeners == 0 {
-                if carousel.phase != Phase::Idle {
-                    carousel.rest();
-                    carousel.restart_sync(now);
-                }
-                continue;
-            }
-            if !may_run {
-                continue;
-            }
-            let phase = carousel.phase;
-            if phase == Phase::Running && carousel.walk.current().is_none() {
+        for (&object, carousel) in carousels.filter(|(_, c)| may_run && c.listeners > 0) {
+            if carousel.phase == Phase::Running && carousel.walk.current().is_none() {
                 let blocks_left = carousel.walk.blocks_left().min(u64::from(u32::MAX)) as u32;
                 let cycle = carousel.walk.position().cycle;
                 if blocks_left > 0 || carousel.repairs.is_empty() {
@@ -85,9 +77,30 @@ impl Sender {
                     });
                 }
             }
+        }
+        let passes = self.passes();
+        if let Some(limit) = passes.filter(|_| may_run) {
+            self.begin_passes(now, limit);
+        }
+        let carousels = self.channels.iter_mut().flat_map(|c| &mut c.carousels);
+        for (_, carousel) in carousels {
+            if carousel.listeners == 0 {
+                if carousel.phase != Phase::Idle {
+                    carousel.rest();
+                    carousel.restart_sync(now);
+                }
+                continue;
+            }
+            if !may_run {
+                continue;
+            }
+            let phase = carousel.phase;
             carousel.walk.begin_cycle();
             carousel.phase = if carousel.has_work() {
                 Phase::Running
+            } else if passes.is_some() {
+                // Its next pass waits for others, and there is nobody to ask.
+                Phase::Idle
             } else {
                 Phase::Asking
             };
@@ -128,15 +141,18 @@ impl Sender {
             self.ending = Some((left - 1, now + pause));
             return;
         }
+        let one_way = self.config.one_way.is_some();
         let came = self.roster.joined >= u64::from(self.config.wait_for.max(1));
-        if came
-            && !self.config.stay
-            && !self.preparing
-            && !self.finished
-            && self.roster.active() == 0
-        {
+        let over = if one_way {
+            self.all_passed()
+        } else {
+            came && self.roster.active() == 0
+        };
+        if over && !self.config.stay && !self.preparing && !self.finished {
             self.flush_heard_now();
-            self.ending = Some((END_NOTICES, now));
+            // One of them must come through, as nobody can ask what became of the sender.
+            let notices = END_NOTICES * if one_way { 4 } else { 1 };
+            self.ending = Some((notices, now));
             self.end_if_done(now);
         }
     }
@@ -163,7 +179,7 @@ impl Sender {
             self.events
                 .push_back(SenderEvent::Gone { receiver, reason });
         }
-        if self.shares_channels() {
+        if self.shares_channels() || self.config.one_way.is_some() {
             return;
         }
         for at in 0..self.objects.len() {
@@ -223,7 +239,11 @@ impl Sender {
         if channel.carousels.contains_key(&object) {
             return;
         }
-        let mut carousel = Carousel::new(offered.coding, offered.description.geometry);
+        let mut carousel = Carousel::new(
+            offered.coding,
+            offered.description.geometry,
+            self.config.surplus,
+        );
         carousel.restart_sync(now);
         channel.carousels.insert(object, carousel);
         self.events.push_back(SenderEvent::Started {

@@ -5,6 +5,7 @@
 //! * [`course`]: who listens, and what each carousel does next;
 //! * [`tell`]: SYNC, offers and acknowledgements;
 //! * [`transmit`], [`confirm`]: what leaves next;
+//! * [`one_way`]: what is different where there is no way back;
 //! * [`offered`], [`carousel`], [`roster`], [`unicast`], [`slots`], [`outbox`]: its parts.
 
 mod bounds;
@@ -12,6 +13,7 @@ mod carousel;
 mod confirm;
 mod course;
 mod offered;
+mod one_way;
 mod outbox;
 mod reading;
 mod requests;
@@ -22,12 +24,13 @@ mod transmit;
 mod unicast;
 
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU32;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use thiserror::Error;
 
-use crate::carousel::SentLog;
+use crate::carousel::{SentLog, Surplus};
 use crate::config;
 use crate::engine::output::earliest;
 use crate::engine::sender::carousel::Carousel;
@@ -71,6 +74,12 @@ pub struct SenderConfig {
     pub wait_for: u32,
     /// Serve on when all are done.
     pub stay: bool,
+    /// The session has no way back: receivers send nothing and nothing is taken from them. Data starts
+    /// with the first offer, and each object goes out in so many cycles; with [`stay`](Self::stay), in
+    /// cycles without end. `wait_for` does not count.
+    pub one_way: Option<NonZeroU32>,
+    /// Parity that goes out with each block without being asked for.
+    pub surplus: Surplus,
     /// Buffers for blocks that the driver has, 2 to 4,096.
     pub slots: u16,
     /// Senders to name to those who ask for what this one lacks.
@@ -268,7 +277,7 @@ impl Sender {
             announce_due: now,
             announce_next: 0,
             silence_due: now + SILENCE,
-            started: false,
+            started: config.one_way.is_some(),
             preparing: false,
             ending: None,
             finished: false,
@@ -299,7 +308,7 @@ impl Sender {
         }
         self.by_coding.insert(offered.coding, key);
         self.objects.push(offered);
-        if self.shares_channels() {
+        if self.shares_channels() || self.config.one_way.is_some() {
             self.open_channel(now, key, 0);
         }
         // Receivers that wait for all, or for this one, learn of it at once.
@@ -576,6 +585,7 @@ impl Sender {
         let packet = FromSender {
             channel,
             session: self.config.session,
+            one_way: self.config.one_way.is_some(),
             body,
         };
         self.outbox.push(to, link, kind, |out| packet.encode(out));

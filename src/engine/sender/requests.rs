@@ -44,6 +44,10 @@ impl Sender {
             ReceiverBody::Done(_) => PacketKind::Done,
         };
         self.stats.received.add(kind, 1, datagram.len() as u64);
+        if self.config.one_way.is_some() {
+            // Whoever speaks does not know yet what it will hear on the group: there is no way back.
+            return self.stats.dropped.add(DropReason::NotWanted);
+        }
         if !self.finished {
             self.handle_packet(now, from, link, packet);
             self.update(now);

@@ -226,8 +226,11 @@ impl Sender {
         let body = self.make_offer(now, ObjectKey(key as u32));
         self.send_to_channel(0, body, PacketKind::Offer);
         self.announce_next = key + 1;
-        // Every object once a second, within the share; the first in quick succession.
-        let each = Duration::from_secs(1) / live.max(1) as u32;
+        // Every object once a second, within the share; the first in quick succession. More often
+        // where nobody can ask, so that a receiver starts at once.
+        let one_way = self.config.one_way.is_some();
+        let round = Duration::from_millis(if one_way { 100 } else { 1_000 });
+        let each = round / live.max(1) as u32;
         self.announce_due = now + each.max(self.least_interval(600, 1));
     }
 }

@@ -115,6 +115,7 @@ impl Sender {
         credit: u64,
         burst: &mut Burst,
     ) -> bool {
+        let one_way = self.config.one_way.is_some();
         let channel = &mut self.channels[usize::from(number)];
         let slots = &mut self.slots;
         let turn = self.repair_turn;
@@ -138,6 +139,9 @@ impl Sender {
             .min(MAX_RUN_BYTES / payload);
         burst.symbols.clear();
         carousel.take_run(next, max, &mut burst.symbols);
+        if one_way && !next.is_repair {
+            carousel.repeat_description(burst.symbols.len());
+        }
         let ended = !carousel.has_work() || !next.is_repair && carousel.walk.current().is_none();
         self.recheck |= ended;
         if next.backlog {
@@ -151,6 +155,7 @@ impl Sender {
             block: next.block,
             symbol: burst.symbols[0],
             repair: next.is_repair,
+            one_way,
             part: None,
         };
         channel
@@ -160,7 +165,8 @@ impl Sender {
         channel.next_packet += count;
         channel.full_at = Some(now);
         self.pacer.sent(count * each);
-        let kind = if next.is_repair {
+        // Where nobody asks, what goes out of turn is no repair.
+        let kind = if next.is_repair && !one_way {
             self.stats.repairs += count;
             PacketKind::Repair
         } else {
@@ -259,6 +265,7 @@ impl Sender {
             block,
             symbol,
             repair: false,
+            one_way: false,
             part: part_len.map(|_| 0),
         };
         if path.is_idle() {
