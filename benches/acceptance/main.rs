@@ -14,6 +14,7 @@ mod content;
 mod netns;
 #[path = "../../tests/support/program.rs"]
 mod program;
+mod relay;
 #[path = "../../tests/support/tcp.rs"]
 mod tcp;
 

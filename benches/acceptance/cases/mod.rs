@@ -3,7 +3,9 @@
 mod fallback;
 mod faults;
 mod multicast;
+mod one_way;
 mod peers;
+mod relayed;
 mod unicast;
 
 use crate::bench::{Bench, Desk, Measure};
@@ -57,6 +59,31 @@ pub(crate) const ALL: &[Case] = &[
         name: "late_join",
         promise: "joins half way through a cycle: done within one cycle and 1 s of joining",
         run: multicast::late_join,
+    },
+    Case {
+        name: "late_join_loss5",
+        promise: "the same, both losing 5 %: done within 1.10 cycles of joining",
+        run: multicast::late_join_loss5,
+    },
+    Case {
+        name: "one_way",
+        promise: "no way back, 4 receivers, 10 % parity: complete in 1 cycle at 5 % loss, 2 at 30 %, nothing sent",
+        run: one_way::one_way,
+    },
+    Case {
+        name: "relay_rough",
+        promise: "20 % lost, 10 % of feedback lost, reordered, repeated: identical, wire <= 1.39 x the file",
+        run: relayed::rough,
+    },
+    Case {
+        name: "relay_20ms",
+        promise: "20 ms of round trip, 4 receivers losing 5 % each: wire <= 1.17 x the file",
+        run: relayed::round_trip_20,
+    },
+    Case {
+        name: "relay_200ms",
+        promise: "200 ms of round trip, 4 receivers losing 5 % each: wire <= 1.17 x the file",
+        run: relayed::round_trip_200,
     },
     Case {
         name: "small_file_latency",

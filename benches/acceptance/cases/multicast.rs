@@ -72,8 +72,27 @@ fn lossy(bench: &Bench, per_mille: u32, parity: &str, limit: f64) -> Result<Vec<
 }
 
 pub(crate) fn late_join(bench: &Bench) -> Result<Vec<Measure>, String> {
+    joined_late(bench, 0, |cycle| cycle + 1.0)
+}
+
+/// The cycle that it is held against is one that loses as much.
+pub(crate) fn late_join_loss5(bench: &Bench) -> Result<Vec<Measure>, String> {
+    joined_late(bench, 50, |cycle| cycle * 1.10)
+}
+
+/// `limit` is the time from joining to done that a time for one cycle allows.
+fn joined_late(
+    bench: &Bench,
+    per_mille: u32,
+    limit: impl Fn(f64) -> f64,
+) -> Result<Vec<Measure>, String> {
     let bytes = bench.mib(64, 32);
     let net = Net::new(3)?;
+    for i in 1..net.len() {
+        if per_mille > 0 {
+            net.lose(i, Traffic::Udp, per_mille)?;
+        }
+    }
     let desk = bench.desk()?;
     let file = desk.file("film", bytes)?;
     let args = ["--to", RANGE, "--rate", "100M"];
@@ -114,7 +133,7 @@ pub(crate) fn late_join(bench: &Bench) -> Result<Vec<Measure>, String> {
     let cycle = cycle.as_secs_f64();
     let first = since(sender.started, first.completed_at())?.as_secs_f64();
     Ok(vec![
-        Measure::new("joining to done", took, "s", Limit::AtMost(cycle + 1.0)),
+        Measure::new("joining to done", took, "s", Limit::AtMost(limit(cycle))),
         Measure::new("one cycle, undisturbed", cycle, "s", Limit::Free),
         Measure::new("the first receiver meanwhile", first, "s", Limit::Free),
     ])

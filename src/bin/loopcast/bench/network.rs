@@ -222,6 +222,24 @@ impl Net {
         }
     }
 
+    /// Counts UDP datagrams that host `i` sends from now on.
+    pub fn count_sent_udp(&self, i: usize) -> Result<(), String> {
+        let rules = "add table inet sent\n\
+             add chain inet sent leaving { type filter hook output priority 0 ; }\n\
+             add rule inet sent leaving meta l4proto udp counter\n";
+        nft(&self.hosts[i].namespace, rules)
+    }
+
+    /// What [`Net::count_sent_udp`] has counted at host `i`.
+    pub fn sent_udp(&self, i: usize) -> Result<u64, String> {
+        let mut list = self.hosts[i].command("nft");
+        let text = run(list.args(["list", "chain", "inet", "sent", "leaving"]))?;
+        let count = text.split("packets ").nth(1);
+        count
+            .and_then(|rest| rest.split(' ').next()?.parse().ok())
+            .ok_or_else(|| format!("host {i} does not count: {text}"))
+    }
+
     /// Takes multicast from host `i`, in the network: the host itself sees no refusal.
     pub fn block_multicast(&self, i: usize, blocked: Blocked) -> Result<(), String> {
         let inbound = format!(
