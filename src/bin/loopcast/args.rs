@@ -358,7 +358,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// A small file, two losses, one run: some 20 seconds
+    /// A small file, two losses, one run: under half a minute
     #[arg(long)]
     pub(crate) quick: bool,
 
