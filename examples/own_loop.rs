@@ -161,6 +161,8 @@ fn send(held: &Held, socket: &UdpSocket) -> Result<(), Failure> {
             group_feedback: false,
             rate: Rate::from_bps(400_000_000),
             tiers: Vec::new(),
+            ladder: false,
+            adapt: loopcast::rate::Adapt::Fixed,
             wait_for: 1,
             stay: false,
             one_way: None,

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::units::Rate;
+
 /// Smallest symbol, in bytes: below it, headers cost more than a tenth.
 pub const MIN_SYMBOL_SIZE: u16 = 1_024;
 /// Largest symbol, in bytes: 139 × 64 and all headers fit a 9,000-byte jumbo frame over IPv6.
@@ -58,6 +60,9 @@ pub const K_SENDER_FEEDBACK: u8 = 6;
 pub const SYNC_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a receiver waits for a sender.
 pub const SENDER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The least rate that a channel is brought down to, in bit/s of IP bytes: below it a receiver gets
+/// more by unicast.
+pub const MIN_RATE: Rate = Rate::from_bps(64_000);
 /// What unicast may take of the total rate while groups are busy. The promise is a tenth; the rest
 /// is left for its SYNCs and acknowledgements.
 pub const UNICAST_SHARE: f64 = 0.08;

@@ -40,6 +40,7 @@ fn request(stage: Stage) -> ReceiverBody {
         downlink: Rate::from_bps(0),
         buffer_kib: 0,
         last_channel: 0xffff,
+        cause: wire::MoveCause::None,
         largest_heard: 0,
     })
 }
@@ -107,6 +108,7 @@ fn offer(index: u32, total: u32, name: &str, length: u64, channel: Option<Channe
 fn channel(number: ChannelNo, group: SocketAddr) -> ChannelInfo {
     ChannelInfo {
         number,
+        tier: 0,
         group,
         source: None,
         rate: Rate::from_bps(100_000_000),

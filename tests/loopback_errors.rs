@@ -106,6 +106,8 @@ fn another_sender_on_the_group_is_told_and_does_no_harm() {
         k: 6,
         receivers: 1,
         next_sync: std::time::Duration::from_secs(1),
+        rate: loopcast::units::Rate::from_bps(1_000_000),
+        report_interval: std::time::Duration::from_secs(1),
         query: true,
         idle: false,
         padded_to: 0,

@@ -173,6 +173,7 @@ impl Run {
                 description,
                 channels: vec![ChannelInfo {
                     number: 0,
+                    tier: 0,
                     group: group(0),
                     source: None,
                     rate: Rate::from_bps(100_000_000),
@@ -253,6 +254,8 @@ impl Run {
                     k: 1 + input.below(63) as u8,
                     receivers: input.u32().max(1),
                     next_sync: Duration::from_millis(input.u64() % 60_000),
+                    rate: Rate::from_bps(1_000_000),
+                    report_interval: Duration::from_secs(1),
                     query: input.one_in(2),
                     idle: input.one_in(2),
                     padded_to: if input.one_in(2) { 1_380 } else { 0 },
@@ -502,6 +505,7 @@ fn channel(input: &mut Bytes<'_>) -> ChannelInfo {
     let number = input.below(3);
     ChannelInfo {
         number: number as ChannelNo,
+        tier: 0,
         group: group(number),
         source: None,
         rate: Rate::from_bps(input.u64() % 1_000_000_000_000),

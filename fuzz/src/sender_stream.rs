@@ -56,6 +56,8 @@ pub fn run(data: &[u8]) {
             [10_000, 1_000_000, 100_000_000, 4_000_000_000][input.below(4) as usize],
         ),
         tiers: Vec::new(),
+        ladder: false,
+        adapt: loopcast::rate::Adapt::Fixed,
         wait_for: input.below(4) as u32,
         stay: input.one_in(2),
         one_way: None,
@@ -155,6 +157,7 @@ impl Run {
                     downlink: Rate::from_bps(0),
                     buffer_kib: 0,
                     last_channel: 0xffff,
+                    cause: wire::MoveCause::None,
                     largest_heard: 0,
                 }),
             };
@@ -268,6 +271,7 @@ impl Run {
                 downlink: Rate::from_bps(0),
                 buffer_kib: 0,
                 last_channel: 0xffff,
+                cause: wire::MoveCause::None,
                 largest_heard: input.u16(),
             }),
             6..=10 => ReceiverBody::Nak(Nak {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config;
 use crate::driver::{Receiver, Sender, StartError};
+use crate::rate::Adapt;
 use crate::units::Rate;
 use crate::url::Url;
 
@@ -51,7 +52,9 @@ pub enum Via {
 pub struct SenderBuilder {
     pub(crate) to: Option<Url>,
     pub(crate) interface: Option<String>,
-    pub(crate) rate: Rate,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) tiers: Option<Vec<Rate>>,
+    pub(crate) adapt: Adapt,
     pub(crate) wait_for: u32,
     pub(crate) stay: bool,
     pub(crate) one_way: Option<NonZeroU32>,
@@ -71,7 +74,9 @@ impl Default for SenderBuilder {
         SenderBuilder {
             to: None,
             interface: None,
-            rate: Rate::from_bps(config::DEFAULT_RATE_BPS),
+            rate: None,
+            tiers: None,
+            adapt: Adapt::Average,
             wait_for: 0,
             stay: false,
             one_way: None,
@@ -103,10 +108,28 @@ impl SenderBuilder {
         self
     }
 
-    /// The most it sends, in bit/s of IP bytes, over everything. 100 Mbit/s by default, what the
-    /// slowest common LAN carries.
+    /// The most it sends, in bit/s of IP bytes, over everything: all tiers, repairs and unicast. By
+    /// default what the interface carries, as far as the system tells, else 10 Gbit/s; 100 Mbit/s in a
+    /// one-way session, whose receivers can't say what comes through.
     pub fn rate(mut self, rate: Rate) -> SenderBuilder {
-        self.rate = rate;
+        self.rate = Some(rate);
+        self
+    }
+
+    /// The rates of its tiers, 1 to 12 of 64 kbit/s or more. A tier is sent to only while somebody
+    /// listens on it. By default the most it sends and halves of that, down to 1 Mbit/s, each of
+    /// which may use the room up to the next.
+    ///
+    /// Each tier needs a group of its own. Of a URL with a single group the ones that follow it are
+    /// used, as far as receivers ask for their tiers.
+    pub fn tiers(mut self, rates: Vec<Rate>) -> SenderBuilder {
+        self.tiers = Some(rates);
+        self
+    }
+
+    /// Whose throughput the rate of a tier follows: that of the average of its receivers by default.
+    pub fn adapt(mut self, adapt: Adapt) -> SenderBuilder {
+        self.adapt = adapt;
         self
     }
 
@@ -212,6 +235,7 @@ pub struct ReceiverBuilder {
     pub(crate) drop_group: bool,
     pub(crate) seed: Option<u64>,
     pub(crate) max_size: u64,
+    pub(crate) downlink: Option<Rate>,
 }
 
 impl Default for ReceiverBuilder {
@@ -228,6 +252,7 @@ impl Default for ReceiverBuilder {
             drop_group: false,
             seed: None,
             max_size: u64::MAX,
+            downlink: None,
         }
     }
 }
@@ -303,6 +328,13 @@ impl ReceiverBuilder {
     /// The most bytes that an object may have to be accepted; no limit by default.
     pub fn max_size(mut self, bytes: u64) -> ReceiverBuilder {
         self.max_size = bytes;
+        self
+    }
+
+    /// What the downlink carries: it begins on the fastest tier that fits. Unknown by default; it then
+    /// begins on the fastest of all, whose rate finds what its receivers can take.
+    pub fn downlink(mut self, rate: Rate) -> ReceiverBuilder {
+        self.downlink = Some(rate);
         self
     }
 

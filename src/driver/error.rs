@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::engine::SenderError;
 use crate::object::GeometryError;
+use crate::rate::LadderError;
 use crate::url::UrlError;
 
 /// Why a sender or receiver does not start.
@@ -145,6 +146,9 @@ pub enum StartError {
     /// The rate is zero.
     #[error("a rate of 0 sends nothing; give one like 100M")]
     NoRate,
+    /// The rates can't be tiers.
+    #[error(transparent)]
+    Tiers(#[from] LadderError),
     /// The share to drop is not from 0 to below 1.
     #[error("a share of {0} can't be dropped; give one from 0 to below 1")]
     DropRate(f64),

@@ -7,10 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::engine::PathChoice;
+use crate::engine::{ChannelFigures, PathChoice};
 use crate::ids::{BlockNo, CodingId, ContentId, ReceiverId, SessionId};
 use crate::units::Rate;
-use crate::wire::{NoticeCode, Outcome};
+use crate::wire::{MoveCause, NoticeCode, Outcome};
 
 /// The way an object's packets take to a receiver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,12 +127,16 @@ pub enum SenderEvent {
         /// How it wants to be served.
         path: DeliveryPath,
     },
-    /// A receiver went over to unicast, or came back to the group.
+    /// A receiver went over to another tier or to unicast, or came back.
     Moved {
         /// Its identity.
         receiver: ReceiverId,
         /// How it is served from now on.
         path: DeliveryPath,
+        /// The rate of the tier that it listens on, or did last.
+        tier: Rate,
+        /// Why, as it says.
+        cause: MoveCause,
     },
     /// A receiver has finished with an object or, without a name, with the session.
     Done {
@@ -218,6 +222,8 @@ pub struct SenderProgress {
     pub repairs: u64,
     /// NAK packets heard so far.
     pub naks: u64,
+    /// The tiers that are sent to.
+    pub tiers: Vec<ChannelFigures>,
 }
 
 /// What a [`Receiver`](crate::driver::Receiver) reports.
@@ -264,6 +270,13 @@ pub enum ReceiverEvent {
     NoWayBack,
     /// How data comes from now on, and why.
     PathChosen(PathChoice),
+    /// It listens on another tier from now on.
+    TierChosen {
+        /// What the tier stands for.
+        rate: Rate,
+        /// Why.
+        cause: MoveCause,
+    },
     /// Figures, about five times a second for each object under way.
     Progress(ReceiverProgress),
     /// Every byte of an object is verified, synced to disk, and under its name.

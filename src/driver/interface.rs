@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use if_addrs::IfOperStatus;
 
 use crate::driver::StartError;
+use crate::units::Rate;
 
 /// A network interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +32,14 @@ impl Interface {
         let mut of_family = self.addresses.iter().filter(|a| a.is_ipv4() == v4);
         let global = of_family.clone().find(|a| !is_link_local(**a));
         global.or_else(|| of_family.next()).copied()
+    }
+
+    /// What it carries, where the system says so.
+    pub(crate) fn speed(&self) -> Option<Rate> {
+        let path = format!("/sys/class/net/{}/speed", self.name);
+        let mbps: u64 = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
+        let speed = Rate::from_bps(mbps.saturating_mul(1_000_000));
+        Some(speed).filter(|s| !s.is_zero())
     }
 
     /// The largest IP packet that it carries, where the system says so.

@@ -4,7 +4,8 @@ use core::net::SocketAddr;
 
 use crate::engine::ObjectKey;
 use crate::ids::{ChannelNo, ReceiverId, SessionId};
-use crate::wire::{NoticeCode, Outcome};
+use crate::units::Rate;
+use crate::wire::{MoveCause, NoticeCode, Outcome};
 
 /// What a sender has to tell.
 #[derive(Clone, PartialEq, Debug)]
@@ -27,12 +28,16 @@ pub enum SenderEvent {
         /// The channel's group.
         group: SocketAddr,
     },
-    /// A receiver went over to unicast or back.
+    /// A receiver went over to another tier, to unicast or back.
     Moved {
         /// Who.
         receiver: ReceiverId,
         /// It uses unicast now.
         unicast: bool,
+        /// What the tier that it listens on, or did last, stands for.
+        tier: Rate,
+        /// Why, as it says.
+        cause: MoveCause,
     },
     /// A channel came to the end of a cycle over an object.
     CycleEnded {
@@ -93,6 +98,8 @@ pub enum PathChoice {
     UnicastSilent,
     /// By unicast: SYNC came but full-sized data did not.
     UnicastNoData,
+    /// By unicast: the slowest tier is more than its path carries.
+    UnicastTooSlow,
 }
 
 impl PathChoice {
@@ -117,6 +124,7 @@ impl PathChoice {
             PathChoice::UnicastAsked => "as asked",
             PathChoice::UnicastSilent => "nothing was heard on the group in time",
             PathChoice::UnicastNoData => "SYNC was heard on the group, but no full-sized data",
+            PathChoice::UnicastTooSlow => "even the slowest tier is more than comes through",
         }
     }
 }
@@ -144,6 +152,13 @@ pub enum ReceiverEvent {
     NoWayBack,
     /// It chose a path for its data, or changed it.
     Path(PathChoice),
+    /// It moved to another tier.
+    Tier {
+        /// What the tier stands for.
+        rate: Rate,
+        /// Why.
+        cause: MoveCause,
+    },
     /// The object is complete, verified, synced and under its name.
     Complete {
         /// Which.

@@ -26,5 +26,5 @@ pub use output::{
     Via,
 };
 pub use receiver::{ObjectProgress, Receiver, ReceiverConfig, Target};
-pub use sender::{ReceiverFigures, Sender, SenderConfig, SenderError};
+pub use sender::{ChannelFigures, ReceiverFigures, Sender, SenderConfig, SenderError};
 pub use stats::{Counter, DropReason, PacketKind, ReceiverStats, SenderStats};

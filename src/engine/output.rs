@@ -236,6 +236,8 @@ pub enum Timer {
     Done,
     /// An acknowledgement of unicast data is due.
     Ack,
+    /// A round of rate control, or of judging a tier, is at its end.
+    Rate,
     /// The session is to be closed.
     Close,
 }

@@ -1,10 +1,17 @@
-//! How fast, and when the next burst may leave.
+//! How fast, on which tier, and when the next burst may leave.
 //!
-//! Takes rates, times, bytes sent and measured round-trip times; gives permission to send and the
-//! group round-trip time that all timers are multiples of. It does not choose what is sent.
+//! Takes rates, times, bytes sent, what receivers report and measured round-trip times; gives
+//! permission to send, the rate of each channel, the tier of each receiver, and the group round-trip
+//! time that all timers are multiples of. It does not choose what is sent.
 
+mod control;
 mod grtt;
+mod ladder;
 mod pacer;
+mod placement;
 
+pub use control::{Adapt, LEAVE_TIME, Limits, RateControl, START, Sample};
 pub use grtt::Grtt;
+pub use ladder::{LadderError, halves, shares, tiers};
 pub use pacer::Pacer;
+pub use placement::{Cause, Move, Placement, Round};

@@ -23,6 +23,8 @@ pub(super) struct Host {
     pub(super) rng: Rng,
     /// Groups that it has joined.
     pub(super) joined: Vec<IpAddr>,
+    /// Groups that still fill its link, and until when.
+    pub(super) left: Vec<(IpAddr, Time)>,
     /// When the receiver is next woken; events for other times are stale.
     pub(super) wake: Time,
     /// When its downlink is free again.
@@ -41,6 +43,28 @@ pub(super) struct Host {
     pub(super) killed: bool,
     pub(super) outcome: Outcome,
     pub(super) events: Vec<(Time, ReceiverEvent)>,
+}
+
+impl Host {
+    /// Packets come that nobody here listens to any more.
+    fn fill(&mut self, now: Time, bytes: u64) {
+        if let Some((rate, queue)) = self.link.rate {
+            let waiting = rate.bytes_in(self.free_at.since(now));
+            let room = queue.saturating_sub(waiting).min(bytes);
+            self.free_at = self.free_at.max(now) + rate.time_for(room);
+        }
+    }
+
+    /// The same, if they are of a group that it has left lately.
+    pub(super) fn fill_link(&mut self, now: Time, group: IpAddr, bytes: u64) {
+        if self
+            .left
+            .iter()
+            .any(|&(g, until)| g == group && now < until)
+        {
+            self.fill(now, bytes);
+        }
+    }
 }
 
 /// Symbols that have come in part. A run is short, so nothing is ever thrown away.

@@ -249,7 +249,11 @@ impl World {
             Command::Join(channel) => self.hosts[index as usize].joined.push(channel.group.ip()),
             Command::Leave(channel) => {
                 let gone = channel.group.ip();
-                self.hosts[index as usize].joined.retain(|&g| g != gone);
+                let until = self.now + self.config.leave_time;
+                let host = &mut self.hosts[index as usize];
+                host.joined.retain(|&g| g != gone);
+                host.left.retain(|&(g, _)| g != gone);
+                host.left.push((gone, until));
             }
             Command::Abandon { object, .. } => {
                 self.hosts[index as usize].written.remove(&object);

@@ -70,9 +70,12 @@ impl World {
         if self.shared.iter().any(lost) || !self.groups.contains(&burst.to) {
             return;
         }
+        let group = burst.to.ip();
         for host in 0..self.hosts.len() as u32 {
-            if self.hosts[host as usize].joined.contains(&burst.to.ip()) {
+            if self.hosts[host as usize].joined.contains(&group) {
                 self.send_down(host, &packets, Via::Group);
+            } else {
+                self.hosts[host as usize].fill_link(self.now, group, bytes);
             }
         }
     }

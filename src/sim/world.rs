@@ -14,6 +14,7 @@ use crate::engine::{
 use crate::ids::{ReceiverId, SessionId};
 use crate::object::Description;
 use crate::range_set::RangeSet;
+use crate::rate::Adapt;
 use crate::rng::Rng;
 use crate::sim::check::Checker;
 use crate::sim::event::{Event, Scheduled};
@@ -30,6 +31,14 @@ pub struct Config {
     pub seed: u64,
     /// The sender's rate.
     pub rate: Rate,
+    /// The rates of its tiers, fastest first; one at the sender's rate when empty. Each needs a group.
+    pub tiers: Vec<Rate>,
+    /// The tiers are a ladder: a channel may use the room up to the next faster one.
+    pub ladder: bool,
+    /// Whose throughput the rates follow.
+    pub adapt: Adapt,
+    /// How long a group still fills the link of a receiver that has left it.
+    pub leave_time: Duration,
     /// Multicast groups; one loops everything.
     pub groups: u8,
     /// NAKs go to a group that all hear.
@@ -49,11 +58,15 @@ pub struct Config {
 }
 
 impl Config {
-    /// 100 Mbit/s on one group, feedback to the sender, data when the first receiver has asked.
+    /// A steady 100 Mbit/s on one group, feedback to the sender, data when the first receiver has asked.
     pub fn new(seed: u64) -> Config {
         Config {
             seed,
             rate: Rate::from_bps(config::DEFAULT_RATE_BPS),
+            tiers: Vec::new(),
+            ladder: false,
+            adapt: Adapt::Fixed,
+            leave_time: Duration::ZERO,
             groups: 1,
             group_feedback: false,
             wait_for: 1,
@@ -230,6 +243,7 @@ impl World {
             link,
             rng,
             joined: Vec::new(),
+            left: Vec::new(),
             wake: Time::NEVER,
             free_at: Time::ZERO,
             written: BTreeMap::new(),
@@ -479,7 +493,9 @@ fn new_sender(
         source: None,
         group_feedback: config.group_feedback,
         rate: config.rate,
-        tiers: Vec::new(),
+        tiers: config.tiers.clone(),
+        ladder: config.ladder,
+        adapt: config.adapt,
         wait_for: config.wait_for,
         stay: config.stay,
         one_way: config.one_way,

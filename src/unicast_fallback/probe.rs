@@ -15,6 +15,8 @@ pub enum Course {
     UnicastSilent,
     /// By unicast: small packets came on the group, full-sized ones did not.
     UnicastNoData,
+    /// By unicast: the group carries more than the path.
+    TooSlow,
 }
 
 /// Judges the group by what is heard on it.
@@ -135,6 +137,19 @@ impl Probe {
     /// The sender said how long it may be silent (in a padded SYNC).
     pub fn expect(&mut self, now: Time, next_sync: Duration) {
         self.heard = Some((now, next_sync));
+    }
+
+    /// Even the slowest group is more than the path carries.
+    pub fn too_slow(&mut self, now: Time) -> Option<Course> {
+        matches!(self.mode, Mode::Group).then(|| self.fall_back(now, Course::TooSlow))
+    }
+
+    /// Another group is listened to from now on: what was heard of the last says nothing of it, and
+    /// may still fill the link for `leaving`.
+    pub fn moved(&mut self, now: Time, leaving: Duration) {
+        self.full = None;
+        self.starving = None;
+        self.heard = Some((now, leaving));
     }
 
     /// The group can't be used at all: it could not be joined.

@@ -114,6 +114,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A rate in kbit/s.
+    pub(super) fn kbps(&mut self) -> Result<Rate, WireError> {
+        Ok(Rate::from_bps(u64::from(self.u32()?) * 1_000))
+    }
+
     /// `len` bytes of UTF-8 without control characters.
     pub(super) fn text(&mut self, len: usize) -> Result<String, WireError> {
         let text = core::str::from_utf8(self.take(len)?).map_err(|_| WireError::Text)?;
@@ -155,6 +160,7 @@ pub(super) trait Put {
     fn put_bytes(&mut self, b: &[u8]);
     fn put_micros(&mut self, d: Duration);
     fn put_rate(&mut self, r: Rate);
+    fn put_kbps(&mut self, r: Rate);
     fn put_ip(&mut self, ip: Option<IpAddr>);
     fn put_socket(&mut self, a: Option<SocketAddr>);
 }
@@ -190,6 +196,12 @@ impl Put for Vec<u8> {
 
     fn put_rate(&mut self, r: Rate) {
         self.put_u64(r.as_bps().min(MAX_RATE_BPS));
+    }
+
+    /// Rounded up, so that what is more than nothing stays so.
+    fn put_kbps(&mut self, r: Rate) {
+        let kbps = r.as_bps().div_ceil(1_000);
+        self.put_u32(u32::try_from(kbps).unwrap_or(u32::MAX));
     }
 
     fn put_ip(&mut self, ip: Option<IpAddr>) {

@@ -5,12 +5,11 @@ use core::time::Duration;
 use super::fields::{Put, Reader, clip};
 use super::frame::{self, ControlWriter, Kind};
 use super::{
-    Ack, Done, Echo, FromReceiver, MAX_ACK_RANGES, MAX_CODINGS, MAX_NAME_LEN, Nak, Needs, Outcome,
-    ReceiverBody, Report, Request, Stage, Wanted, WireError,
+    Ack, Done, Echo, FromReceiver, MAX_ACK_RANGES, MAX_CODINGS, MAX_NAME_LEN, MoveCause, Nak,
+    Needs, Outcome, ReceiverBody, Report, Request, Stage, Wanted, WireError,
 };
 use crate::config::REQUEST_SIZE;
 use crate::ids::{Cookie, MAX_PACKET_NO, ReceiverId, ShortCodingId};
-use crate::units::Rate;
 
 /// The longest that a time can be held before it is echoed.
 const MAX_HELD: Duration = Duration::from_secs(3_600);
@@ -106,6 +105,31 @@ pub(super) fn read(
     })
 }
 
+impl MoveCause {
+    const fn number(self) -> u8 {
+        match self {
+            MoveCause::None => 0,
+            MoveCause::Congestion => 1,
+            MoveCause::SocketBuffer => 2,
+            MoveCause::Disk => 3,
+            MoveCause::Clean => 4,
+            MoveCause::PathLoss => 5,
+        }
+    }
+
+    /// A number that is not known yet says nothing.
+    const fn from_number(n: u8) -> MoveCause {
+        match n {
+            1 => MoveCause::Congestion,
+            2 => MoveCause::SocketBuffer,
+            3 => MoveCause::Disk,
+            4 => MoveCause::Clean,
+            5 => MoveCause::PathLoss,
+            _ => MoveCause::None,
+        }
+    }
+}
+
 impl Stage {
     fn number(self) -> u8 {
         match self {
@@ -131,15 +155,14 @@ fn write_request(request: &Request, out: &mut Vec<u8>) {
         Wanted::Name(name) => (WANTED_NAME, clip(name, MAX_NAME_LEN).len()),
         Wanted::Codings(codings) => (WANTED_CODINGS, codings.len().min(MAX_CODINGS)),
     };
-    let kbps = request.downlink.as_bps().div_ceil(1_000);
     out.put_u8(kind);
     out.put_u8(request.stage.number());
     out.put_u16(request.last_channel);
-    out.put_u32(u32::try_from(kbps).unwrap_or(u32::MAX));
+    out.put_kbps(request.downlink);
     out.put_u32(request.buffer_kib);
     out.put_u16(request.largest_heard);
     out.put_u8(count as u8);
-    out.put_u8(0);
+    out.put_u8(request.cause.number());
     match &request.wanted {
         Wanted::All { from } => out.put_u32(*from),
         Wanted::Name(name) => out.put_bytes(&name.as_bytes()[..count]),
@@ -156,11 +179,11 @@ fn read_request(flags: u8, r: &mut Reader<'_>) -> Result<Request, WireError> {
     let kind = r.u8()?;
     let stage = Stage::from_number(r.u8()?)?;
     let last_channel = r.u16()?;
-    let downlink = Rate::from_bps(u64::from(r.u32()?) * 1_000);
+    let downlink = r.kbps()?;
     let buffer_kib = r.u32()?;
     let largest_heard = r.u16()?;
     let count = usize::from(r.u8()?);
-    r.u8()?;
+    let cause = MoveCause::from_number(r.u8()?);
     let wanted = match kind {
         WANTED_ALL => Wanted::All { from: r.u32()? },
         WANTED_NAME if count == 0 => return Err(WireError::Range),
@@ -181,6 +204,7 @@ fn read_request(flags: u8, r: &mut Reader<'_>) -> Result<Request, WireError> {
         buffer_kib,
         last_channel,
         largest_heard,
+        cause,
     })
 }
 

@@ -16,7 +16,7 @@ use crate::ids::{Cookie, ReceiverId, ShortCodingId};
 /// The least group round-trip time that can be said.
 pub(super) const MIN_GRTT: Duration = Duration::from_micros(1);
 
-const SYNC_LEN: usize = 48;
+const SYNC_LEN: usize = 56;
 const HEARD_LEN: usize = 12;
 
 impl FromSender {
@@ -97,6 +97,8 @@ fn write_sync(sync: &Sync, out: &mut Vec<u8>) -> usize {
     out.put_u64(sync.sent_at);
     out.put_micros(sync.grtt.clamp(MIN_GRTT, MAX_GRTT));
     out.put_micros(sync.next_sync);
+    out.put_kbps(sync.rate);
+    out.put_micros(sync.report_interval);
     out.put_u32(sync.receivers.max(1));
     out.put_u8(sync.k.clamp(1, 63));
     out.put_u8(0);
@@ -113,6 +115,8 @@ fn read_sync(flags: u8, r: &mut Reader<'_>, datagram_len: usize) -> Result<Sync,
     let sent_at = r.nonzero_u64()?;
     let grtt = r.micros_in(MIN_GRTT, MAX_GRTT)?;
     let next_sync = r.micros()?;
+    let rate = r.kbps()?;
+    let report_interval = r.micros()?;
     let receivers = r.u32_from(1)?;
     let k = r.u8()?;
     r.u8()?;
@@ -134,6 +138,8 @@ fn read_sync(flags: u8, r: &mut Reader<'_>, datagram_len: usize) -> Result<Sync,
         k,
         receivers,
         next_sync,
+        rate,
+        report_interval,
         query: flags & frame::QUERY != 0,
         idle: flags & frame::IDLE != 0,
         padded_to,

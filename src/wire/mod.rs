@@ -58,7 +58,7 @@ pub const MAX_SYMBOL: SymbolNo = SymbolSet::MAX;
 /// receiver allocate, as an entry of 8 bytes can name a symbol far up in a bitmap.
 pub const MAX_NEEDS: usize = 256;
 /// Most channels in an [`Offer`].
-pub const MAX_CHANNELS: usize = 8;
+pub const MAX_CHANNELS: usize = 12;
 /// Most entries in [`SenderBody::Heard`].
 pub const MAX_HEARD: usize = 512;
 /// Most bytes in the text of a [`Notice`].

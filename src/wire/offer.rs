@@ -108,7 +108,8 @@ fn is_codable(codec: Codec, g: &Geometry) -> bool {
 impl ChannelInfo {
     fn write(&self, out: &mut Vec<u8>) {
         out.put_u16(self.number);
-        out.put_rate(self.rate);
+        out.put_u8(self.tier);
+        out.put_kbps(self.rate);
         out.put_socket(Some(self.group));
         out.put_ip(self.source);
         out.put_socket(match self.feedback {
@@ -122,7 +123,11 @@ impl ChannelInfo {
         if number >= UNICAST_CHANNELS {
             return Err(WireError::Range);
         }
-        let rate = r.rate()?;
+        let tier = r.u8()?;
+        if usize::from(tier) >= MAX_CHANNELS {
+            return Err(WireError::Range);
+        }
+        let rate = r.kbps()?;
         // A receiver joins the group and sends to the feedback group: neither may be made to point
         // at a host.
         let group = r
@@ -142,6 +147,7 @@ impl ChannelInfo {
         };
         Ok(ChannelInfo {
             number,
+            tier,
             group,
             source,
             rate,

@@ -82,6 +82,10 @@ pub struct Sync {
     pub receivers: u32,
     /// The longest time until the next SYNC.
     pub next_sync: Duration,
+    /// What the channel may send at now, over all of its objects. In kbit/s on the wire.
+    pub rate: Rate,
+    /// The mean time between the reports of each receiver on the channel.
+    pub report_interval: Duration,
     /// The cycle is at its end: who still lacks anything must say so.
     pub query: bool,
     /// The channel is not sending data now, because nobody needs any.
@@ -125,11 +129,14 @@ pub struct Offer {
 pub struct ChannelInfo {
     /// Its number in the session, below [`UNICAST_CHANNELS`](crate::ids::UNICAST_CHANNELS).
     pub number: ChannelNo,
+    /// Its speed class: 0 is the fastest, each further one slower; below
+    /// [`MAX_CHANNELS`](super::MAX_CHANNELS).
+    pub tier: u8,
     /// The multicast group and port its packets go to. IPv6 scopes don't travel.
     pub group: SocketAddr,
     /// The only source to take them from (SSM); any when none.
     pub source: Option<IpAddr>,
-    /// The rate it runs at; at most 1 Tbit/s on the wire.
+    /// The rate that its tier stands for. In kbit/s on the wire.
     pub rate: Rate,
     /// Where NAKs and reports go.
     pub feedback: Feedback,
@@ -290,6 +297,52 @@ pub struct Request {
     pub last_channel: ChannelNo,
     /// The largest UDP payload heard from this sender over unicast; 0 when none.
     pub largest_heard: u16,
+    /// Why it asks for this channel or path rather than the last.
+    pub cause: MoveCause,
+}
+
+/// Why a receiver moves from one channel or path to another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MoveCause {
+    /// It does not move, or does not say.
+    #[default]
+    None,
+    /// More is sent than its path carries.
+    Congestion,
+    /// Its own socket buffer overflowed.
+    SocketBuffer,
+    /// Its disk can't keep up.
+    Disk,
+    /// Nothing was lost for a while: it may be able to take more.
+    Clean,
+    /// The slower channel lost as much: what is lost is not for the rate.
+    PathLoss,
+}
+
+impl MoveCause {
+    /// A word for scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            MoveCause::None => "none",
+            MoveCause::Congestion => "congestion",
+            MoveCause::SocketBuffer => "socket_buffer",
+            MoveCause::Disk => "disk",
+            MoveCause::Clean => "clean",
+            MoveCause::PathLoss => "path_loss",
+        }
+    }
+
+    /// The reason in words.
+    pub fn reason(self) -> &'static str {
+        match self {
+            MoveCause::None => "for no reason given",
+            MoveCause::Congestion => "its path carries less than was sent",
+            MoveCause::SocketBuffer => "its socket buffer overflowed",
+            MoveCause::Disk => "its disk did not keep up",
+            MoveCause::Clean => "nothing was lost for a while",
+            MoveCause::PathLoss => "a slower tier lost as much",
+        }
+    }
 }
 
 /// What a request asks for.

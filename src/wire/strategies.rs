@@ -30,6 +30,10 @@ fn grtt() -> impl Strategy<Value = Duration> {
     micros(15_000_000)
 }
 
+fn kbps() -> impl Strategy<Value = Rate> {
+    any::<u32>().prop_map(|kbps| Rate::from_bps(u64::from(kbps) * 1_000))
+}
+
 fn rate() -> impl Strategy<Value = Rate> {
     (0..=fields::MAX_RATE_BPS).prop_map(Rate::from_bps)
 }
@@ -99,16 +103,23 @@ fn sync() -> impl Strategy<Value = Sync> {
         });
     (
         (coding(), packet_no(), position, 1..=u64::MAX),
-        (grtt(), 1_u8..=63, 1..=u32::MAX, micros(u32::MAX)),
+        (
+            grtt(),
+            1_u8..=63,
+            1..=u32::MAX,
+            micros(u32::MAX),
+            kbps(),
+            micros(u32::MAX),
+        ),
         (
             any::<bool>(),
             any::<bool>(),
-            prop_oneof![Just(0_u16), 72_u16..=8_944],
+            prop_oneof![Just(0_u16), 80_u16..=8_944],
         ),
     )
         .prop_map(
             |((coding, next_packet, position, sent_at), timing, flags)| {
-                let (grtt, k, receivers, next_sync) = timing;
+                let (grtt, k, receivers, next_sync, rate, report_interval) = timing;
                 let (query, idle, padded_to) = flags;
                 Sync {
                     coding,
@@ -119,6 +130,8 @@ fn sync() -> impl Strategy<Value = Sync> {
                     k,
                     receivers,
                     next_sync,
+                    rate,
+                    report_interval,
                     query,
                     idle,
                     padded_to,
@@ -165,16 +178,17 @@ fn description() -> impl Strategy<Value = Description> {
 fn channel() -> impl Strategy<Value = ChannelInfo> {
     let feedback = option::of(group()).prop_map(|g| g.map_or(Feedback::Sender, Feedback::Group));
     (
-        0..UNICAST_CHANNELS,
+        (0..UNICAST_CHANNELS, 0..MAX_CHANNELS as u8),
         group(),
         option::of(host()),
-        rate(),
+        kbps(),
         feedback,
     )
-        .prop_map(|(number, group, source, rate, feedback)| {
+        .prop_map(|((number, tier), group, source, rate, feedback)| {
             let source = source.filter(|s| s.is_ipv4() == group.is_ipv4());
             ChannelInfo {
                 number,
+                tier,
                 group,
                 source,
                 rate,
@@ -327,23 +341,35 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Stage::JoinGroup),
         Just(Stage::JoinUnicast)
     ];
+    let cause = prop_oneof![
+        Just(MoveCause::None),
+        Just(MoveCause::Congestion),
+        Just(MoveCause::SocketBuffer),
+        Just(MoveCause::Disk),
+        Just(MoveCause::Clean),
+        Just(MoveCause::PathLoss),
+    ];
     (
         wanted,
         (stage, any::<bool>()),
-        any::<u32>(),
+        kbps(),
         any::<u32>(),
         any::<u16>(),
         any::<u16>(),
+        cause,
     )
         .prop_map(
-            |(wanted, (stage, holds), kbps, buffer_kib, last_channel, largest_heard)| Request {
-                wanted,
-                stage,
-                holds,
-                downlink: Rate::from_bps(u64::from(kbps) * 1_000),
-                buffer_kib,
-                last_channel,
-                largest_heard,
+            |(wanted, (stage, holds), downlink, buffer_kib, last_channel, largest_heard, cause)| {
+                Request {
+                    wanted,
+                    stage,
+                    holds,
+                    downlink,
+                    cause,
+                    buffer_kib,
+                    last_channel,
+                    largest_heard,
+                }
             },
         )
 }

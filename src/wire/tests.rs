@@ -57,6 +57,8 @@ fn sync(padded_to: u16) -> Sync {
         k: 4,
         receivers: 1,
         next_sync: Duration::from_millis(100),
+        rate: Rate::from_bps(1_000_000),
+        report_interval: Duration::from_secs(1),
         query: false,
         idle: false,
         padded_to,
@@ -182,6 +184,7 @@ proptest! {
 fn a_large_offer_fits_the_answer_to_a_request() {
     let channel = ChannelInfo {
         number: 1,
+        tier: 0,
         group: "[ff3e::4321:1234]:4700".parse().unwrap(),
         source: Some("2001:db8::1".parse().unwrap()),
         rate: Rate::from_bps(1_000_000_000),
@@ -189,10 +192,10 @@ fn a_large_offer_fits_the_answer_to_a_request() {
     };
     let packet = from_sender(SenderBody::Offer(Box::new(offer(
         &"n".repeat(255),
-        vec![channel; 8],
+        vec![channel; MAX_CHANNELS],
     ))));
     let bytes = encoded(&Packet::FromSender(packet.clone()));
-    assert_eq!(bytes.len(), 936);
+    assert_eq!(bytes.len(), 1_160);
     assert!(bytes.len() <= usize::from(config::REQUEST_SIZE));
     assert_eq!(parse(&bytes), Ok(Packet::FromSender(packet)));
 }
@@ -223,12 +226,12 @@ fn what_is_refused_has_its_reason() {
     assert_eq!(changed(0, 0x10), WireError::Type);
     assert_eq!(changed(0, 0x1e), WireError::Type);
     assert_eq!(changed(1, 0x01), WireError::Tagged);
-    assert_eq!(changed(5, 47), WireError::Extension);
-    assert_eq!(changed(5, 49), WireError::Body);
+    assert_eq!(changed(5, 55), WireError::Extension);
+    assert_eq!(changed(5, 57), WireError::Body);
     assert_eq!(changed(4, 1), WireError::Body);
-    assert_eq!(changed(16 + 44, 0), WireError::Range);
-    assert_eq!(changed(16 + 44, 64), WireError::Range);
-    assert_eq!(changed(16 + 47, 67), WireError::Range);
+    assert_eq!(changed(16 + 52, 0), WireError::Range);
+    assert_eq!(changed(16 + 52, 64), WireError::Range);
+    assert_eq!(changed(16 + 55, 75), WireError::Range);
 }
 
 #[test]
@@ -258,6 +261,7 @@ fn a_short_request_is_refused() {
         downlink: Rate::ZERO,
         buffer_kib: 0,
         last_channel: 0xffff,
+        cause: MoveCause::None,
         largest_heard: 0,
     };
     let mut bytes = encoded(&Packet::FromReceiver(from_receiver(ReceiverBody::Request(
@@ -341,6 +345,7 @@ fn the_largest_list_of_needs_parses_and_one_more_is_refused() {
 fn offers_that_could_do_harm_are_refused() {
     let channel = ChannelInfo {
         number: 1,
+        tier: 0,
         group: SocketAddr::from(([239, 192, 7, 1], 4_700)),
         source: None,
         rate: Rate::from_bps(1),
@@ -383,13 +388,13 @@ fn offers_that_could_do_harm_are_refused() {
     );
     assert_eq!(changed(description + 116, &[0x0a]), Err(WireError::Text));
     assert_eq!(changed(description + 116, &[0xc3]), Err(WireError::Text));
-    assert_eq!(changed(description + 117, &[9]), Err(WireError::Count));
+    assert_eq!(changed(description + 117, &[13]), Err(WireError::Count));
     let channel = description + 118;
     assert_eq!(changed(channel, &[0x80, 0]), Err(WireError::Range));
-    assert_eq!(changed(channel + 2, &[1]), Err(WireError::Range));
-    assert_eq!(changed(channel + 10, &[5]), Err(WireError::Address));
-    assert_eq!(changed(channel + 11, &[10]), Err(WireError::Address));
-    assert_eq!(changed(channel + 15, &[0, 0]), Err(WireError::Address));
+    assert_eq!(changed(channel + 2, &[12]), Err(WireError::Range));
+    assert_eq!(changed(channel + 7, &[5]), Err(WireError::Address));
+    assert_eq!(changed(channel + 8, &[10]), Err(WireError::Address));
+    assert_eq!(changed(channel + 12, &[0, 0]), Err(WireError::Address));
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub fn sender(session: u64, change: impl FnOnce(&mut SenderConfig)) -> Sender {
         group_feedback: false,
         rate: Rate::from_bps(100_000_000),
         tiers: Vec::new(),
+        ladder: false,
+        adapt: loopcast::rate::Adapt::Fixed,
         wait_for: 1,
         stay: true,
         one_way: None,

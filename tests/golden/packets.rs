@@ -110,6 +110,8 @@ fn sync() -> Sync {
         k: 4,
         receivers: 1_000,
         next_sync: Duration::from_millis(100),
+        rate: Rate::from_bps(50_000_000),
+        report_interval: Duration::from_millis(200),
         query: true,
         idle: false,
         padded_to: 0,
@@ -146,6 +148,7 @@ fn channels() -> Vec<ChannelInfo> {
     vec![
         ChannelInfo {
             number: 1,
+            tier: 0,
             group: "239.192.7.1:4700".parse().unwrap(),
             source: None,
             rate: Rate::from_bps(100_000_000),
@@ -153,6 +156,7 @@ fn channels() -> Vec<ChannelInfo> {
         },
         ChannelInfo {
             number: 2,
+            tier: 1,
             group: "[ff3e::4321:1234]:4702".parse().unwrap(),
             source: Some("2001:db8::1".parse().unwrap()),
             rate: Rate::from_bps(10_000_000),
@@ -298,6 +302,7 @@ fn request_all() -> Request {
         buffer_kib: 4_096,
         last_channel: 0xffff,
         largest_heard: 0,
+        cause: MoveCause::None,
     }
 }
 
@@ -318,6 +323,7 @@ fn request_codings() -> Request {
         holds: true,
         buffer_kib: 0,
         last_channel: 3,
+        cause: MoveCause::Congestion,
         ..request_all()
     }
 }

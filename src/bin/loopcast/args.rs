@@ -2,12 +2,13 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use loopcast::driver::{DEFAULT_URL, FeedbackMode, Parity, Via};
 use loopcast::object::Geometry;
-use loopcast::units::{ByteLen, Rate};
+use loopcast::units::{ByteLen, Rate, RateError};
 use loopcast::url::Url;
 
 use crate::bench::matrix::{self, Loss, Pace};
@@ -96,9 +97,22 @@ pub(crate) struct Send {
     #[arg(long, value_name = "NAME|IP")]
     pub(crate) interface: Option<String>,
 
-    /// Most IP bits a second of all it sends, like 800k, 100M or 1.5G
-    #[arg(long, default_value = "100M")]
-    pub(crate) rate: Rate,
+    /// Most IP bits a second of all it sends, like 800k, 100M or 1.5G; auto is what the interface
+    /// carries, with --one-way 100M
+    #[arg(long, value_name = "RATE|auto", default_value = "auto")]
+    pub(crate) rate: Auto<Rate>,
+
+    /// Rates of the speed tiers, like 10M,50M,200M: a receiver that can't keep up with one takes a
+    /// slower; auto is the most it sends and halves of that, with --one-way just that
+    ///
+    /// Each tier has a group of its own, and is sent to only while somebody listens on it. Of a single
+    /// group given by --to, the ones that follow it are used.
+    #[arg(long, value_name = "RATE,...|auto", default_value = "auto")]
+    pub(crate) tiers: Auto<Rates>,
+
+    /// Whose throughput the rate of a tier follows; fixed keeps to the tier's own
+    #[arg(long, value_enum, default_value_t = Adapt::Average)]
+    pub(crate) adapt: Adapt,
 
     /// Start data once N receivers have asked [default: with the first]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
@@ -195,6 +209,11 @@ pub(crate) struct Receive {
     /// Seconds to wait for a sender
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
+
+    /// What the downlink carries, like 50M: it begins on the fastest tier that fits [default: found
+    /// out]
+    #[arg(long, value_name = "RATE")]
+    pub(crate) downlink: Option<Rate>,
 
     /// Share of arriving packets to discard at random, like 5%, for benchmarking
     #[arg(long, value_name = "SHARE", default_value = "0%", hide_default_value = true, value_parser = share)]
@@ -411,6 +430,57 @@ impl From<Path> for Via {
             Path::Auto => Via::Auto,
             Path::Multicast => Via::Multicast,
             Path::Unicast => Via::Unicast,
+        }
+    }
+}
+
+/// Found out by itself, or as given.
+#[derive(Clone, Debug)]
+pub(crate) enum Auto<T> {
+    Auto,
+    Given(T),
+}
+
+impl<T: FromStr> FromStr for Auto<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Auto<T>, T::Err> {
+        match text {
+            "auto" => Ok(Auto::Auto),
+            _ => text.parse().map(Auto::Given),
+        }
+    }
+}
+
+/// Rates with commas between them.
+#[derive(Clone, Debug)]
+pub(crate) struct Rates(pub(crate) Vec<Rate>);
+
+impl FromStr for Rates {
+    type Err = RateError;
+
+    fn from_str(text: &str) -> Result<Rates, RateError> {
+        let rates = text.split(',').map(str::parse);
+        rates.collect::<Result<_, _>>().map(Rates)
+    }
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Adapt {
+    /// The average of its receivers'
+    Average,
+    /// The slowest receiver's
+    Lowest,
+    /// Nobody's
+    Fixed,
+}
+
+impl From<Adapt> for loopcast::rate::Adapt {
+    fn from(adapt: Adapt) -> loopcast::rate::Adapt {
+        match adapt {
+            Adapt::Average => loopcast::rate::Adapt::Average,
+            Adapt::Lowest => loopcast::rate::Adapt::Lowest,
+            Adapt::Fixed => loopcast::rate::Adapt::Fixed,
         }
     }
 }

@@ -154,6 +154,9 @@ impl<'a> View<'a> {
         if let Some(most) = args.max_size {
             builder = builder.max_size(most.get());
         }
+        if let Some(rate) = args.downlink {
+            builder = builder.downlink(rate);
+        }
         if let Some(seed) = args.seed {
             builder = builder.seed(seed);
         }
@@ -202,6 +205,9 @@ impl<'a> View<'a> {
             }
             E::NoWayBack => console.say("the session is one-way: nothing is sent back to the sender"),
             E::PathChosen(path) => console.say(self.path_words(*path)),
+            E::TierChosen { rate, cause } => {
+                console.say(format!("on the tier of {rate} from now on: {}", cause.reason()));
+            }
             E::Progress(p) => self.progress(p),
             E::Complete { name, path, bytes, took, .. } => {
                 let name = human::plain(name);
@@ -245,6 +251,9 @@ impl<'a> View<'a> {
         match path {
             PathChoice::Group => "using multicast: the group gets through".to_owned(),
             PathChoice::UnicastAsked => "using unicast, as told".to_owned(),
+            PathChoice::UnicastTooSlow => {
+                "even the slowest tier is more than comes through: using unicast".to_owned()
+            }
             PathChoice::UnicastSilent => format!("no SYNC within {limit}: using unicast"),
             PathChoice::UnicastNoData => {
                 format!(

@@ -52,6 +52,10 @@ pub(crate) fn event(event: &ReceiverEvent) -> Option<(&'static str, Fields)> {
         }
         E::NoWayBack => ("no_way_back", f),
         E::PathChosen(path) => ("path", f.with("path", path.name()).with("why", why(*path))),
+        E::TierChosen { rate, cause } => (
+            "tier",
+            f.with("rate_bps", rate.as_bps()).with("why", cause.name()),
+        ),
         E::Progress(p) => ("progress", progress(p)),
         E::Complete {
             name,
@@ -103,6 +107,7 @@ pub(crate) fn why(path: PathChoice) -> &'static str {
         PathChoice::UnicastAsked => "asked",
         PathChoice::UnicastSilent => "silence",
         PathChoice::UnicastNoData => "no_data",
+        PathChoice::UnicastTooSlow => "too_slow",
     }
 }
 

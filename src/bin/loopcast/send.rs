@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
-use loopcast::driver::{Sender, SenderEvent, SenderProgress, SenderSummary};
+use loopcast::driver::{DeliveryPath, Sender, SenderEvent, SenderProgress, SenderSummary};
 use loopcast::url::GroupRange;
-use loopcast::wire::Outcome;
+use loopcast::wire::{MoveCause, Outcome};
 
 use crate::advice::{self, Ways};
 use crate::archiving::Encrypted;
@@ -92,15 +92,21 @@ fn serve(
 fn start(args: &args::Send, paths: &[PathBuf]) -> Result<Sender, End> {
     let mut builder = Sender::builder()
         .to(args.to.clone())
-        .rate(args.rate)
         .wait_for(args.wait_for)
         .stay(args.stay)
         .ttl(args.ttl)
         .symbol_size(args.symbol_size)
+        .adapt(args.adapt.into())
         .parity(args.parity)
         .feedback(args.feedback.into());
     if args.one_way {
         builder = builder.one_way(args.cycles);
+    }
+    if let args::Auto::Given(rate) = args.rate {
+        builder = builder.rate(rate);
+    }
+    if let args::Auto::Given(tiers) = &args.tiers {
+        builder = builder.tiers(tiers.0.clone());
     }
     if let Some(interface) = &args.interface {
         builder = builder.interface(interface);
@@ -259,7 +265,17 @@ impl<'a> View<'a> {
                 self.came += 1;
                 self.console.say(format!("receiver {receiver} at {address} wants it by {}{}", path.name(), self.missing()));
             }
-            E::Moved { receiver, path } => self.console.say(format!("receiver {receiver} is now served by {}", path.name())),
+            E::Moved { receiver, path, tier, cause } => {
+                let to = match path {
+                    DeliveryPath::Multicast => format!("the tier of {tier}"),
+                    DeliveryPath::Unicast => "unicast".to_owned(),
+                };
+                let why = match cause {
+                    MoveCause::None => String::new(),
+                    cause => format!(": {}", cause.reason()),
+                };
+                self.console.say(format!("receiver {receiver} is now served by {to}{why}"));
+            }
             E::Done { receiver, name: None, outcome } => {
                 let what = match outcome {
                     Outcome::Complete => "has everything",
@@ -301,10 +317,13 @@ impl<'a> View<'a> {
             n => format!("{n} groups from {}", self.groups.first()),
         };
         self.console.say(format!(
-            "sending to {groups}, port {}, on {interface} ({}), at most {}",
+            "sending to {groups}, port {}, on {interface} ({}), {}",
             self.args.to.port(),
             shown.join(", "),
-            self.args.rate
+            match self.args.rate {
+                args::Auto::Given(rate) => format!("at most {rate}"),
+                args::Auto::Auto => "as fast as receivers take it".to_owned(),
+            }
         ));
         let ways = Ways::new(&self.args.to, self.groups, &own, addresses);
         let ways = if self.args.one_way {

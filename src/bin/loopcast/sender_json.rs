@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use loopcast::driver::{SenderEvent, SenderProgress};
+use loopcast::engine::ChannelFigures;
 
 use crate::fields::Fields;
 use crate::stats::outcome_word;
@@ -77,11 +78,20 @@ pub(crate) fn event(event: &SenderEvent) -> Option<(&'static str, Fields)> {
                 .with("address", address.to_string());
             ("joined", f.with("path", path.name()))
         }
-        E::Moved { receiver, path } => (
-            "moved",
-            f.with("receiver", receiver.to_string())
-                .with("path", path.name()),
-        ),
+        E::Moved {
+            receiver,
+            path,
+            tier,
+            cause,
+        } => {
+            let f = f
+                .with("receiver", receiver.to_string())
+                .with("path", path.name());
+            (
+                "moved",
+                f.with("tier_bps", tier.as_bps()).with("why", cause.name()),
+            )
+        }
         E::Done {
             receiver,
             name,
@@ -140,4 +150,13 @@ fn progress(p: &SenderProgress) -> Fields {
         .with("done", p.done)
         .with("repairs", p.repairs)
         .with("naks", p.naks)
+        .array("tiers", p.tiers.iter().map(tier))
+}
+
+fn tier(t: &ChannelFigures) -> Fields {
+    Fields::new()
+        .with("group", t.group.to_string())
+        .with("tier_bps", t.tier.as_bps())
+        .with("rate_bps", t.rate.as_bps())
+        .with("listeners", t.listeners)
 }

@@ -97,6 +97,7 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
         sender_timeout: builder.timeout,
         buffer_kib: (small.map_or(RECEIVE_BUFFER, |s| s.got) / 1_024) as u32,
         max_size: builder.max_size,
+        downlink: builder.downlink,
         ..ReceiverConfig::new(id, rng.next_u64(), target)
     };
     let engine = engine::Receiver::new(config, clock.now());

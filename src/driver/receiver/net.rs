@@ -645,6 +645,7 @@ impl Net {
                 self.path = Some(choice);
                 ReceiverEvent::PathChosen(choice)
             }
+            E::Tier { rate, cause } => ReceiverEvent::TierChosen { rate, cause },
             E::Complete { object } => {
                 let Some(known) = self.objects.get_mut(&object) else {
                     return;

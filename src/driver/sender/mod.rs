@@ -8,7 +8,7 @@ mod net;
 mod roster;
 mod workers;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -32,8 +32,10 @@ use crate::driver::{
 use crate::engine::{self, DropReason, PacketKind, SenderConfig};
 use crate::ids::SessionId;
 use crate::object::{Codec, Geometry};
+use crate::rate::{self, Adapt};
 use crate::store::HashCache;
 use crate::time::Time;
+use crate::units::Rate;
 use crate::url::Url;
 use crate::wire;
 
@@ -62,6 +64,51 @@ pub(crate) struct Running {
     pub(crate) thread: JoinHandle<Result<SenderSummary, DriverError>>,
 }
 
+/// The most that is sent where neither the user nor the system says what the interface carries.
+const UNKNOWN_SPEED: Rate = Rate::from_bps(10_000_000_000);
+
+/// The most that is sent, and the rates of the tiers.
+fn rates(builder: &SenderBuilder, interface: &Interface) -> Result<(Rate, Vec<Rate>), StartError> {
+    let one_way = builder.one_way.is_some();
+    let most = builder.rate.or(interface.speed()).unwrap_or(UNKNOWN_SPEED);
+    Ok(match &builder.tiers {
+        // Nobody says what comes through: each tier keeps to its rate.
+        Some(rates) if one_way => {
+            let tiers = rate::tiers(rates.clone())?;
+            let all = tiers.iter().map(|r| r.as_bps()).sum();
+            (builder.rate.unwrap_or(Rate::from_bps(all)), tiers)
+        }
+        Some(rates) => (most, rate::tiers(rates.clone())?),
+        None if one_way => {
+            let usual = Rate::from_bps(config::DEFAULT_RATE_BPS);
+            let rate = builder.rate.unwrap_or(usual);
+            (rate, vec![rate])
+        }
+        None => (most, rate::halves(most)),
+    })
+}
+
+/// The groups after `base`, in order.
+fn following(base: SocketAddr) -> impl Iterator<Item = SocketAddr> {
+    let next = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => ip
+            .to_bits()
+            .checked_add(1)
+            .map(|n| Ipv4Addr::from_bits(n).into()),
+        IpAddr::V6(ip) => ip
+            .to_bits()
+            .checked_add(1)
+            .map(|n| Ipv6Addr::from_bits(n).into()),
+    };
+    let groups = std::iter::successors(Some(base.ip()), move |&ip| next(ip));
+    let groups = groups.skip(1).take_while(IpAddr::is_multicast);
+    groups.map(move |ip| {
+        let mut group = base;
+        group.set_ip(ip);
+        group
+    })
+}
+
 /// Binds sockets and starts the threads.
 pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
     let nothing_yet = builder.stay && builder.paths.is_empty();
@@ -71,14 +118,14 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         paths::expand(&builder.paths)?
     };
     Geometry::new(0, builder.symbol_size, 1, 0, 64).map_err(StartError::SymbolSize)?;
-    if builder.rate.is_zero() {
+    if builder.rate.is_some_and(Rate::is_zero) {
         return Err(StartError::NoRate);
     }
     let url = match &builder.to {
         Some(url) => url.clone(),
         None => DEFAULT_URL.parse::<Url>()?,
     };
-    let groups: Vec<SocketAddr> = url
+    let mut groups: Vec<SocketAddr> = url
         .to_send_to()?
         .iter()
         .map(|ip| SocketAddr::new(ip, url.port()))
@@ -101,6 +148,10 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         .or(source_text.as_deref());
     let interface = interface::choose(wanted, base)?;
     check_size(builder.symbol_size, base.is_ipv4(), &interface)?;
+    let (rate, tiers) = rates(&builder, &interface)?;
+    if groups.len() == 1 {
+        groups.extend(following(base).take(tiers.len() - 1));
+    }
 
     let clock = Clock::new();
     let (outbox, events) = Outbox::new();
@@ -132,8 +183,14 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         groups,
         source: url.source(),
         group_feedback: builder.feedback == FeedbackMode::Group,
-        rate: builder.rate,
-        tiers: Vec::new(),
+        rate,
+        tiers,
+        ladder: builder.tiers.is_none(),
+        adapt: if builder.one_way.is_some() {
+            Adapt::Fixed
+        } else {
+            builder.adapt
+        },
         wait_for: builder.wait_for,
         stay: builder.stay,
         one_way: builder.one_way,

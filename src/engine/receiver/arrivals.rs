@@ -19,6 +19,9 @@ use crate::wire::{
     NoticeCode, Offer, Outcome, Packet, ReceiverBody, SenderBody, Sync,
 };
 
+/// The mean time between reports before SYNC has told it.
+const FIRST_REPORT: Duration = Duration::from_secs(1);
+
 impl Receiver {
     /// A datagram came from `from`. For data the verdict says what to do with the payload, which
     /// starts at byte 32 (36 for a part).
@@ -74,7 +77,7 @@ impl Receiver {
             (false, false) => PacketKind::Data,
         };
         self.stats.received.add(kind, 1, len as u64);
-        let arrival = self.channel(header.channel).arrived(header.packet);
+        let arrival = self.channel(header.channel).arrived(header.packet, len);
         if unicast {
             self.largest_heard = self.largest_heard.max(len as u16);
             let gap = matches!(arrival, Arrival::Newest { skipped: 1.. });
@@ -252,6 +255,7 @@ impl Receiver {
             cookie: Cookie(0),
             echo: None,
             timing,
+            report_interval: FIRST_REPORT,
             rate: Rate::from_bps(config::DEFAULT_RATE_BPS),
         });
         self.heard_at = now;
@@ -299,6 +303,14 @@ impl Receiver {
         };
         if let Some(session) = &mut self.session {
             session.timing = timing;
+        }
+        let ours = self
+            .downloads
+            .iter()
+            .any(|d| d.channel.is_some_and(|c| c.number == number));
+        if ours && via == Via::Group {
+            self.hear_rate(now, sync.rate);
+            self.hear_report_interval(now, sync.report_interval);
         }
         let channel = self.channel(number);
         let current = sync.next_packet >= channel.seen_to;
@@ -420,7 +432,8 @@ impl Receiver {
         if self.downloads[at].has_ended() {
             return self.check_all_ended(now);
         }
-        let channel = offer.channels.first().copied();
+        let channel = self.seat.choose(&offer.channels, self.config.downlink);
+        self.downloads[at].channels = offer.channels;
         if let Some(channel) = channel {
             if self.config.via != Some(Via::Unicast) {
                 self.join(channel);

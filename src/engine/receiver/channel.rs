@@ -15,6 +15,8 @@ pub(super) struct ChannelRx {
     heard: bool,
     /// Data packets that came.
     pub(super) packets: u64,
+    /// Their IP bytes, as of IPv4.
+    pub(super) bytes: u64,
     /// Data packets that did not, as far as later ones tell.
     pub(super) lost: u64,
 }
@@ -38,13 +40,15 @@ impl ChannelRx {
             seen_to: 0,
             heard: false,
             packets: 0,
+            bytes: 0,
             lost: 0,
         }
     }
 
-    /// A data packet came.
-    pub(super) fn arrived(&mut self, packet: PacketNo) -> Arrival {
+    /// A data packet of `len` bytes of UDP payload came.
+    pub(super) fn arrived(&mut self, packet: PacketNo, len: usize) -> Arrival {
         self.packets += 1;
+        self.bytes += len as u64 + 28;
         if packet < self.seen_to {
             self.lost = self.lost.saturating_sub(1);
             return Arrival::Late;
@@ -54,6 +58,11 @@ impl ChannelRx {
         self.lost += skipped;
         self.seen_to = packet + 1;
         Arrival::Newest { skipped }
+    }
+
+    /// It was not listened to for a while: what left in the meantime is not lost.
+    pub(super) fn begin_anew(&mut self) {
+        self.heard = false;
     }
 
     /// SYNC told the next packet number: true if it is news, with data before it that did not come.
@@ -149,12 +158,12 @@ mod tests {
     fn gaps_count_and_late_packets_mend_them() {
         let mut c = ChannelRx::new(0);
         assert_eq!(
-            c.arrived(100),
+            c.arrived(100, 0),
             Arrival::Newest { skipped: 0 },
             "where we came in"
         );
-        assert_eq!(c.arrived(103), Arrival::Newest { skipped: 2 });
-        assert_eq!(c.arrived(101), Arrival::Late);
+        assert_eq!(c.arrived(103, 0), Arrival::Newest { skipped: 2 });
+        assert_eq!(c.arrived(101, 0), Arrival::Late);
         assert_eq!((c.lost, c.seen_to), (1, 104));
         assert!(!c.told(104) && c.told(110) && !c.told(107));
         assert_eq!((c.lost, c.seen_to, c.packets), (7, 110, 3));

@@ -16,6 +16,9 @@ pub(super) struct Download {
     pub(super) key: ObjectKey,
     pub(super) description: Description,
     pub(super) coding: ShortCodingId,
+    /// The channels that it runs on, one for each tier.
+    pub(super) channels: Vec<ChannelInfo>,
+    /// The one of them that is listened to.
     pub(super) channel: Option<ChannelInfo>,
     pub(super) holdings: Holdings,
     pub(super) naks: NakTable,
@@ -46,6 +49,7 @@ impl Download {
         Download {
             key,
             coding: description.coding().short(),
+            channels: Vec::new(),
             channel: None,
             holdings: Holdings::new(description.geometry),
             naks: NakTable::new(),

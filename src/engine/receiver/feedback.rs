@@ -5,11 +5,11 @@ use core::ops::Range;
 use crate::assemble::Holdings;
 use crate::engine::PacketKind;
 use crate::engine::receiver::Receiver;
-use crate::engine::sender::report_interval;
 use crate::ids::{BlockNo, ChannelNo, ShortCodingId};
 use crate::time::Time;
 use crate::units::Rate;
 use crate::wire::{self, Ack, Feedback, Nak, Need, Needs, ReceiverBody, Report};
+use core::time::Duration;
 
 /// A NAK is kept to this many bytes of UDP payload.
 const NAK_LEN: usize = 1_200;
@@ -140,8 +140,24 @@ impl Receiver {
     }
 
     pub(super) fn schedule_report(&mut self, now: Time) {
-        let interval = report_interval(self.timing().receivers as usize, self.session_rate());
-        self.report_due = Some(now + interval.mul_f64(0.5 + self.rng.unit()));
+        let interval = self.session.as_ref().map(|s| s.report_interval);
+        let pause = |interval: Duration| interval.mul_f64(0.5 + self.rng.unit());
+        self.report_due = interval.map(pause).map(|pause| now + pause);
+    }
+
+    /// SYNC has told how often reports are wanted: if that is more often than before, the next one
+    /// does not wait as long as it would have.
+    pub(super) fn hear_report_interval(&mut self, now: Time, interval: Duration) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let before = core::mem::replace(&mut session.report_interval, interval);
+        if interval < before
+            && let Some(due) = self.report_due
+        {
+            self.schedule_report(now);
+            self.report_due = self.report_due.map(|new| new.min(due));
+        }
     }
 
     /// Tells the sender how things go, if that is due.

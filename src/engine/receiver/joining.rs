@@ -291,9 +291,14 @@ impl Receiver {
             wanted,
             stage,
             holds,
-            downlink: self.config.downlink.unwrap_or(Rate::from_bps(0)),
+            downlink: self
+                .seat
+                .delivered
+                .or(self.config.downlink)
+                .unwrap_or(Rate::ZERO),
             buffer_kib: self.config.buffer_kib,
             last_channel: NO_CHANNEL,
+            cause: self.seat.cause,
             largest_heard: self.largest_heard,
         });
         let to = self.request_address();

@@ -4,6 +4,7 @@
 //! * [`arrivals`]: what a sender says, and its data;
 //! * [`joining`]: requests, and who is told that we are done;
 //! * [`feedback`]: NAKs, acknowledgements and reports;
+//! * [`seat`]: the tier it listens on;
 //! * [`download`] and [`channel`]: its parts.
 
 mod arrivals;
@@ -12,6 +13,7 @@ mod channel;
 mod download;
 mod feedback;
 mod joining;
+mod seat;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -22,6 +24,7 @@ use crate::engine::output::earliest;
 use crate::engine::receiver::channel::{ChannelRx, UnicastRx};
 use crate::engine::receiver::download::{Download, State};
 use crate::engine::receiver::joining::Joining;
+use crate::engine::receiver::seat::Seat;
 use crate::engine::{
     Burst, Command, DropReason, Link, ObjectKey, PacketKind, PathChoice, ReceiverEvent,
     ReceiverStats, StoreFault, Timer, Via,
@@ -143,6 +146,7 @@ pub struct Receiver {
     probe: Probe,
     course: Option<Course>,
     joining: Joining,
+    seat: Seat,
     downloads: Vec<Download>,
     /// The latest download of each coding.
     by_coding: BTreeMap<ShortCodingId, usize>,
@@ -178,6 +182,8 @@ struct Session {
     /// The last time of the sender's that was heard, and when.
     echo: Option<(u64, Time)>,
     timing: Timing,
+    /// The mean time between our reports.
+    report_interval: Duration,
     rate: Rate,
 }
 
@@ -198,6 +204,7 @@ impl Receiver {
             probe,
             course: None,
             joining: Joining::new(now, config.target, &mut rng),
+            seat: Seat::new(now),
             downloads: Vec::new(),
             by_coding: BTreeMap::new(),
             last_download: 0,
@@ -225,6 +232,7 @@ impl Receiver {
             let rate = Rate::from_bps(0);
             receiver.join(ChannelInfo {
                 number: 0,
+                tier: 0,
                 group,
                 source,
                 rate,
@@ -438,6 +446,7 @@ impl Receiver {
         self.take_course(now, course);
         self.send_due_naks(now);
         self.send_due_acks(now);
+        self.end_due_round(now);
         self.send_due_report(now);
         self.send_due_requests(now);
         self.send_due_dones(now);
@@ -688,6 +697,7 @@ impl Receiver {
             (self.unicast.as_ref().and_then(|u| u.ack_due), Timer::Ack),
             (self.probe.deadline(), Timer::Probe),
             (self.report_due, Timer::Report),
+            (self.seat.due(), Timer::Rate),
             (self.joining.request_due(), Timer::Request),
             (self.joining.done_due(), Timer::Done),
             (Some(silence), Timer::Silence),
@@ -756,6 +766,7 @@ impl From<Course> for PathChoice {
             Course::UnicastAsked => PathChoice::UnicastAsked,
             Course::UnicastSilent => PathChoice::UnicastSilent,
             Course::UnicastNoData => PathChoice::UnicastNoData,
+            Course::TooSlow => PathChoice::UnicastTooSlow,
         }
     }
 }

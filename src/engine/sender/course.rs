@@ -3,7 +3,6 @@
 
 use core::time::Duration;
 
-use crate::config;
 use crate::engine::sender::carousel::{Carousel, Phase};
 use crate::engine::sender::{CHANNEL_LINGER, END_NOTICES, SILENCE, Sender, notice};
 use crate::engine::{ObjectKey, PacketKind, SenderEvent};
@@ -51,10 +50,6 @@ impl Sender {
         if let Some(limit) = self.passes() {
             self.count_passes(limit);
         }
-        let busy = self.carousels().any(|(_, c)| c.listeners > 0);
-        let share = if busy { config::UNICAST_SHARE } else { 1.0 };
-        self.unicast_pacer
-            .set_rate(now, self.config.rate.mul_f64(share));
         if !self.started && self.roster.joined >= u64::from(self.config.wait_for.max(1)) {
             self.started = true;
         }
@@ -162,7 +157,7 @@ impl Sender {
             return;
         }
         self.silence_due = now + SILENCE / 8;
-        let limit = SILENCE.max(self.report_interval() * 4);
+        let limit = SILENCE.max(self.longest_report_interval() * 4);
         let mut gone = Vec::new();
         for (&receiver, member) in self.roster.members.iter_mut() {
             if member.is_active() && now.since(member.last_heard) > limit {

@@ -4,7 +4,7 @@
 //! * [`requests`]: what receivers say;
 //! * [`course`]: who listens, and what each carousel does next;
 //! * [`tell`]: SYNC, offers and acknowledgements;
-//! * [`transmit`], [`confirm`]: what leaves next;
+//! * [`transmit`], [`confirm`]: what leaves next, [`rates`]: how fast;
 //! * [`one_way`]: what is different where there is no way back;
 //! * [`offered`], [`carousel`], [`roster`], [`unicast`], [`slots`], [`outbox`]: its parts.
 
@@ -15,6 +15,7 @@ mod course;
 mod offered;
 mod one_way;
 mod outbox;
+mod rates;
 mod reading;
 mod requests;
 mod roster;
@@ -22,6 +23,8 @@ mod slots;
 mod tell;
 mod transmit;
 mod unicast;
+
+pub use rates::ChannelFigures;
 
 use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU32;
@@ -44,7 +47,7 @@ use crate::engine::{
 };
 use crate::ids::{ChannelNo, PacketNo, ReceiverId, SessionId, ShortCodingId};
 use crate::object::Description;
-use crate::rate::{Grtt, Pacer};
+use crate::rate::{Adapt, Grtt, Pacer, RateControl};
 use crate::time::Time;
 use crate::units::Rate;
 use crate::wire::{self, FromSender, Heard, Notice, NoticeCode, Outcome, SenderBody};
@@ -70,6 +73,10 @@ pub struct SenderConfig {
     /// The rates of its tiers, fastest first, at most [`MAX_CHANNELS`](wire::MAX_CHANNELS); one tier
     /// at `rate` when empty.
     pub tiers: Vec<Rate>,
+    /// A tier's channel may use the room up to the next faster tier; otherwise it keeps to its rate.
+    pub ladder: bool,
+    /// Whose throughput a channel's rate follows.
+    pub adapt: Adapt,
     /// Receivers that must have asked before data starts; 0 and 1 start with the first.
     pub wait_for: u32,
     /// Serve on when all are done.
@@ -215,6 +222,11 @@ struct Channel {
     objects: usize,
     /// Those that have run on it.
     carousels: BTreeMap<ObjectKey, Carousel>,
+    /// Its rate, while it runs.
+    control: Option<RateControl>,
+    /// When a receiver came that could not keep up with a faster tier.
+    refugee_at: Option<Time>,
+    pacer: Pacer,
 }
 
 impl Channel {
@@ -252,6 +264,9 @@ impl Sender {
             tier: None,
             objects: 0,
             carousels: BTreeMap::new(),
+            control: None,
+            refugee_at: None,
+            pacer: Pacer::new(config.rate, packet, now),
         };
         Ok(Sender {
             stats: SenderStats::default(),
@@ -308,7 +323,9 @@ impl Sender {
         }
         self.by_coding.insert(offered.coding, key);
         self.objects.push(offered);
-        if self.shares_channels() || self.config.one_way.is_some() {
+        if self.config.one_way.is_some() {
+            (0..self.config.tiers.len().max(1)).for_each(|tier| self.open_channel(now, key, tier));
+        } else if self.shares_channels() {
             self.open_channel(now, key, 0);
         }
         // Receivers that wait for all, or for this one, learn of it at once.
@@ -429,6 +446,7 @@ impl Sender {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
         self.forget_silent(now);
+        self.adapt_rates(now);
         self.flush_heard(now);
         self.send_syncs(now);
         self.announce(now);
@@ -482,6 +500,7 @@ impl Sender {
             (self.heard_due, Timer::Heard),
             (Some(self.silence_due), Timer::Silence),
             (set(unicast), Timer::Unicast),
+            (set(self.next_round()), Timer::Rate),
         ])
     }
 
@@ -537,6 +556,7 @@ impl Sender {
             self.count_listeners(now);
         }
         self.advance(now);
+        self.start_channels(now);
         self.end_if_done(now);
     }
 
@@ -559,11 +579,6 @@ impl Sender {
             .iter()
             .filter_map(|id| self.roster.members.get(id));
         members.filter_map(|m| m.unicast.as_deref())
-    }
-
-    /// The mean time between a receiver's reports: a second, or what keeps all within their share.
-    pub(super) fn report_interval(&self) -> Duration {
-        report_interval(self.roster.active(), self.config.rate)
     }
 
     fn k(&self) -> u8 {
@@ -600,16 +615,6 @@ impl Sender {
 /// IP bytes of a datagram with so many bytes of UDP payload.
 fn ip_len(to: SocketAddr, payload: usize) -> u64 {
     payload as u64 + if to.is_ipv4() { 28 } else { 48 }
-}
-
-/// The mean time between two reports of one of `receivers` receivers: a second, or what keeps all
-/// reports within 1 % of the rate (RFC 3550 §6.2 scales RTCP so).
-pub(crate) fn report_interval(receivers: usize, rate: Rate) -> Duration {
-    const REPORT_IP_BYTES: u64 = 160;
-    let share = rate
-        .mul_f64(CONTROL_SHARE)
-        .time_for(REPORT_IP_BYTES * receivers as u64);
-    share.clamp(Duration::from_secs(1), Duration::from_secs(60))
 }
 
 fn notice(code: NoticeCode, receiver: ReceiverId, coding: ShortCodingId, text: &str) -> Notice {

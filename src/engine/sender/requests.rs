@@ -16,8 +16,8 @@ use crate::ids::{
 use crate::symbol_set::SymbolSet;
 use crate::time::Time;
 use crate::wire::{
-    self, Ack, Challenge, Done, Echo, FromReceiver, Heard, Nak, Need, NoticeCode, Outcome, Packet,
-    ReceiverBody, Request, SenderBody, Stage, Wanted,
+    self, Ack, Challenge, Done, Echo, FromReceiver, Heard, MoveCause, Nak, Need, NoticeCode,
+    Outcome, Packet, ReceiverBody, Request, SenderBody, Stage, Wanted,
 };
 
 /// What receivers say when they speak of no channel.
@@ -100,7 +100,7 @@ impl Sender {
         match packet.body {
             ReceiverBody::Request(_) => {}
             ReceiverBody::Nak(nak) => self.handle_nak(now, id, packet.channel, &nak),
-            ReceiverBody::Report(report) => member.report = report,
+            ReceiverBody::Report(report) => self.handle_report(now, id, packet.channel, report),
             ReceiverBody::Ack(ack) => self.handle_ack(now, id, packet.channel, &ack),
             ReceiverBody::Done(done) => {
                 self.handle_done(id, &done);
@@ -310,7 +310,15 @@ impl Sender {
         let tier = self.channels.get(usize::from(packet.channel));
         let tier = tier.and_then(|c| c.tier).unwrap_or(member.tier);
         let moved = known && (member.unicast.is_some() != unicast || member.tier != tier);
+        if moved
+            && let Some(offered) = wanted.first().map(|k| &self.objects[k.0 as usize])
+            && let Some(left) = offered.channel(member.tier)
+            && let Some(control) = &mut self.channels[usize::from(left)].control
+        {
+            control.forget(now, id);
+        }
         member.tier = tier;
+        member.downlink = request.downlink;
         member.gone = false;
         member.outcome = None;
         member.last_heard = now;
@@ -347,6 +355,18 @@ impl Sender {
         }
         for &key in wanted {
             self.open_channel(now, key, tier);
+        }
+        let fled = matches!(
+            request.cause,
+            MoveCause::Congestion | MoveCause::SocketBuffer
+        );
+        if moved && fled && !unicast {
+            for &key in wanted {
+                let number = self.objects[key.0 as usize].channel(tier);
+                if let Some(number) = number {
+                    self.channels[usize::from(number)].refugee_at = Some(now);
+                }
+            }
         }
         for key in fresh {
             let geometry = self.objects[key.0 as usize].description.geometry;
@@ -385,6 +405,8 @@ impl Sender {
             self.events.push_back(SenderEvent::Moved {
                 receiver: id,
                 unicast,
+                tier: self.tier_rate(tier),
+                cause: request.cause,
             });
         }
         self.acknowledge(now, id, packet.channel, packet.counter);

@@ -35,6 +35,9 @@ pub(super) struct Member {
     /// Its path, when it is served by unicast.
     pub(super) unicast: Option<Box<UnicastPath>>,
     pub(super) report: Report,
+    pub(super) reported_at: Time,
+    /// What it believes that it can take; zero when it does not say.
+    pub(super) downlink: Rate,
     pub(super) naks: u64,
 }
 
@@ -56,6 +59,8 @@ impl Member {
                 throughput: Rate::from_bps(0),
                 ..Report::default()
             },
+            reported_at: now,
+            downlink: Rate::ZERO,
             naks: 0,
         }
     }

@@ -14,6 +14,9 @@ use crate::wire::{self, ChannelInfo, Feedback, Offer, SenderBody, Sync};
 /// Something as large as data goes out on a channel this often, as long as anything does.
 const PROOF_INTERVAL: Duration = Duration::from_millis(150);
 
+/// Receivers on unicast are heard by acknowledgements; their reports are for people.
+const UNICAST_REPORTS: Duration = Duration::from_secs(1);
+
 impl Sender {
     pub(super) fn channel_info(&self, number: ChannelNo) -> ChannelInfo {
         let group = self.channels[usize::from(number)].group;
@@ -22,11 +25,13 @@ impl Sender {
         } else {
             Feedback::Sender
         };
+        let tier = self.channels[usize::from(number)].tier.unwrap_or(0);
         ChannelInfo {
             number,
+            tier: tier as u8,
             group,
             source: self.config.source,
-            rate: self.config.rate,
+            rate: self.tier_rate(tier),
             feedback,
         }
     }
@@ -100,6 +105,7 @@ impl Sender {
             .symbol_size();
         let size = wire::data_packet_len(size) as u16;
         let least = self.least_interval(160 + u64::from(size) / 4, running);
+        let report_interval = self.report_interval(number);
         let channel = &mut self.channels[number];
         // Data proves the path as well as a padded SYNC does.
         let padded = channel
@@ -122,6 +128,8 @@ impl Sender {
             k,
             receivers: carousel.listeners.max(1),
             next_sync: interval,
+            rate: channel.pacer.rate(),
+            report_interval,
             query: carousel.phase == Phase::Asking,
             idle: carousel.phase == Phase::Idle,
             padded_to: if padded { size } else { 0 },
@@ -183,6 +191,8 @@ impl Sender {
                 k: self.k(),
                 receivers: 1,
                 next_sync,
+                rate: self.unicast_pacer.rate(),
+                report_interval: UNICAST_REPORTS,
                 query: idle,
                 idle,
                 padded_to: 0,

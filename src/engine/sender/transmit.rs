@@ -5,10 +5,10 @@ use core::ops::Bound;
 
 use crate::config;
 use crate::engine::Link;
-use crate::engine::sender::carousel::{Carousel, Phase};
-use crate::engine::sender::{Sender, ip_len};
+use crate::engine::sender::{Channel, Sender, ip_len};
 use crate::engine::{Burst, ObjectKey, PacketKind, Run};
 use crate::ids::{ChannelNo, ReceiverId};
+use crate::rate::Pacer;
 use crate::time::Time;
 use crate::wire::{self, DataHeader};
 use core::time::Duration;
@@ -43,15 +43,15 @@ impl Sender {
                 .add(burst.kind, 1, burst.control.len() as u64);
             return true;
         }
-        if credit < self.quantum() || !self.started || self.ending.is_some() {
+        if credit < self.quantum(&self.pacer) || !self.started || self.ending.is_some() {
             return false;
         }
         self.unicast_burst(now, credit, burst) || self.group_burst(now, credit, burst)
     }
 
     /// IP bytes that a run waits for: about 1 ms of the rate, at least a packet.
-    fn quantum(&self) -> u64 {
-        let run = self.config.rate.bytes_in(RUN_TIME).min(self.pacer.burst());
+    fn quantum(&self, pacer: &Pacer) -> u64 {
+        let run = pacer.rate().bytes_in(RUN_TIME).min(pacer.burst());
         let first = self.config.groups[0];
         run.clamp(
             1,
@@ -67,13 +67,16 @@ impl Sender {
         if !self.started || self.ending.is_some() {
             return None;
         }
-        let at = self.pacer.next_at(self.quantum());
-        if self
-            .carousels()
-            .any(|(key, c)| c.phase == Phase::Running && self.has_resident_work(key, c))
-        {
-            return Some(at);
-        }
+        let at = self.pacer.next_at(self.quantum(&self.pacer));
+        let busy = self.channels.iter().filter(|c| self.has_resident_work(c));
+        let group = busy
+            .map(|c| c.pacer.next_at(self.quantum(&c.pacer)).max(at))
+            .min();
+        let unicast = self.next_unicast().map(|t| t.max(at));
+        group.into_iter().chain(unicast).min()
+    }
+
+    fn next_unicast(&self) -> Option<Time> {
         let share = self.unicast_pacer.next_at(1);
         let paths = self.unicast_paths();
         let waits = paths.filter(|p| {
@@ -81,25 +84,25 @@ impl Sender {
                 .is_some_and(|(key, block)| self.slots.is_ready(key, block, false))
         });
         let ready = waits.map(|p| p.congestion.next_send_at(p.symbol_len)).min();
-        ready
-            .filter(|&t| t != Time::NEVER)
-            .map(|t| t.max(at).max(share))
+        ready.filter(|&t| t != Time::NEVER).map(|t| t.max(share))
     }
 
     /// Some block with work is in its slot; otherwise the read's end is the next event.
-    fn has_resident_work(&self, key: ObjectKey, carousel: &Carousel) -> bool {
-        let blocks = [carousel.next_repair(), carousel.next_fresh()];
-        blocks
-            .into_iter()
-            .flatten()
-            .any(|(block, parity)| self.slots.is_ready(key, block, parity))
+    fn has_resident_work(&self, channel: &Channel) -> bool {
+        channel.carousels.iter().any(|(&key, c)| {
+            let is_ready = |block, parity| self.slots.is_ready(key, block, parity);
+            c.next_run(self.repair_turn, is_ready).is_some()
+        })
     }
 
     fn group_burst(&mut self, now: Time, credit: u64, burst: &mut Burst) -> bool {
         let channels = self.channels.len();
         for i in 0..channels {
             let number = (self.turn + i) % channels;
-            if self.channel_burst(now, number as ChannelNo, credit, burst) {
+            let own = self.channels[number].pacer.may_send(now);
+            if own >= self.quantum(&self.channels[number].pacer)
+                && self.channel_burst(now, number as ChannelNo, credit.min(own), burst)
+            {
                 self.turn = number + 1;
                 return true;
             }
@@ -165,6 +168,10 @@ impl Sender {
         channel.next_packet += count;
         channel.full_at = Some(now);
         self.pacer.sent(count * each);
+        channel.pacer.sent(count * each);
+        if let Some(control) = &mut channel.control {
+            control.handle_sent(count * each);
+        }
         // Where nobody asks, what goes out of turn is no repair.
         let kind = if next.is_repair && !one_way {
             self.stats.repairs += count;

@@ -41,9 +41,16 @@ impl Net {
                     name: self.name(object),
                 }
             }
-            E::Moved { receiver, unicast } => SenderEvent::Moved {
+            E::Moved {
+                receiver,
+                unicast,
+                tier,
+                cause,
+            } => SenderEvent::Moved {
                 receiver,
                 path: DeliveryPath::of(unicast),
+                tier,
+                cause,
             },
             E::CycleEnded {
                 object,
@@ -99,7 +106,9 @@ impl Net {
         let config = self.engine.config();
         let base = config.groups.first().is_some_and(|base| *base == group);
         // What goes to the base group is heard with the requests.
-        if !config.group_feedback || base {
+        let known =
+            |l: &Listener| l.group == group.ip() && matches!(l.purpose, Purpose::Feedback(_));
+        if !config.group_feedback || base || self.listeners.values().any(known) {
             return;
         }
         let feedback = SocketAddr::new(group.ip(), group.port() + 1);
@@ -160,6 +169,7 @@ impl Net {
             .bytes;
         self.outbox
             .tell_figures(SenderEvent::Progress(SenderProgress {
+                tiers: self.engine.channels().collect(),
                 sent_bytes,
                 rate: self.speed.over(now, sent_bytes),
                 receivers: self.roster.present(),

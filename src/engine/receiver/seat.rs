@@ -1,0 +1,242 @@
+//! The tier that a receiver listens on: `rate::Placement` judges round by round, this file measures
+//! the rounds and carries out the moves.
+
+use crate::engine::receiver::Receiver;
+use crate::engine::receiver::channel::ChannelRx;
+use crate::engine::{Command, ReceiverEvent, Via};
+use crate::rate::{Cause, LEAVE_TIME, Move, Placement, Round};
+use crate::time::Time;
+use crate::units::Rate;
+use crate::wire::{ChannelInfo, MoveCause};
+
+/// Where a receiver sits, and what it has heard there in this round.
+#[derive(Debug)]
+pub(super) struct Seat {
+    placement: Placement,
+    /// What is offered: rates and tiers, slowest first.
+    tiers: Vec<(Rate, u8)>,
+    tier: Option<u8>,
+    /// What the sender said that the channel sends at.
+    sending: Rate,
+    /// Why the next request asks for this tier.
+    pub(super) cause: MoveCause,
+    /// What it got before it moved, as a hint for the sender.
+    pub(super) delivered: Option<Rate>,
+    round: Heard,
+    due: Option<Time>,
+}
+
+/// What had been heard on the channel at a time.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    at: Time,
+    bytes: u64,
+    packets: u64,
+    lost: u64,
+    overflowed: u64,
+    stalled: u64,
+}
+
+impl Seat {
+    pub(super) fn new(now: Time) -> Seat {
+        Seat {
+            placement: Placement::new(now),
+            tiers: Vec::new(),
+            tier: None,
+            sending: Rate::ZERO,
+            cause: MoveCause::None,
+            delivered: None,
+            round: Heard {
+                at: now,
+                bytes: 0,
+                packets: 0,
+                lost: 0,
+                overflowed: 0,
+                stalled: 0,
+            },
+            due: None,
+        }
+    }
+
+    /// The channel to listen on, of those that an object runs on. The first offer decides on a tier:
+    /// the one that `downlink` suggests, else the fastest, which finds its rate by itself.
+    pub(super) fn choose(
+        &mut self,
+        channels: &[ChannelInfo],
+        downlink: Option<Rate>,
+    ) -> Option<ChannelInfo> {
+        let mut tiers: Vec<_> = channels.iter().map(|c| (c.rate, c.tier)).collect();
+        tiers.sort_unstable();
+        tiers.dedup();
+        if self.tier.is_none() && !tiers.is_empty() {
+            let rates: Vec<Rate> = tiers.iter().map(|t| t.0).collect();
+            let fastest = tiers.len() - 1;
+            let at = downlink.map_or(fastest, |d| Placement::start(&rates, d));
+            self.tier = Some(tiers[at].1);
+        }
+        self.tiers = tiers;
+        let tier = self.tier?;
+        let ours = channels.iter().find(|c| c.tier == tier);
+        // Fewer than there were: the sender is another.
+        ours.or(channels.last()).copied()
+    }
+
+    pub(super) fn due(&self) -> Option<Time> {
+        self.due
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.due = None;
+    }
+
+    fn at(&self) -> Option<usize> {
+        self.tiers.iter().position(|&(_, t)| Some(t) == self.tier)
+    }
+}
+
+impl Receiver {
+    /// SYNC told what the channel sends at; with the first, rounds begin.
+    pub(super) fn hear_rate(&mut self, now: Time, sending: Rate) {
+        self.seat.sending = sending;
+        if self.seat.due.is_none() && self.config.via != Some(Via::Unicast) {
+            self.begin_round(now);
+        }
+    }
+
+    fn begin_round(&mut self, now: Time) {
+        let grtt = self.timing().grtt;
+        self.seat.round = self.heard_so_far(now);
+        self.seat.due = Some(now + Placement::round_length(grtt));
+    }
+
+    fn heard_so_far(&self, now: Time) -> Heard {
+        let number = self.downloads.iter().find(|d| d.is_receiving());
+        let number = number.and_then(|d| d.channel).map(|c| c.number);
+        let channel = self.channels.iter().find(|c| Some(c.number) == number);
+        let count = |of: fn(&ChannelRx) -> u64| channel.map_or(0, of);
+        Heard {
+            at: now,
+            bytes: count(|c| c.bytes),
+            packets: count(|c| c.packets),
+            lost: count(|c| c.lost),
+            overflowed: self.local_losses.0,
+            stalled: self.local_losses.1,
+        }
+    }
+
+    /// Ends the round that is due, and moves if it says so.
+    pub(super) fn end_due_round(&mut self, now: Time) {
+        if self.seat.due.is_none_or(|at| at > now) {
+            return;
+        }
+        let before = self.seat.round;
+        let heard = self.heard_so_far(now);
+        self.begin_round(now);
+        let Some(at) = self.seat.at().filter(|_| !self.on_unicast()) else {
+            self.seat.stop();
+            return;
+        };
+        let round = measure(&before, &heard, self.seat.sending);
+        let rates: Vec<Rate> = self.seat.tiers.iter().map(|t| t.0).collect();
+        let decided = self
+            .seat
+            .placement
+            .handle_round(now, &rates, at, round, &mut self.rng);
+        let Some((to, cause)) = decided else {
+            return;
+        };
+        self.seat.cause = match cause {
+            Cause::Congestion => MoveCause::Congestion,
+            Cause::SocketBuffer => MoveCause::SocketBuffer,
+            Cause::Disk => MoveCause::Disk,
+            Cause::Clean => MoveCause::Clean,
+            Cause::PathLoss => MoveCause::PathLoss,
+        };
+        self.seat.delivered = match to {
+            Move::Down(_) | Move::Unicast => Some(round.delivered),
+            Move::Up(_) => None,
+        };
+        match to {
+            Move::Down(to) | Move::Up(to) => self.move_to(now, to),
+            Move::Unicast if self.config.via.is_none() => {
+                if let Some(course) = self.probe.too_slow(now) {
+                    self.leave_tiers(None);
+                    self.take_course(now, Some(course));
+                }
+            }
+            Move::Unicast => {}
+        }
+    }
+
+    /// Leaves the tier's groups, and only then joins the other's: the link may be the bottleneck.
+    fn move_to(&mut self, now: Time, to: usize) {
+        let Some(&(rate, tier)) = self.seat.tiers.get(to) else {
+            return;
+        };
+        let up = self.seat.at().is_some_and(|at| to > at);
+        self.seat.tier = Some(tier);
+        self.seat.sending = Rate::ZERO;
+        self.seat.placement.moved(now, up);
+        self.seat.stop();
+        self.leave_tiers(Some(tier));
+        let mut joins = Vec::new();
+        for download in self.downloads.iter_mut().filter(|d| !d.has_ended()) {
+            let channel = download.channels.iter().find(|c| c.tier == tier).copied();
+            if channel.is_some() && channel != download.channel {
+                download.channel = channel;
+                download.lose_position();
+                joins.extend(channel);
+            }
+        }
+        for channel in joins {
+            self.channel(channel.number).begin_anew();
+            self.join(channel);
+        }
+        self.probe.moved(now, LEAVE_TIME);
+        self.joining.must_join(now);
+        self.events.push_back(ReceiverEvent::Tier {
+            rate,
+            cause: self.seat.cause,
+        });
+    }
+
+    /// Stops listening to the groups of all tiers but one. A group that carries announcements only
+    /// stays.
+    fn leave_tiers(&mut self, but: Option<u8>) {
+        let channels = self.downloads.iter().flat_map(|d| &d.channels);
+        let tier_of = |c: &ChannelInfo| {
+            channels
+                .clone()
+                .find(|o| o.group == c.group)
+                .map(|o| o.tier)
+        };
+        let left = |c: &ChannelInfo| tier_of(c).is_some_and(|t| Some(t) != but);
+        let (gone, stay) = self.groups.iter().partition(|c| left(c));
+        self.groups = stay;
+        self.commands
+            .extend(Vec::into_iter(gone).map(Command::Leave));
+    }
+}
+
+/// What a round brought.
+fn measure(before: &Heard, heard: &Heard, sending: Rate) -> Round {
+    let seconds = heard.at.since(before.at).as_secs_f64().max(1e-6);
+    let came = heard.packets.saturating_sub(before.packets);
+    let bytes = heard.bytes.saturating_sub(before.bytes);
+    let gone = heard.lost.saturating_sub(before.lost);
+    let overflowed = heard.overflowed.saturating_sub(before.overflowed);
+    let stalled = heard.stalled.saturating_sub(before.stalled);
+    let lost = gone.saturating_sub(overflowed);
+    let all = (came + gone).max(1) as f64;
+    let delivered = Rate::from_bps((bytes as f64 * 8.0 / seconds) as u64);
+    // What was sent, were all packets as large as those that came.
+    let sent = delivered.as_bps() as f64 * all / came.max(1) as f64;
+    Round {
+        delivered,
+        sending,
+        lost: lost as f64 / all,
+        overflowed: overflowed.min(gone) as f64 / all,
+        stalled: stalled.min(came) as f64 / all,
+        carried: came + gone > 0 && (came == 0 || sent >= 0.5 * sending.as_bps() as f64),
+    }
+}

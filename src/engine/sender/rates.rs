@@ -1,0 +1,239 @@
+//! What each channel sends at: `rate` decides for one channel, this file gives it the figures and
+//! shares the total among all.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::config;
+use crate::engine::sender::carousel::Phase;
+use crate::engine::sender::{CONTROL_SHARE, Channel, Sender, ip_len};
+use crate::ids::{ChannelNo, ReceiverId};
+use crate::rate::{Limits, RateControl, Sample, shares};
+use crate::time::Time;
+use crate::units::Rate;
+use crate::wire::{self, Report};
+
+/// IP bytes of a report, with a little to spare.
+const REPORT_IP_BYTES: u64 = 160;
+/// The least time between a receiver's reports while a channel looks for its rate: a round trip or
+/// two, so that it doubles as fast as the answer comes.
+const STARTING_INTERVAL: Duration = Duration::from_millis(5);
+/// The least time between its reports after that: a few a second show every change that lasts.
+const STEADY_INTERVAL: Duration = Duration::from_millis(200);
+/// The longest time between them.
+const MAX_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A channel that runs.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct ChannelFigures {
+    /// Its group.
+    pub group: SocketAddr,
+    /// What its tier stands for.
+    pub tier: Rate,
+    /// What it may send at now.
+    pub rate: Rate,
+    /// Receivers that listen on it and lack something.
+    pub listeners: u32,
+}
+
+impl Sender {
+    /// What a tier stands for.
+    pub(super) fn tier_rate(&self, tier: usize) -> Rate {
+        self.config
+            .tiers
+            .get(tier)
+            .copied()
+            .unwrap_or(self.config.rate)
+    }
+
+    /// What a channel of a tier may run at. A tier of a ladder may use the room up to the next
+    /// faster one; one that was asked for is kept to.
+    fn limits(&self, tier: usize) -> Limits {
+        let own = self.tier_rate(tier);
+        let ceiling = match tier.checked_sub(1).filter(|_| self.config.ladder) {
+            Some(faster) => own.max(self.tier_rate(faster).mul_f64(0.9)),
+            None => own,
+        };
+        Limits {
+            floor: config::MIN_RATE.min(ceiling),
+            ceiling: ceiling.min(self.config.rate),
+        }
+    }
+
+    /// Channels begin when somebody listens, and rest when nobody does.
+    pub(super) fn start_channels(&mut self, now: Time) {
+        let mut changed = false;
+        for number in 0..self.channels.len() {
+            let carousels = self.channels[number].carousels.values();
+            let runs = carousels.into_iter().any(|c| c.phase != Phase::Idle);
+            if runs != self.channels[number].control.is_some() {
+                changed = true;
+                let control = runs.then(|| self.new_control(now, number));
+                self.channels[number].control = control;
+            }
+            let channel = &mut self.channels[number];
+            if let Some(control) = &mut channel.control
+                && let Some(at) = channel.refugee_at.take()
+            {
+                control.handle_refugee(at);
+            }
+        }
+        if changed {
+            self.share_rate(now);
+        }
+    }
+
+    fn new_control(&self, now: Time, number: usize) -> RateControl {
+        let tier = self.channels[number].tier.unwrap_or(0);
+        let limits = self.limits(tier);
+        // Where all who listen say what they can take, there is nothing to look for.
+        let known = self.least_downlink(tier);
+        let known = known.map(|downlink| downlink.min(self.tier_rate(tier)));
+        RateControl::new(now, self.config.adapt, limits, known)
+    }
+
+    /// The least of what the receivers on a tier believe that they can take, if all say it.
+    fn least_downlink(&self, tier: usize) -> Option<Rate> {
+        let members = self.roster.members.values();
+        let listening = members.filter(|m| m.is_active() && m.tier == tier && m.unicast.is_none());
+        let downlinks = listening.map(|m| m.downlink);
+        downlinks.min().filter(|rate| !rate.is_zero())
+    }
+
+    /// Shares the total among the channels that run.
+    fn share_rate(&mut self, now: Time) {
+        let demand = |c: &Channel| c.control.as_ref().map_or(Rate::ZERO, RateControl::rate);
+        let demands: Vec<Rate> = self.channels.iter().map(demand).collect();
+        let all = shares(&demands, self.config.rate);
+        let mut sum = 0;
+        for (channel, rate) in self.channels.iter_mut().zip(all) {
+            sum += rate.as_bps();
+            if channel.control.is_some() && channel.pacer.rate() != rate {
+                channel.pacer.set_rate(now, rate);
+            }
+        }
+        let share = if sum > 0 { config::UNICAST_SHARE } else { 1.0 };
+        let total = match sum {
+            0 => self.config.rate,
+            // Unicast is a share of what is sent, whatever the limit.
+            sum => Rate::from_bps(sum)
+                .mul_f64(1.0 / (1.0 - share))
+                .min(self.config.rate),
+        };
+        self.unicast_pacer.set_rate(now, total.mul_f64(share));
+    }
+
+    /// Rounds of rate control that are due.
+    pub(super) fn adapt_rates(&mut self, now: Time) {
+        let grtt = self.grtt.get();
+        let mut changed = false;
+        for number in 0..self.channels.len() {
+            let interval = self.report_interval(number);
+            let channel = &mut self.channels[number];
+            let listeners = channel.listeners();
+            let Some(control) = &mut channel.control else {
+                continue;
+            };
+            if control.poll_timeout().is_some_and(|at| at <= now)
+                && control.handle_timeout(now, grtt, listeners, interval)
+            {
+                changed = true;
+                if control.is_starting() {
+                    // Reports of the new rate are wanted at once.
+                    channel.tell_rate(now);
+                }
+            }
+        }
+        if changed {
+            self.share_rate(now);
+        }
+    }
+
+    pub(super) fn next_round(&self) -> Option<Time> {
+        let controls = self.channels.iter().filter_map(|c| c.control.as_ref());
+        controls.filter_map(RateControl::poll_timeout).min()
+    }
+
+    /// A receiver's figures came.
+    pub(super) fn handle_report(
+        &mut self,
+        now: Time,
+        id: ReceiverId,
+        channel: ChannelNo,
+        report: Report,
+    ) {
+        let Some(member) = self.roster.members.get_mut(&id) else {
+            return;
+        };
+        let before = core::mem::replace(&mut member.report, report);
+        let over = now.since(core::mem::replace(&mut member.reported_at, now));
+        let channel = self.channels.get_mut(usize::from(channel));
+        let Some(control) = channel.and_then(|c| c.control.as_mut()) else {
+            return;
+        };
+        if report.unicast || member.unicast.is_some() {
+            return;
+        }
+        let came = report.packets.saturating_sub(before.packets);
+        let lost = report.lost.saturating_sub(before.lost);
+        let payload = wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE);
+        let headers = ip_len(member.address, payload) as f64 / payload as f64;
+        let sample = Sample {
+            delivered: report.throughput.mul_f64(headers),
+            lost: lost as f64 / (came + lost).max(1) as f64,
+            over,
+        };
+        control.handle_report(now, id, sample);
+    }
+
+    /// The mean time between the reports of each receiver on a channel: often enough to follow, and
+    /// all of them within 1 % of the rate (RFC 3550 §6.2 scales RTCP so).
+    pub(super) fn report_interval(&self, number: usize) -> Duration {
+        let channel = &self.channels[number];
+        let starting = channel
+            .control
+            .as_ref()
+            .is_some_and(RateControl::is_starting);
+        let least = if starting {
+            STARTING_INTERVAL.max(self.grtt.get())
+        } else {
+            STEADY_INTERVAL.max(self.grtt.get() * 4)
+        };
+        let all = REPORT_IP_BYTES * u64::from(channel.listeners());
+        let share = channel.pacer.rate().mul_f64(CONTROL_SHARE).time_for(all);
+        share.max(least).min(MAX_INTERVAL)
+    }
+
+    /// What each channel that runs sends at.
+    pub fn channels(&self) -> impl Iterator<Item = ChannelFigures> + '_ {
+        let running = self.channels.iter().filter(|c| c.control.is_some());
+        running.map(|c| ChannelFigures {
+            group: c.group,
+            tier: self.tier_rate(c.tier.unwrap_or(0)),
+            rate: c.pacer.rate(),
+            listeners: c.listeners(),
+        })
+    }
+
+    /// The longest of the channels' report intervals.
+    pub(super) fn longest_report_interval(&self) -> Duration {
+        let running = (0..self.channels.len()).filter(|&n| self.channels[n].control.is_some());
+        let longest = running.map(|n| self.report_interval(n)).max();
+        longest.unwrap_or(STEADY_INTERVAL)
+    }
+}
+
+impl Channel {
+    /// Receivers that lack something here; one that lacks several objects is counted once.
+    fn listeners(&self) -> u32 {
+        let carousels = self.carousels.values().map(|c| c.listeners);
+        carousels.max().unwrap_or(0).max(1)
+    }
+
+    /// The next SYNC goes out at once.
+    fn tell_rate(&mut self, now: Time) {
+        if let Some(carousel) = self.carousels.values_mut().find(|c| c.phase != Phase::Idle) {
+            carousel.sync.due = now;
+        }
+    }
+}

@@ -1,0 +1,615 @@
+//! The rate of one channel, from what its receivers report.
+//!
+//! Two kinds of loss look alike, and only one falls when the rate does. So a channel does not follow
+//! loss but what is delivered: it goes up while more comes at the receivers, and where no more comes
+//! it goes to what did. A share that is lost at any rate is the path's, paid in parity.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::ids::ReceiverId;
+use crate::time::Time;
+use crate::units::Rate;
+
+/// Whose throughput a channel follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Adapt {
+    /// The average of its receivers: a few slow ones do not hold up the rest, and move.
+    #[default]
+    Average,
+    /// The slowest of them.
+    Lowest,
+    /// Nobody's: it keeps to its ceiling.
+    Fixed,
+}
+
+/// What a rate is kept between.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Never below this.
+    pub floor: Rate,
+    /// Never above this; at least the floor.
+    pub ceiling: Rate,
+}
+
+/// A receiver's figures over the time since its last report.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// IP bytes of data that came, a second.
+    pub delivered: Rate,
+    /// The share of data packets that did not come, 0 to 1.
+    pub lost: f64,
+    /// The time that both were measured over.
+    pub over: Duration,
+}
+
+/// What a channel begins with. From here doubling every 2 ms or round trip finds any LAN's rate in
+/// a tenth of a second, and a link of 10 Mbit/s sees no more than a router's queue holds.
+pub const START: Rate = Rate::from_bps(20_000_000);
+
+/// Receivers whose reports are kept; of more, those heard last are a sample.
+const MAX_KEPT: usize = 256;
+/// Packets that must have been sent to the reporters for a round to say something.
+const ENOUGH: f64 = 64.0;
+/// IP bytes of a packet with the default symbol.
+const PACKET: f64 = 1_408.0;
+/// Twice the rate must bring this much more, or a bottleneck is reached. With loss that stays, it
+/// brings twice as much; with a bottleneck, the same.
+const GROWS: f64 = 1.5;
+/// Losing more than this beyond the path's share is congestion.
+const CONGESTED: f64 = 0.02;
+/// Congestion brings the rate to this share of what was delivered, so that queues drain and a TCP
+/// flow beside finds room (CUBIC itself goes to 0.7, RFC 9438 §4.6).
+const BACK_OFF: f64 = 0.85;
+/// After a decrease, this share of the loss being still there shows that it is the path's.
+const STAYED: f64 = 0.7;
+/// Steps up by this share of the rate, doubling with each round that is clean up to the most.
+const STEP: f64 = 0.02;
+const MOST: f64 = 0.25;
+/// Clean rounds before the rate goes up again after it came down.
+const REST: u32 = 2;
+/// Losses of so many rounds are remembered; the lowest quarter of them is the path's.
+const ROUNDS: usize = 20;
+/// How long a switch goes on forwarding a group after the last receiver behind a port has left: two
+/// last-member query intervals of a second (RFC 2236 §8.8), and some for the way.
+pub const LEAVE_TIME: Duration = Duration::from_millis(2_300);
+/// A channel whose receivers come and go this soon after it came down looks for its rate anew.
+const SOON: Duration = Duration::from_secs(2);
+
+/// The rate of one channel.
+#[derive(Clone, Debug)]
+pub struct RateControl {
+    adapt: Adapt,
+    limits: Limits,
+    rate: f64,
+    phase: Phase,
+    kept: BTreeMap<ReceiverId, (Time, Sample)>,
+    /// The rate is what it is since then; reports of times before say nothing about it.
+    changed_at: Time,
+    round_due: Time,
+    /// Until then, reports are not taken for what they seem.
+    held_until: Time,
+    /// The last sign of life, and IP bytes sent since the rate changed.
+    heard_at: Time,
+    sent: u64,
+    losses: VecDeque<f64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Doubling: what share of packets was delivered at half the rate.
+    Starting { before: Option<f64> },
+    /// Following.
+    Steady {
+        clean: u32,
+        /// What the last congestion left.
+        plateau: f64,
+        /// Just came down from this rate, having lost so much.
+        fell: Option<(f64, f64)>,
+    },
+}
+
+/// What the reports of a round come to.
+struct Outcome {
+    delivered: f64,
+    lost: f64,
+    packets: f64,
+}
+
+impl RateControl {
+    /// A channel that begins at what its receivers are known to take; at [`START`] if that is not
+    /// known, to look for it.
+    pub fn new(now: Time, adapt: Adapt, limits: Limits, known: Option<Rate>) -> RateControl {
+        let start = known.unwrap_or(START).as_bps() as f64;
+        let mut control = RateControl {
+            adapt,
+            limits,
+            rate: 0.0,
+            phase: match known {
+                Some(_) => Phase::Steady {
+                    clean: 0,
+                    plateau: start,
+                    fell: None,
+                },
+                None => Phase::Starting { before: None },
+            },
+            held_until: now,
+            kept: BTreeMap::new(),
+            changed_at: now,
+            round_due: now,
+            heard_at: now,
+            sent: 0,
+            losses: VecDeque::new(),
+        };
+        control.set(now, start);
+        control
+    }
+
+    /// What the channel may send at now.
+    pub fn rate(&self) -> Rate {
+        Rate::from_bps(self.rate as u64)
+    }
+
+    /// It still doubles: reports are wanted as often as can be.
+    pub fn is_starting(&self) -> bool {
+        self.adapt != Adapt::Fixed && matches!(self.phase, Phase::Starting { .. })
+    }
+
+    /// A receiver's figures came.
+    pub fn handle_report(&mut self, now: Time, who: ReceiverId, sample: Sample) {
+        self.heard_at = now;
+        self.kept.insert(who, (now, sample));
+        if self.kept.len() > MAX_KEPT {
+            let oldest = self.kept.iter().min_by_key(|(_, (at, _))| *at);
+            if let Some(&id) = oldest.map(|(id, _)| id) {
+                self.kept.remove(&id);
+            }
+        }
+    }
+
+    /// A receiver left the channel. If it was what brought the rate down, that is over.
+    pub fn forget(&mut self, now: Time, who: ReceiverId) {
+        self.kept.remove(&who);
+        if now.since(self.changed_at) < SOON && matches!(self.phase, Phase::Steady { .. }) {
+            self.phase = Phase::Starting { before: None };
+            self.kept.clear();
+            self.changed_at = now;
+        }
+    }
+
+    /// A receiver has come that could not keep up elsewhere. What it listened to may still fill its
+    /// link until the network has heard that it left.
+    pub fn handle_refugee(&mut self, now: Time) {
+        self.held_until = now + LEAVE_TIME;
+    }
+
+    /// IP bytes of data left on the channel.
+    pub fn handle_sent(&mut self, bytes: u64) {
+        self.sent += bytes;
+    }
+
+    /// When a round is at its end.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        (self.adapt != Adapt::Fixed).then_some(self.round_due)
+    }
+
+    /// A round is at its end: true if the rate changed. `listeners` may report, each about every
+    /// `interval`.
+    pub fn handle_timeout(
+        &mut self,
+        now: Time,
+        grtt: Duration,
+        listeners: u32,
+        interval: Duration,
+    ) -> bool {
+        if self.adapt == Adapt::Fixed || now < self.round_due {
+            return false;
+        }
+        let before = self.rate;
+        let pause = if self.is_starting() {
+            grtt.max(Duration::from_millis(2))
+        } else {
+            (grtt * 4).max(Duration::from_millis(100))
+        };
+        self.round_due = now + pause;
+        let silence = (interval * 4).max(pause * 4).max(Duration::from_secs(1));
+        if now < self.held_until {
+            self.changed_at = now;
+            self.kept.clear();
+            self.heard_at = now;
+            return false;
+        }
+        if self.sent > 0 && now.since(self.heard_at.max(self.changed_at)) > silence {
+            self.fall(now, self.rate / 2.0);
+            return self.rate != before;
+        }
+        let since = self.changed_at + grtt;
+        let fresh: Vec<Sample> = self
+            .kept
+            .values()
+            .filter(|(at, sample)| at.since(since) >= sample.over && *at >= since)
+            .map(|&(_, sample)| sample)
+            .collect();
+        let patient = now.since(self.changed_at) < interval * 3;
+        let some = fresh.len() >= (listeners as usize).clamp(1, 4) || !patient;
+        let Some(outcome) = summary(&fresh, self.adapt).filter(|_| some) else {
+            return false;
+        };
+        let enough = outcome.packets >= ENOUGH || now.since(self.changed_at) > interval * 8;
+        if enough {
+            self.judge(now, &outcome);
+        }
+        self.rate != before
+    }
+
+    fn judge(&mut self, now: Time, outcome: &Outcome) {
+        let seconds = now.since(self.changed_at).as_secs_f64();
+        let uses_it = self.sent as f64 * 8.0 >= 0.7 * self.rate * seconds;
+        self.kept.clear();
+        match self.phase {
+            Phase::Starting { before } => {
+                let got = 1.0 - outcome.lost;
+                if before.is_some_and(|before| got < before * GROWS / 2.0) {
+                    // No more comes than at half the rate: that is the bottleneck, and what was lost
+                    // below it may have been lost for the same reason.
+                    self.losses.clear();
+                    self.congested(now, outcome);
+                } else if !uses_it {
+                    // Something else is slower; the next round may be a better one.
+                    self.changed_at = now;
+                    self.sent = 0;
+                } else if self.rate >= self.limits.ceiling.as_bps() as f64 {
+                    self.remember(outcome.lost);
+                    self.phase = Phase::Steady {
+                        clean: 0,
+                        plateau: 0.0,
+                        fell: None,
+                    };
+                } else {
+                    self.remember(outcome.lost);
+                    self.phase = Phase::Starting { before: Some(got) };
+                    self.set(now, self.rate * 2.0);
+                }
+            }
+            Phase::Steady {
+                clean,
+                plateau,
+                fell,
+            } => {
+                if let Some((rate, lost)) = fell
+                    && lost > 0.0
+                    && outcome.lost >= STAYED * lost
+                {
+                    // The rate fell and the loss did not.
+                    self.losses.clear();
+                    self.remember(outcome.lost);
+                    self.phase = Phase::Steady {
+                        clean: REST,
+                        plateau: 0.0,
+                        fell: None,
+                    };
+                    return self.set(now, rate);
+                }
+                let path = self.path_loss();
+                let beyond = (outcome.lost - path) / (1.0 - path).max(0.01);
+                let noise = 4.0 * (path * (1.0 - path) / outcome.packets.max(1.0)).sqrt();
+                self.remember(outcome.lost);
+                if beyond > CONGESTED.max(noise) {
+                    return self.congested(now, outcome);
+                }
+                let clean = clean + 1;
+                self.phase = Phase::Steady {
+                    clean,
+                    plateau,
+                    fell: None,
+                };
+                if clean <= REST || !uses_it {
+                    self.sent = 0;
+                    self.changed_at = now;
+                    return;
+                }
+                let near = (0.9..1.1).contains(&(self.rate / plateau.max(1.0)));
+                let step = if near {
+                    STEP
+                } else {
+                    (STEP * f64::from(1 << (clean - REST).min(5))).min(MOST)
+                };
+                self.set(now, self.rate * (1.0 + step));
+            }
+        }
+    }
+
+    /// More is sent than comes: the rate goes below what does.
+    fn congested(&mut self, now: Time, outcome: &Outcome) {
+        let path = self.path_loss().min(outcome.lost);
+        let carried = (outcome.delivered / (1.0 - path).max(0.01)).min(self.rate);
+        let fell = Some((self.rate, outcome.lost));
+        self.fall(now, carried * BACK_OFF);
+        self.phase = Phase::Steady {
+            clean: 0,
+            plateau: carried,
+            fell,
+        };
+    }
+
+    fn fall(&mut self, now: Time, rate: f64) {
+        self.phase = Phase::Steady {
+            clean: 0,
+            plateau: rate,
+            fell: None,
+        };
+        self.set(now, rate);
+    }
+
+    fn set(&mut self, now: Time, rate: f64) {
+        let (floor, ceiling) = (self.limits.floor.as_bps(), self.limits.ceiling.as_bps());
+        let ceiling = ceiling.max(floor) as f64;
+        self.rate = rate.clamp(floor as f64, ceiling);
+        if self.adapt == Adapt::Fixed {
+            self.rate = ceiling;
+        }
+        self.changed_at = now;
+        self.sent = 0;
+    }
+
+    fn remember(&mut self, lost: f64) {
+        self.losses.push_back(lost);
+        if self.losses.len() > ROUNDS {
+            self.losses.pop_front();
+        }
+    }
+
+    /// What is lost at any rate: the mean of the lowest quarter of what was.
+    fn path_loss(&self) -> f64 {
+        let mut losses: Vec<f64> = self.losses.iter().copied().collect();
+        losses.sort_unstable_by(f64::total_cmp);
+        let quarter = losses.len().div_ceil(4);
+        losses.iter().take(quarter).sum::<f64>() / quarter.max(1) as f64
+    }
+}
+
+fn summary(samples: &[Sample], adapt: Adapt) -> Option<Outcome> {
+    let rate = |s: &Sample| s.delivered.as_bps() as f64;
+    let packets =
+        |s: &Sample| rate(s) * s.over.as_secs_f64() / 8.0 / PACKET / (1.0 - s.lost).max(0.01);
+    let count = samples.len() as f64;
+    let (delivered, lost) = match adapt {
+        Adapt::Lowest => {
+            let slowest = samples.iter().min_by(|a, b| rate(a).total_cmp(&rate(b)))?;
+            (rate(slowest), slowest.lost)
+        }
+        _ if samples.is_empty() => return None,
+        _ => {
+            let delivered: f64 = samples.iter().map(rate).sum();
+            let lost: f64 = samples.iter().map(|s| s.lost).sum();
+            (delivered / count, lost / count)
+        }
+    };
+    let packets = samples.iter().map(packets).sum();
+    Some(Outcome {
+        delivered,
+        lost,
+        packets,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rng::Rng;
+
+    const GRTT: Duration = Duration::from_millis(2);
+
+    fn mbps(n: u64) -> Rate {
+        Rate::from_bps(n * 1_000_000)
+    }
+
+    fn limits(ceiling: u64) -> Limits {
+        Limits {
+            floor: Rate::from_bps(64_000),
+            ceiling: mbps(ceiling),
+        }
+    }
+
+    /// A receiver behind a link with a drop-tail queue and loss of its own.
+    struct Path {
+        carries: f64,
+        loses: f64,
+        queue: f64,
+        waiting: f64,
+        came: f64,
+        sent: f64,
+        since: Time,
+        due: Time,
+    }
+
+    impl Path {
+        fn new(carries: Rate, loses: f64, queue: Duration) -> Path {
+            let carries = carries.as_bps() as f64;
+            Path {
+                carries,
+                loses,
+                queue: carries * queue.as_secs_f64(),
+                waiting: 0.0,
+                came: 0.0,
+                sent: 0.0,
+                since: Time::ZERO,
+                due: Time::ZERO,
+            }
+        }
+
+        /// Bits that were sent in `step`.
+        fn carry(&mut self, sent: f64, step: Duration) {
+            let room = self.queue + self.carries * step.as_secs_f64() - self.waiting;
+            self.waiting += sent.min(room);
+            let out = self.waiting.min(self.carries * step.as_secs_f64());
+            self.waiting -= out;
+            self.came += out * (1.0 - self.loses);
+            self.sent += sent;
+        }
+
+        fn sample(&mut self, now: Time) -> Sample {
+            let over = now.since(core::mem::replace(&mut self.since, now));
+            let came = core::mem::take(&mut self.came);
+            let sent = core::mem::take(&mut self.sent);
+            Sample {
+                delivered: Rate::from_bps((came / over.as_secs_f64()) as u64),
+                lost: (1.0 - came / sent.max(1.0)).max(0.0),
+                over,
+            }
+        }
+    }
+
+    /// Runs for so many seconds; gives the mean of what was sent, a second, in the last half.
+    fn run(
+        control: &mut RateControl,
+        paths: &mut [Path],
+        from: Time,
+        seconds: u64,
+        rng: &mut Rng,
+    ) -> f64 {
+        const STEP: Duration = Duration::from_micros(500);
+        let end = from + Duration::from_secs(seconds);
+        let half = from + Duration::from_secs(seconds) / 2;
+        let (mut now, mut late) = (from, 0.0);
+        while now < end {
+            let bits = control.rate().as_bps() as f64 * STEP.as_secs_f64();
+            control.handle_sent((bits / 8.0) as u64);
+            now += STEP;
+            let least = if control.is_starting() { 5 } else { 200 };
+            let interval = Duration::from_millis(least);
+            for (id, path) in paths.iter_mut().enumerate() {
+                path.carry(bits, STEP);
+                if path.due <= now {
+                    path.due = now + interval.mul_f64(0.5 + rng.unit());
+                    let sample = path.sample(now);
+                    control.handle_report(now, ReceiverId(id as u64 + 1), sample);
+                }
+            }
+            if control.poll_timeout().is_some_and(|at| at <= now) {
+                control.handle_timeout(now, GRTT, paths.len() as u32, interval);
+            }
+            if now > half {
+                late += bits;
+            }
+        }
+        late / (end.since(half)).as_secs_f64()
+    }
+
+    #[test]
+    fn a_bottleneck_is_filled_and_not_flooded() {
+        for (carries, queue) in [(10, 20), (10, 200), (50, 50), (200, 20), (900, 50)] {
+            let mut rng = Rng::new(carries);
+            let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
+            let mut paths = [Path::new(mbps(carries), 0.0, Duration::from_millis(queue))];
+            let mean = run(&mut control, &mut paths, Time::ZERO, 40, &mut rng) / 1e6;
+            let of = carries as f64;
+            assert!(
+                (0.88 * of..1.06 * of).contains(&mean),
+                "{mean:.1} of {of} with {queue} ms"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_path_loses_lowers_no_rate() {
+        let mut rng = Rng::new(5);
+        let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(300), None);
+        let path = || Path::new(mbps(10_000), 0.2, Duration::from_millis(20));
+        let mut paths = [path(), path(), path()];
+        let mean = run(&mut control, &mut paths, Time::ZERO, 5, &mut rng) / 1e6;
+        assert!(mean > 290.0, "{mean}");
+    }
+
+    #[test]
+    fn the_average_or_the_lowest_is_followed() {
+        for (adapt, low, high) in [(Adapt::Average, 60.0, 120.0), (Adapt::Lowest, 17.0, 21.0)] {
+            let mut rng = Rng::new(6);
+            let mut control = RateControl::new(Time::ZERO, adapt, limits(1_000), None);
+            let path = |n| Path::new(mbps(n), 0.0, Duration::from_millis(50));
+            let mut paths = [path(20), path(100), path(150), path(150)];
+            let mean = run(&mut control, &mut paths, Time::ZERO, 20, &mut rng) / 1e6;
+            assert!((low..high).contains(&mean), "{adapt:?}: {mean}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_falls_is_followed_down_and_up() {
+        let mut rng = Rng::new(7);
+        let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
+        let link = |n| [Path::new(mbps(n), 0.0, Duration::from_millis(50))];
+        run(&mut control, &mut link(100), Time::ZERO, 5, &mut rng);
+        let low = run(
+            &mut control,
+            &mut link(5),
+            Time::from_millis(5_000),
+            4,
+            &mut rng,
+        ) / 1e6;
+        assert!(low < 6.0, "{low}");
+        let back = run(
+            &mut control,
+            &mut link(100),
+            Time::from_millis(9_000),
+            20,
+            &mut rng,
+        ) / 1e6;
+        assert!(back > 80.0, "{back}");
+    }
+
+    #[test]
+    fn silence_halves_the_rate() {
+        let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(100), Some(mbps(80)));
+        control.handle_sent(1);
+        assert!(!control.handle_timeout(
+            Time::from_millis(900),
+            GRTT,
+            1,
+            Duration::from_millis(200)
+        ));
+        assert!(control.handle_timeout(
+            Time::from_millis(1_100),
+            GRTT,
+            1,
+            Duration::from_millis(200)
+        ));
+        assert_eq!(control.rate(), mbps(40));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_reported_the_limits_hold(
+            reports in prop::collection::vec((0u64..3_000_000_000, 0.0f64..=1.0, 0u64..500, 1u64..2_000), 1..200),
+            ceiling in 1u64..2_000,
+        ) {
+            let limits = limits(ceiling);
+            let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits, None);
+            let mut now = Time::ZERO;
+            for (bps, lost, gap, who) in reports {
+                now += Duration::from_millis(gap);
+                control.handle_sent(bps / 80);
+                let sample = Sample { delivered: Rate::from_bps(bps), lost, over: Duration::from_millis(gap) };
+                control.handle_report(now, ReceiverId(who), sample);
+                control.handle_timeout(now, GRTT, 3, Duration::from_millis(50));
+                let rate = control.rate();
+                prop_assert!(limits.floor <= rate && rate <= limits.ceiling);
+                prop_assert!(control.kept.len() <= MAX_KEPT);
+            }
+        }
+
+        #[test]
+        fn without_reports_nothing_rises(gaps in prop::collection::vec(1u64..2_000, 1..60)) {
+            let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
+            let mut now = Time::ZERO;
+            for gap in gaps {
+                now += Duration::from_millis(gap);
+                control.handle_sent(100_000);
+                let before = control.rate();
+                control.handle_timeout(now, GRTT, 1, Duration::from_millis(5));
+                prop_assert!(control.rate() <= before);
+            }
+        }
+    }
+}

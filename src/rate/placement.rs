@@ -1,0 +1,410 @@
+//! Which tier a receiver listens on.
+//!
+//! Takes what each round of a receiver brought and the rates of the tiers; says when to move, where
+//! to and why. It knows neither groups nor packets.
+
+use core::time::Duration;
+
+use crate::rate::control::LEAVE_TIME;
+use crate::rng::Rng;
+use crate::time::Time;
+use crate::units::Rate;
+
+/// What one round of [`Placement::round_length`] brought.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    /// IP bytes of data that came, a second.
+    pub delivered: Rate,
+    /// What the sender says that it may send on this tier.
+    pub sending: Rate,
+    /// The share of data packets that the network lost.
+    pub lost: f64,
+    /// The share that was lost in the receiver's own socket buffer.
+    pub overflowed: f64,
+    /// The share that its disk had no time for.
+    pub stalled: f64,
+    /// Data was flowing: without it, a round says nothing.
+    pub carried: bool,
+}
+
+/// Where to go. Tiers are numbered from the slowest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Move {
+    /// To a slower tier.
+    Down(usize),
+    /// To a faster one.
+    Up(usize),
+    /// Even the slowest is too fast.
+    Unicast,
+}
+
+/// Why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// The network lost more than its own share.
+    Congestion,
+    /// The socket buffer overflowed.
+    SocketBuffer,
+    /// The disk did not keep up.
+    Disk,
+    /// Nothing was lost but the path's own share for a while.
+    Clean,
+    /// The slower tier lost as much, so what is lost is the path's.
+    PathLoss,
+}
+
+/// A receiver moves down where no more than this share of what is sent comes (but for the path's
+/// loss): half the rate then carries about as much. Above it the faster tier brings more, and what
+/// is lost is made up by parity.
+const KEEPS_UP: f64 = 0.6;
+/// Rounds in which it could not keep up, before a receiver moves down.
+const BAD_ROUNDS: u32 = 2;
+/// A slower tier will do if it carries this share of what comes now.
+const CARRIES: f64 = 0.8;
+/// A round is clean when no more than this is lost beyond the path's own share.
+const CLEAN: f64 = 0.02;
+/// Clean rounds before a faster tier is tried.
+const CLEAN_ROUNDS: u32 = 10;
+/// The same where the channel does not use all that it may.
+const STUCK_ROUNDS: u32 = 100;
+/// Rounds on a slower tier that show whether the loss fell with the rate.
+const JUDGE_ROUNDS: u32 = 2;
+/// If this share of the loss is still there on the slower tier, it is the path's.
+const STAYED: f64 = 0.7;
+/// Rounds in which even the slowest tier was too fast, before it is given up.
+const LAST_ROUNDS: u32 = 10;
+/// How long a receiver that could not keep up stays before it tries again; as much again is drawn at
+/// random by halves, so that not all come at once. It doubles each time a faster tier fails.
+const HOLD: Duration = Duration::from_secs(10);
+const MAX_HOLD: Duration = Duration::from_secs(300);
+/// A faster tier that is left within this time has failed.
+const FAILED_WITHIN: Duration = Duration::from_secs(5);
+
+/// The judgement of one receiver.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// The share that the path loses at any rate.
+    path: f64,
+    /// Clean rounds in a row.
+    clean: u32,
+    /// Rounds in a row in which it could not keep up, and what was being sent in the last.
+    bad: Option<(u32, Rate)>,
+    /// Rounds in a row in which the slowest tier was too fast.
+    drowning: u32,
+    /// Where it came down from, what it lost there, and rounds since.
+    fell: Option<Fall>,
+    /// The tier that it last sat on before it could not keep up.
+    home: Option<usize>,
+    moved_at: Time,
+    went_up: bool,
+    /// It has drawn when to try a faster tier.
+    tries: bool,
+    hold: Duration,
+    /// It does not go up before.
+    up_from: Time,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Fall {
+    from: usize,
+    missed: f64,
+    rounds: u32,
+}
+
+impl Placement {
+    /// A receiver that begins to listen.
+    pub fn new(now: Time) -> Placement {
+        Placement {
+            path: 0.0,
+            clean: 0,
+            bad: None,
+            drowning: 0,
+            fell: None,
+            home: None,
+            moved_at: now,
+            went_up: false,
+            tries: false,
+            hold: HOLD,
+            up_from: now,
+        }
+    }
+
+    /// The tier to begin on with a downlink that is known: the fastest that fits, else the slowest.
+    /// `tiers` are rates, slowest first.
+    pub fn start(tiers: &[Rate], downlink: Rate) -> usize {
+        tiers
+            .iter()
+            .rposition(|&rate| rate <= downlink)
+            .unwrap_or(0)
+    }
+
+    /// How long a receiver measures before it judges.
+    pub fn round_length(grtt: Duration) -> Duration {
+        (grtt * 4).max(Duration::from_millis(100))
+    }
+
+    /// A round on tier `at` of `tiers` (rates, slowest first) is over. Says where to go, if anywhere;
+    /// whoever goes says so by [`moved`](Placement::moved).
+    pub fn handle_round(
+        &mut self,
+        now: Time,
+        tiers: &[Rate],
+        at: usize,
+        round: Round,
+        rng: &mut Rng,
+    ) -> Option<(Move, Cause)> {
+        if !round.carried || at >= tiers.len() {
+            return None;
+        }
+        let missed = (round.lost + round.overflowed + round.stalled).min(1.0);
+        let settled = now.since(self.moved_at) >= LEAVE_TIME;
+        if let Some(fall) = self.fell.as_mut().filter(|_| settled) {
+            fall.rounds += 1;
+            let fall = *fall;
+            if fall.rounds >= JUDGE_ROUNDS {
+                self.fell = None;
+                if missed >= STAYED * fall.missed && fall.from < tiers.len() {
+                    self.path = missed;
+                    return Some((Move::Up(fall.from), Cause::PathLoss));
+                }
+            }
+        }
+        let beyond = ((missed - self.path) / (1.0 - self.path).max(0.01)).max(0.0);
+        if 1.0 - beyond <= KEEPS_UP {
+            self.clean = 0;
+            if self.fell.is_some() && !settled {
+                // What it left may still fill its link.
+                return None;
+            }
+            return self.cannot_keep_up(now, tiers, at, round, missed, rng);
+        }
+        self.drowning = 0;
+        self.bad = None;
+        if beyond > CLEAN {
+            self.clean = 0;
+            return None;
+        }
+        // What the path loses may become less.
+        self.path = self.path.min(missed.max(self.path * 0.9));
+        self.clean += 1;
+        let up = self.home.filter(|&h| h > at).unwrap_or(at + 1);
+        if up >= tiers.len() {
+            return None;
+        }
+        // A channel that comes near the next tier shows that there is room; one that does not is held
+        // back by somebody, perhaps by us.
+        let full = round.sending.as_bps() as f64 >= 0.75 * tiers[at + 1].as_bps() as f64;
+        let enough = if full { CLEAN_ROUNDS } else { STUCK_ROUNDS };
+        if self.clean < enough || now < self.up_from {
+            return None;
+        }
+        // All who share a tier come to this at once; each waits a while of its own.
+        if !self.tries {
+            self.tries = true;
+            self.up_from = now + rng.duration(Duration::from_secs(1));
+            return None;
+        }
+        Some((Move::Up(up), Cause::Clean))
+    }
+
+    fn cannot_keep_up(
+        &mut self,
+        now: Time,
+        tiers: &[Rate],
+        at: usize,
+        round: Round,
+        missed: f64,
+        rng: &mut Rng,
+    ) -> Option<(Move, Cause)> {
+        let cause = if round.stalled >= round.lost.max(round.overflowed) {
+            Cause::Disk
+        } else if round.overflowed >= round.lost {
+            Cause::SocketBuffer
+        } else {
+            Cause::Congestion
+        };
+        // A channel that comes down is about to fit; only one that does not is left.
+        let falls = self
+            .bad
+            .is_some_and(|(_, sending)| round.sending < sending.mul_f64(0.9));
+        let rounds = match self.bad {
+            Some((rounds, _)) if !falls => rounds + 1,
+            _ => 1,
+        };
+        self.bad = Some((rounds, round.sending));
+        if rounds < BAD_ROUNDS {
+            return None;
+        }
+        let wanted = round.delivered.mul_f64(CARRIES);
+        let slower = tiers[..at].iter().position(|&rate| rate >= wanted);
+        let Some(to) = slower.or(at.checked_sub(1)) else {
+            self.drowning += 1;
+            return (self.drowning >= LAST_ROUNDS).then_some((Move::Unicast, cause));
+        };
+        if self.went_up && now.since(self.moved_at) < FAILED_WITHIN {
+            self.hold = (self.hold * 2).min(MAX_HOLD);
+        } else if !self.went_up {
+            self.hold = HOLD;
+        }
+        self.up_from = now + self.hold + rng.duration(self.hold / 2);
+        self.home = Some(at);
+        self.fell = Some(Fall {
+            from: at,
+            missed,
+            rounds: 0,
+        });
+        Some((Move::Down(to), cause))
+    }
+
+    /// It sits on another tier now.
+    pub fn moved(&mut self, now: Time, up: bool) {
+        self.moved_at = now;
+        self.went_up = up;
+        self.tries = false;
+        self.clean = 0;
+        self.drowning = 0;
+        self.bad = None;
+        if up {
+            self.fell = None;
+            self.home = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 3.125 to 100 Mbit/s by doubling.
+    fn ladder() -> Vec<Rate> {
+        let mut tiers = crate::rate::halves(Rate::from_bps(100_000_000));
+        tiers.truncate(6);
+        tiers.reverse();
+        tiers
+    }
+
+    /// A receiver whose link carries and loses so much, on channels that run at their tier's rate.
+    struct Listener {
+        placement: Placement,
+        at: usize,
+        moves: Vec<(Time, usize, Cause)>,
+        unicast: bool,
+        rng: Rng,
+    }
+
+    impl Listener {
+        fn new(at: usize) -> Listener {
+            Listener {
+                placement: Placement::new(Time::ZERO),
+                at,
+                moves: Vec::new(),
+                unicast: false,
+                rng: Rng::new(9),
+            }
+        }
+
+        fn listen(&mut self, from: u64, to: u64, mbps: f64, loses: f64) {
+            let tiers = ladder();
+            for at in (from * 10..to * 10).map(|n| Time::from_millis(n * 100)) {
+                let sending = tiers[self.at].as_bps() as f64;
+                let came = sending.min(mbps * 1e6) * (1.0 - loses);
+                let round = Round {
+                    delivered: Rate::from_bps(came as u64),
+                    sending: tiers[self.at],
+                    lost: 1.0 - came / sending,
+                    overflowed: 0.0,
+                    stalled: 0.0,
+                    carried: true,
+                };
+                let decided =
+                    self.placement
+                        .handle_round(at, &tiers, self.at, round, &mut self.rng);
+                match decided {
+                    Some((Move::Down(to) | Move::Up(to), cause)) => {
+                        self.placement.moved(at, to > self.at);
+                        self.at = to;
+                        self.moves.push((at, to, cause));
+                    }
+                    Some((Move::Unicast, _)) => self.unicast = true,
+                    None => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_known_downlink_decides_where_to_begin() {
+        let tiers = ladder();
+        let start = |bps| Placement::start(&tiers, Rate::from_bps(bps));
+        assert_eq!(start(100_000_000), 5);
+        assert_eq!(start(99_000_000), 4);
+        assert_eq!(start(1), 0);
+    }
+
+    #[test]
+    fn a_tenth_of_the_rate_goes_straight_to_its_tier() {
+        let mut listener = Listener::new(5);
+        listener.listen(0, 8, 10.0, 0.0);
+        let [(at, to, cause)] = listener.moves[..] else {
+            panic!("{:?}", listener.moves);
+        };
+        assert!(at <= Time::from_millis(200));
+        assert_eq!(
+            (to, cause),
+            (2, Cause::Congestion),
+            "12.5 Mbit/s, of which 10 come"
+        );
+    }
+
+    #[test]
+    fn random_loss_moves_nobody_and_heavy_loss_comes_back() {
+        let mut listener = Listener::new(5);
+        listener.listen(0, 60, 1_000.0, 0.2);
+        assert_eq!(listener.moves, []);
+        listener.listen(60, 120, 1_000.0, 0.5);
+        let causes: Vec<Cause> = listener.moves.iter().map(|m| m.2).collect();
+        assert_eq!(causes, [Cause::Congestion, Cause::PathLoss]);
+        assert_eq!(listener.at, 5);
+    }
+
+    #[test]
+    fn moves_a_minute_are_few_when_nothing_changes() {
+        for mbps in [3.2, 5.0, 7.0, 11.0, 13.0, 24.0, 26.0, 49.0, 51.0, 90.0] {
+            let mut listener = Listener::new(5);
+            listener.listen(0, 600, mbps, 0.0);
+            for minute in 0..10 {
+                let (from, to) = (minute * 60_000, (minute + 1) * 60_000);
+                let within = |m: &&(Time, usize, Cause)| {
+                    Time::from_millis(from) <= m.0 && m.0 < Time::from_millis(to)
+                };
+                let count = listener.moves.iter().filter(within).count();
+                assert!(
+                    count <= 6,
+                    "{count} moves in minute {minute} at {mbps} Mbit/s"
+                );
+            }
+            let last = listener
+                .moves
+                .iter()
+                .filter(|m| m.0 > Time::from_millis(300_000));
+            assert!(last.count() <= 6, "failed attempts come ever more seldom");
+        }
+    }
+
+    #[test]
+    fn what_is_less_than_the_slowest_tier_goes_to_unicast() {
+        let mut listener = Listener::new(0);
+        listener.listen(0, 5, 1.0, 0.0);
+        assert!(listener.unicast);
+    }
+
+    #[test]
+    fn a_link_that_comes_back_is_taken_up_again() {
+        let mut listener = Listener::new(5);
+        listener.listen(0, 5, 100.0, 0.0);
+        listener.listen(5, 15, 5.0, 0.0);
+        listener.listen(15, 60, 100.0, 0.0);
+        assert_eq!(listener.at, 5);
+        assert!(listener.moves.len() <= 3, "{:?}", listener.moves);
+    }
+}
