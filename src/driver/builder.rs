@@ -229,6 +229,7 @@ pub struct ReceiverBuilder {
     pub(crate) into: PathBuf,
     pub(crate) via: Via,
     pub(crate) one_way: bool,
+    pub(crate) no_join: bool,
     pub(crate) sync_timeout: Duration,
     pub(crate) timeout: Duration,
     pub(crate) drop_rate: f64,
@@ -246,6 +247,7 @@ impl Default for ReceiverBuilder {
             into: PathBuf::from("."),
             via: Via::Auto,
             one_way: false,
+            no_join: false,
             sync_timeout: config::SYNC_TIMEOUT,
             timeout: config::SENDER_TIMEOUT,
             drop_rate: 0.0,
@@ -289,6 +291,15 @@ impl ReceiverBuilder {
     /// session without a way back has this effect by itself once it is heard.
     pub fn one_way(mut self, one_way: bool) -> ReceiverBuilder {
         self.one_way = one_way;
+        self
+    }
+
+    /// Sends nothing at all, not even the IGMP or MLD that joins a group, and has the effect of
+    /// [`one_way`](ReceiverBuilder::one_way). The network must bring the group's packets here by itself
+    /// (a switch port that is a static member, a direct cable). They are read off the device, which
+    /// needs Linux and CAP_NET_RAW, as root has. False by default.
+    pub fn no_join(mut self, no_join: bool) -> ReceiverBuilder {
+        self.no_join = no_join;
         self
     }
 

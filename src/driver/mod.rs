@@ -26,6 +26,7 @@ mod socket;
 mod speed;
 mod summary;
 mod sys;
+mod wire_tap;
 
 pub use builder::{FeedbackMode, Parity, ReceiverBuilder, SenderBuilder, Via};
 pub use error::{DriverError, StartError};

@@ -13,6 +13,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket as RawSocket, Type};
 
 use crate::driver::interface::{Interface, is_link_local};
+use crate::driver::wire_tap::WireTap;
 use crate::driver::{SmallBuffer, StartError, sys};
 
 /// Most bytes in one segmented send: a UDP datagram's limit less room for any IP header.
@@ -51,11 +52,20 @@ impl SendFault {
     }
 }
 
+/// How datagrams come and go.
+#[derive(Debug)]
+enum Kind {
+    /// As the system sorts them.
+    Udp(UdpSocketState),
+    /// Among all that the device hears; none can be sent.
+    Wire(WireTap),
+}
+
 /// A UDP socket that never blocks.
 #[derive(Debug)]
 pub(crate) struct Socket {
     io: UdpSocket,
-    state: UdpSocketState,
+    kind: Kind,
     local: SocketAddr,
     /// Runs go out in one call. Switched off for good when a device refuses them.
     offload: bool,
@@ -125,9 +135,35 @@ impl Socket {
         finish(raw, bound_to)
     }
 
+    /// The same without joining, so that nothing at all is sent: reads what the device hears. Takes the
+    /// right to do so (CAP_NET_RAW), and Linux.
+    pub(crate) fn off_the_wire(
+        group: SocketAddr,
+        source: Option<IpAddr>,
+        interface: &Interface,
+    ) -> Result<Socket, StartError> {
+        let raw = sys::wire_socket(interface.index, group.ip()).map_err(|e| {
+            trouble(
+                "hear a group without joining it (needs CAP_NET_RAW, and Linux)",
+                e,
+            )
+        })?;
+        raw.set_nonblocking(true)
+            .map_err(|e| trouble("set up a socket for a group", e))?;
+        Ok(Socket {
+            io: UdpSocket::from_std(raw.into()),
+            kind: Kind::Wire(WireTap { group, source }),
+            local: group,
+            offload: false,
+        })
+    }
+
     /// Leaves the group joined at the start; closing the socket does so too, but the system may take
     /// its time then.
     pub(crate) fn leave(&self, group: IpAddr, source: Option<IpAddr>, interface: &Interface) {
+        if matches!(self.kind, Kind::Wire(_)) {
+            return;
+        }
         // Nothing is lost if it fails: the socket is closed next.
         let _ = match (group, source) {
             (_, Some(source)) => sys::leave_source(&self.io, interface.index, group, source),
@@ -250,8 +286,8 @@ impl Socket {
         let mut sent = 0;
         while sent < bytes.len() {
             let rest = &bytes[sent..];
-            let segments = if self.offload {
-                self.state.max_gso_segments().min(MAX_RUN / segment).max(1)
+            let segments = if let (true, Kind::Udp(state)) = (self.offload, &self.kind) {
+                state.max_gso_segments().min(MAX_RUN / segment).max(1)
             } else {
                 1
             };
@@ -284,17 +320,24 @@ impl Socket {
             segment_size: (bytes.len() > segment).then_some(segment),
             src_ip: None,
         };
-        self.state.try_send(UdpSockRef::from(&self.io), &transmit)
+        match &self.kind {
+            Kind::Udp(state) => state.try_send(UdpSockRef::from(&self.io), &transmit),
+            Kind::Wire(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Receives what has come, at most as much as fits `batch`; gives the number of runs, 0 when
     /// nothing has come.
     pub(crate) fn receive(&self, batch: &mut Batch) -> io::Result<usize> {
+        let state = match &self.kind {
+            Kind::Udp(state) => state,
+            Kind::Wire(tap) => return batch.tap(&self.io, tap),
+        };
         let mut rooms = batch.bytes.chunks_exact_mut(MAX_RECEIVED);
         let mut slices: [IoSliceMut<'_>; BATCH] =
             std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
         let socket = UdpSockRef::from(&self.io);
-        match self.state.recv(socket, &mut slices, &mut batch.metas) {
+        match state.recv(socket, &mut slices, &mut batch.metas) {
             Ok(runs) => {
                 batch.runs = runs;
                 Ok(runs)
@@ -312,7 +355,7 @@ impl Socket {
     /// Whether datagrams may be cut up on the way: DF could not be set.
     #[cfg(test)]
     fn may_fragment(&self) -> bool {
-        self.state.may_fragment()
+        matches!(&self.kind, Kind::Udp(state) if state.may_fragment())
     }
 }
 
@@ -337,6 +380,26 @@ impl Batch {
             metas: [RecvMeta::default(); BATCH],
             runs: 0,
         }
+    }
+
+    /// Takes what has come off the wire; what is not wanted of it leaves its room empty.
+    fn tap(&mut self, io: &UdpSocket, tap: &WireTap) -> io::Result<usize> {
+        self.runs = 0;
+        let rooms = self.bytes.chunks_exact_mut(MAX_RECEIVED);
+        for (room, meta) in rooms.zip(&mut self.metas) {
+            let packet = match io.recv(room) {
+                Ok(len) => &room[..len],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            };
+            let found = tap.find(packet);
+            let (from, payload) = found.unwrap_or((tap.group, 0..0));
+            *meta = RecvMeta::default();
+            (meta.addr, meta.len, meta.stride) = (from, payload.len(), payload.len());
+            room.copy_within(payload, 0);
+            self.runs += 1;
+        }
+        Ok(self.runs)
     }
 
     /// Every datagram received last, with the address that it came from.
@@ -423,7 +486,7 @@ fn finish(raw: RawSocket, bound_to: SocketAddr) -> Result<Socket, StartError> {
     let local = io.local_addr().unwrap_or(bound_to);
     Ok(Socket {
         io,
-        state,
+        kind: Kind::Udp(state),
         local,
         offload: true,
     })

@@ -4,9 +4,9 @@
 //! those who ask for one source only, and drops in the socket's buffer are not counted.
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{block_source, drops, join_source, leave_source};
+pub(crate) use linux::{block_source, drops, join_source, leave_source, wire_socket};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{block_source, drops, join_source, leave_source};
+pub(crate) use portable::{block_source, drops, join_source, leave_source, wire_socket};
 
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
@@ -17,7 +17,7 @@ mod linux {
     use std::os::fd::{AsFd, AsRawFd};
     use std::ptr;
 
-    use socket2::{SockAddr, SockAddrStorage};
+    use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
     /// Hears `group` on an interface from `source` only (RFC 3678 §5.1).
     pub(crate) fn join_source(
@@ -47,6 +47,57 @@ mod linux {
         source: IpAddr,
     ) -> io::Result<()> {
         source_option(socket, libc::MCAST_BLOCK_SOURCE, index, group, source)
+    }
+
+    /// A socket that gives every IP packet that an interface hears, of `group`'s family, from the IP
+    /// header on (packet(7)). The device is told to hear the group; nobody else is.
+    pub(crate) fn wire_socket(index: u32, group: IpAddr) -> io::Result<Socket> {
+        let (protocol, mac) = match group {
+            IpAddr::V4(ip) => {
+                let [_, b, c, d] = ip.octets();
+                (libc::ETH_P_IP, [0x01, 0x00, 0x5e, b & 0x7f, c, d])
+            }
+            IpAddr::V6(ip) => {
+                let [.., a, b, c, d] = ip.octets();
+                (libc::ETH_P_IPV6, [0x33, 0x33, a, b, c, d])
+            }
+        };
+        let protocol = (protocol as u16).to_be();
+        // Deaf until it is bound, else it would begin with what other interfaces hear.
+        let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(0)))?;
+        let mut request = libc::packet_mreq {
+            mr_ifindex: index as libc::c_int,
+            mr_type: libc::PACKET_MR_MULTICAST as u16,
+            mr_alen: mac.len() as u16,
+            mr_address: [0; 8],
+        };
+        request.mr_address[..mac.len()].copy_from_slice(&mac);
+        // SAFETY: the socket is open, and the pointer and length are those of a live `packet_mreq`,
+        // which is what this option reads.
+        let result = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_ADD_MEMBERSHIP,
+                ptr::from_ref(&request).cast(),
+                mem::size_of_val(&request) as libc::socklen_t,
+            )
+        };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mut storage = SockAddrStorage::zeroed();
+        // SAFETY: a storage has room and alignment for any address, and a `sockaddr_ll` is plain
+        // integers, for which zeros are a value.
+        let address = unsafe { storage.view_as::<libc::sockaddr_ll>() };
+        address.sll_family = libc::AF_PACKET as u16;
+        address.sll_protocol = protocol;
+        address.sll_ifindex = index as libc::c_int;
+        let len = mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+        // SAFETY: the storage holds a `sockaddr_ll`, whose family and length these are.
+        let address = unsafe { SockAddr::new(storage, len) };
+        socket.bind(&address)?;
+        Ok(socket)
     }
 
     fn source_option(
@@ -145,6 +196,10 @@ mod portable {
 
     pub(crate) fn block_source<S>(_: &S, _: u32, _: IpAddr, _: IpAddr) -> io::Result<()> {
         Err(unsupported())
+    }
+
+    pub(crate) fn wire_socket(_: u32, _: IpAddr) -> io::Result<socket2::Socket> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(crate) fn drops<S>(_: &S) -> u32 {

@@ -14,7 +14,7 @@ fn network(per_mille: u32) -> Result<Net, String> {
     let net = Net::new(1 + RECEIVERS)?;
     for i in 1..=RECEIVERS {
         net.lose(i, Traffic::Udp, per_mille)?;
-        net.count_sent_udp(i)?;
+        net.count_sent(i)?;
     }
     Ok(net)
 }
@@ -37,7 +37,7 @@ pub(crate) fn one_way(bench: &Bench) -> Result<Vec<Measure>, String> {
         }
         let mut sent = 0;
         for i in 1..=RECEIVERS {
-            sent += net.sent_udp(i)?;
+            sent += net.sent_udp_and_igmp(i)?.0;
         }
         let percent = per_mille / 10;
         let all = f64::from(runs);
@@ -63,6 +63,7 @@ pub(crate) fn one_way(bench: &Bench) -> Result<Vec<Measure>, String> {
         ]);
     }
     measures.extend(late(bench, bytes)?);
+    measures.push(not_joined(bench, bytes)?);
     Ok(measures)
 }
 
@@ -125,9 +126,33 @@ fn late(bench: &Bench, bytes: u64) -> Result<[Measure; 2], String> {
         ),
         Measure::new(
             "late: UDP datagrams from it",
-            net.sent_udp(1)? as f64,
+            net.sent_udp_and_igmp(1)?.0 as f64,
             "",
             Limit::AtMost(0.0),
         ),
     ])
+}
+
+/// Has not joined, and gets what a static entry in the switch sends its way.
+fn not_joined(bench: &Bench, bytes: u64) -> Result<Measure, String> {
+    let net = network(50)?;
+    net.add_static_member(1, "239.192.7.1")?;
+    let desk = bench.desk()?;
+    let file = desk.file("image", bytes)?;
+    let (host, told) = (net.host(1), ["--one-way", "--no-join"]);
+    let mut receiver = desk.loopcast.receive(host, &desk.inbox(1), &told, GROUP)?;
+    receiver.wait_until_up()?;
+    let send = args(&["--cycles", "1"]);
+    let mut sender = desk.loopcast.send(net.host(0), &send, &[&file])?;
+    let deadline = sender.started + Duration::from_secs(60);
+    receiver.succeed(deadline)?;
+    sender.succeed(deadline)?;
+    desk.verify(1, &file)?;
+    let (udp, igmp) = net.sent_udp_and_igmp(1)?;
+    Ok(Measure::new(
+        "not joined: complete; UDP and IGMP packets from it",
+        (udp + igmp) as f64,
+        "",
+        Limit::AtMost(0.0),
+    ))
 }

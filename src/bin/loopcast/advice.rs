@@ -108,7 +108,12 @@ pub(crate) fn nobody_came(
 }
 
 /// What to look at when a receiver heard no sender.
-pub(crate) fn nothing_heard(url: &Url, interface: Option<&str>, others: &[String]) -> Vec<String> {
+pub(crate) fn nothing_heard(
+    url: &Url,
+    interface: Option<&str>,
+    others: &[String],
+    one_way: bool,
+) -> Vec<String> {
     let port = url.port();
     let mut lines = vec!["check that".to_owned()];
     match url.interface().or(interface) {
@@ -125,7 +130,12 @@ pub(crate) fn nothing_heard(url: &Url, interface: Option<&str>, others: &[String
     lines.push(format!(
         "  - the sender runs, and its URL is this one: {url}"
     ));
-    if url.is_group() {
+    if one_way {
+        lines.push(format!("  - firewalls let UDP port {port} in here"));
+        lines.push(
+            "  - the network brings the group here, and the sender's --ttl reaches here".to_owned(),
+        );
+    } else if url.is_group() {
         lines.push(format!(
             "  - firewalls let UDP port {port} in here, and ports {port} and {} in at the sender",
             port + 1

@@ -202,6 +202,14 @@ pub(crate) struct Receive {
     #[arg(long, conflicts_with = "via")]
     pub(crate) one_way: bool,
 
+    /// With --one-way: send no IGMP or MLD to join the group either
+    ///
+    /// The network must bring the group's packets here by itself: a switch port that is a static member
+    /// of the group, or a direct cable. They are read off the interface, which needs Linux and root (or
+    /// CAP_NET_RAW).
+    #[arg(long, requires = "one_way")]
+    pub(crate) no_join: bool,
+
     /// Seconds to wait for a sign of life on the group before unicast is used
     #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
     pub(crate) sync_timeout: Duration,

@@ -144,6 +144,7 @@ impl<'a> View<'a> {
             .into_dir(&args.into)
             .via(args.via.into())
             .one_way(args.one_way)
+            .no_join(args.no_join)
             .sync_timeout(args.sync_timeout)
             .timeout(args.timeout)
             .drop_rate(args.drop)
@@ -314,6 +315,7 @@ impl<'a> View<'a> {
             &self.args.url,
             self.interface.as_deref(),
             &others,
+            self.args.one_way,
         ));
         lines.join("\n")
     }

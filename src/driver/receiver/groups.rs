@@ -17,6 +17,8 @@ const FIRST: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Groups {
     interface: Interface,
+    /// Groups are heard without joining them.
+    no_join: bool,
     sockets: HashMap<usize, Joined>,
     next: usize,
     /// Drops in sockets that are closed.
@@ -33,9 +35,10 @@ struct Joined {
 }
 
 impl Groups {
-    pub(crate) fn new(interface: Interface) -> Groups {
+    pub(crate) fn new(interface: Interface, no_join: bool) -> Groups {
         Groups {
             interface,
+            no_join,
             sockets: HashMap::new(),
             next: FIRST,
             dropped_before: 0,
@@ -60,7 +63,12 @@ impl Groups {
                 }
                 continue;
             }
-            let mut socket = Socket::on_group(group, source, &self.interface)?;
+            let hear = if self.no_join {
+                Socket::off_the_wire
+            } else {
+                Socket::on_group
+            };
+            let mut socket = hear(group, source, &self.interface)?;
             small = small.or(socket.want_receive_buffer(buffer));
             let token = self.next;
             socket

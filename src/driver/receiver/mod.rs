@@ -65,12 +65,17 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
     };
     check_folder(&builder.into)?;
     let (target, address) = target(&url)?;
-    if builder.one_way && !url.is_group() {
+    let silent = builder.one_way || builder.no_join;
+    if silent && !url.is_group() {
         return Err(StartError::NoGroup);
     }
     let wanted = builder.interface.as_deref().or(url.interface());
     let interface = interface::choose(wanted, address)?;
 
+    if builder.no_join {
+        // Whether it may is better known before than after a minute of silence.
+        crate::driver::socket::Socket::off_the_wire(address, url.source(), &interface)?;
+    }
     let unicast = Socket::anywhere(address.is_ipv4())?;
     unicast
         .send_groups_by(&interface, REQUEST_TTL, true)
@@ -92,7 +97,7 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
             Via::Multicast => Some(engine::Via::Group),
             Via::Unicast => Some(engine::Via::Unicast),
         },
-        one_way: builder.one_way,
+        one_way: silent,
         sync_timeout: builder.sync_timeout,
         sender_timeout: builder.timeout,
         buffer_kib: (small.map_or(RECEIVE_BUFFER, |s| s.got) / 1_024) as u32,
@@ -129,7 +134,7 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
         control: control.clone(),
         poll,
         unicast,
-        groups: Groups::new(interface),
+        groups: Groups::new(interface, builder.no_join),
         group_buffer: RECEIVE_BUFFER,
         small_buffer_told: small.is_some(),
         outbox,

@@ -252,6 +252,7 @@ impl Receiver {
         self.session = Some(Session {
             id: packet.session,
             address: from,
+            one_way: packet.one_way,
             cookie: Cookie(0),
             echo: None,
             timing,

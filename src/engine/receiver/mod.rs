@@ -178,6 +178,8 @@ struct Session {
     id: SessionId,
     /// Where it answers.
     address: SocketAddr,
+    /// It has no way back.
+    one_way: bool,
     cookie: Cookie,
     /// The last time of the sender's that was heard, and when.
     echo: Option<(u64, Time)>,

@@ -98,6 +98,10 @@ impl Receiver {
     /// SYNC told what the channel sends at; with the first, rounds begin.
     pub(super) fn hear_rate(&mut self, now: Time, sending: Rate) {
         self.seat.sending = sending;
+        // Other tiers of a session that waits to be asked may not run.
+        if self.silent && self.session.as_ref().is_none_or(|s| !s.one_way) {
+            return;
+        }
         if self.seat.due.is_none() && self.config.via != Some(Via::Unicast) {
             self.begin_round(now);
         }

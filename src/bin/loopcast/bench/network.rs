@@ -222,22 +222,34 @@ impl Net {
         }
     }
 
-    /// Counts UDP datagrams that host `i` sends from now on.
-    pub fn count_sent_udp(&self, i: usize) -> Result<(), String> {
+    /// Counts UDP and IGMP packets that host `i` sends from now on.
+    pub fn count_sent(&self, i: usize) -> Result<(), String> {
         let rules = "add table inet sent\n\
              add chain inet sent leaving { type filter hook output priority 0 ; }\n\
-             add rule inet sent leaving meta l4proto udp counter\n";
+             add rule inet sent leaving meta l4proto udp counter\n\
+             add rule inet sent leaving meta l4proto igmp counter\n";
         nft(&self.hosts[i].namespace, rules)
     }
 
-    /// What [`Net::count_sent_udp`] has counted at host `i`.
-    pub fn sent_udp(&self, i: usize) -> Result<u64, String> {
+    /// What [`Net::count_sent`] has counted at host `i`: of UDP, and of IGMP.
+    pub fn sent_udp_and_igmp(&self, i: usize) -> Result<(u64, u64), String> {
         let mut list = self.hosts[i].command("nft");
         let text = run(list.args(["list", "chain", "inet", "sent", "leaving"]))?;
-        let count = text.split("packets ").nth(1);
-        count
-            .and_then(|rest| rest.split(' ').next()?.parse().ok())
-            .ok_or_else(|| format!("host {i} does not count: {text}"))
+        let counts = text.split("packets ").skip(1);
+        let mut counts = counts.map(|rest| rest.split(' ').next()?.parse().ok());
+        match (counts.next().flatten(), counts.next().flatten()) {
+            (Some(udp), Some(igmp)) => Ok((udp, igmp)),
+            _ => Err(format!("host {i} does not count: {text}")),
+        }
+    }
+
+    /// Makes the port of host `i` a static member of a group, as a switch is told to.
+    pub fn add_static_member(&self, i: usize, group: &str) -> Result<(), String> {
+        let line = format!("mdb add dev br0 port p{i} grp {group} permanent");
+        run(Command::new("bridge")
+            .args(["-n", &self.bridge])
+            .args(line.split(' ')))
+        .map(drop)
     }
 
     /// Takes multicast from host `i`, in the network: the host itself sees no refusal.
