@@ -51,9 +51,10 @@ impl Ways {
         }
     }
 
-    /// The only way where there is none back: the group.
-    pub(crate) fn one_way(self) -> Ways {
-        Ways { host: None, ..self }
+    /// The lines to print where there is no way back: the group, and that nobody is asked for it.
+    pub(crate) fn one_way_lines(&self) -> Vec<String> {
+        let command = command(&self.group).replacen("receive", "receive --one-way", 1);
+        vec!["receive elsewhere with".to_owned(), format!("  {command}")]
     }
 
     /// The lines to print: what to type on other machines.

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
+use loopcast::config::DEFAULT_RATE_BPS;
 use loopcast::driver::{DeliveryPath, Sender, SenderEvent, SenderProgress, SenderSummary};
+use loopcast::units::Rate;
 use loopcast::url::GroupRange;
 use loopcast::wire::{MoveCause, Outcome};
 
@@ -322,16 +324,20 @@ impl<'a> View<'a> {
             shown.join(", "),
             match self.args.rate {
                 args::Auto::Given(rate) => format!("at most {rate}"),
+                args::Auto::Auto if self.args.one_way => match &self.args.tiers {
+                    args::Auto::Given(_) => "each tier at its rate".to_owned(),
+                    args::Auto::Auto => format!("at {}", Rate::from_bps(DEFAULT_RATE_BPS)),
+                },
                 args::Auto::Auto => "as fast as receivers take it".to_owned(),
             }
         ));
         let ways = Ways::new(&self.args.to, self.groups, &own, addresses);
-        let ways = if self.args.one_way {
-            ways.one_way()
+        let lines = if self.args.one_way {
+            ways.one_way_lines()
         } else {
-            ways
+            ways.lines()
         };
-        ways.lines().iter().for_each(|line| self.console.say(line));
+        lines.iter().for_each(|line| self.console.say(line));
         self.ways = Some(ways);
     }
 
