@@ -5,14 +5,17 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what it does")]
 
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use loopcast::engine::PacketKind;
+use loopcast::engine::{PacketKind, SenderEvent, Target};
 use loopcast::object::Description;
+use loopcast::rate::Adapt;
 use loopcast::sim::{Config, Link, Loss, Outcome, World};
 use loopcast::time::Time;
+use loopcast::units::Rate;
 
 const FILE: u64 = 64_000_000;
 /// One-way, so that the round trip is 20 ms.
@@ -26,7 +29,7 @@ fn main() -> ExitCode {
         .skip(1)
         .filter(|a| !a.starts_with('-'))
         .collect();
-    let cases: [Case; 8] = [
+    let cases: [Case; 11] = [
         ("shared_loss", || shared_loss(false, false)),
         ("shared_loss_repair_lost", || shared_loss(false, true)),
         ("shared_loss_group_feedback", || shared_loss(true, true)),
@@ -35,6 +38,9 @@ fn main() -> ExitCode {
         ("parity_1000_at_1", || parity(1_000, 0.01, 1.06)),
         ("parity_1000_at_5", || parity(1_000, 0.05, 1.06)),
         ("parity_10000_at_1", || parity(10_000, 0.01, 1.07)),
+        ("tiers_1000", || tiers(1_000, 16_000_000)),
+        ("tiers_10000", || tiers(10_000, 16_000_000)),
+        ("many_100000", many),
     ];
     let mut failed = false;
     for (name, run) in cases {
@@ -240,6 +246,11 @@ fn join_and_done() -> Vec<Line> {
     ]
 }
 
+fn film(bytes: u64) -> Description {
+    let film = Description::pretend("film", bytes, 1_344, 512).and_then(Description::with_parity);
+    film.expect("the geometry is possible")
+}
+
 /// With parity, receivers that each lose so much need hardly more than one of them alone.
 fn parity(receivers: u32, loss: f64, limit: f64) -> Vec<Line> {
     const LENGTH: u64 = 16_000_000;
@@ -248,10 +259,7 @@ fn parity(receivers: u32, loss: f64, limit: f64) -> Vec<Line> {
         ..Config::new(4)
     };
     let mut world = World::new(config).expect("the configuration is sound");
-    let film = Description::pretend("film", LENGTH, 1_344, 512).and_then(Description::with_parity);
-    world
-        .offer(film.expect("the geometry is possible"))
-        .expect("it is the first offer");
+    world.offer(film(LENGTH)).expect("it is the first offer");
     for i in 0..receivers {
         let link = Link::lossy(DELAY, Loss::Random(loss));
         world.add_receiver(Time::from_millis(u64::from(i) % 100), link);
@@ -276,4 +284,89 @@ fn parity(receivers: u32, loss: f64, limit: f64) -> Vec<Line> {
             0.02,
         ),
     ]
+}
+
+/// Links of log-uniform rates from 1 to 1,000 Mbit/s, whose owners know them, at a sender with 2.5
+/// Gbit/s and a ladder of tiers: how long each takes beside what its link alone would need.
+fn tiers(receivers: u64, bytes: u64) -> Vec<Line> {
+    let rate = Rate::from_bps(2_500_000_000);
+    // Twelve from 1,000 Mbit/s down to 1.
+    let step = |n: i32| Rate::from_bps((1e9 * 1_000f64.powf(f64::from(-n) / 11.0)) as u64);
+    let tiers: Vec<Rate> = (0..12).map(step).collect();
+    let mut world = World::new(Config {
+        rate,
+        groups: tiers.len() as u8,
+        tiers,
+        ladder: true,
+        adapt: Adapt::Average,
+        leave_time: Duration::from_secs(2),
+        wait_for: receivers as u32,
+        ..Config::new(11)
+    })
+    .expect("the configuration is sound");
+    world.offer(film(bytes)).expect("it is the first offer");
+    let mut rates = Vec::new();
+    let target = Target::Group {
+        group: SocketAddr::from(([239, 192, 7, 0], 4_700)),
+        source: None,
+    };
+    for i in 0..receivers {
+        // Evenly over the logarithm, in no order.
+        let at = (i * 7_919 % receivers) as f64 / receivers as f64;
+        let link = Rate::from_bps((1e6 * 1_000f64.powf(at)) as u64);
+        let queue = link.bytes_in(Duration::from_millis(50)).max(15_000);
+        let link = Link {
+            rate: Some((link, queue)),
+            ..Link::clean(Duration::from_millis(1))
+        };
+        rates.push(link.rate.map_or(0, |(rate, _)| rate.as_bps()));
+        let downlink = link.rate.map(|(rate, _)| rate);
+        world.add_receiver_with(Time::ZERO, link, target, |c| c.downlink = downlink);
+    }
+    world.run(Time::from_millis(600_000));
+    let began = world
+        .sender_events()
+        .iter()
+        .find_map(|(at, event)| matches!(event, SenderEvent::Joined { .. }).then_some(*at));
+    let began = began.unwrap_or(Time::ZERO);
+    let mut ratios: Vec<f64> = (0..receivers as usize)
+        .map(|i| {
+            let ideal = bytes as f64 * 8.0 * 1_408.0 / 1_344.0 / rates[i] as f64;
+            match world.outcome(i) {
+                Outcome::Complete(at) => at.since(began).as_secs_f64() / ideal,
+                _ => f64::INFINITY,
+            }
+        })
+        .collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| ratios[((ratios.len() - 1) as f64 * share) as usize];
+    let totals = world.totals();
+    let sent = |kind| -> u64 {
+        let counts = (0..receivers as usize).map(|i| world.receiver(i).stats().sent(kind));
+        counts.map(|c| c.bytes + 28 * c.packets).sum()
+    };
+    let feedback = sent(PacketKind::Nak) + sent(PacketKind::Report);
+    let feedback = feedback as f64 / totals.sender_bytes as f64;
+    vec![
+        line("median time / what the link needs", at(0.5), 1.6),
+        line("99th percentile", at(0.99), 3.0),
+        line("the slowest", at(1.0), f64::INFINITY),
+        line("bytes of NAKs and reports / of data", feedback, 0.01),
+    ]
+}
+
+/// A hundred thousand receivers of one small file.
+fn many() -> Vec<Line> {
+    let mut world = World::new(Config {
+        wait_for: 100_000,
+        ..Config::new(12)
+    })
+    .expect("the configuration is sound");
+    world.offer(film(1_000_000)).expect("it is the first offer");
+    for _ in 0..100_000 {
+        world.add_receiver(Time::ZERO, Link::clean(Duration::from_millis(1)));
+    }
+    world.run(Time::from_millis(600_000));
+    let missing = 100_000 - world.complete();
+    vec![line("receivers that lack something", missing as f64, 0.0)]
 }

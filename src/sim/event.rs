@@ -17,6 +17,8 @@ pub(super) enum Event {
     Start(u32),
     /// Packets for a receiver.
     Down(u32, Arc<Packets>, Via),
+    /// Those packets of a run that their bits say reach a receiver.
+    DownSome(u32, Arc<Packets>, u64, Via),
     /// One of the packets.
     DownOne(u32, Arc<Packets>, u16, Via),
     /// A datagram for the sender.

@@ -78,6 +78,11 @@ impl Link {
         self.jitter.is_zero() && self.duplicate == 0.0 && self.rate.is_none()
     }
 
+    /// Packets leave in the order they came in, each once.
+    pub(super) fn is_orderly(&self) -> bool {
+        self.jitter.is_zero() && self.duplicate == 0.0
+    }
+
     pub(super) fn is_cut(&self, now: Time, to_group: bool) -> bool {
         let hit = |c: &Cut| c.from <= now && now < c.until && (to_group || !c.groups_only);
         self.cuts.iter().any(hit)

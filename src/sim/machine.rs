@@ -38,6 +38,12 @@ impl World {
                 }
                 self.drain_host(host);
             }
+            Event::DownSome(host, packets, taken, via) => {
+                for i in (0..packets.count()).filter(|i| taken & (1 << i) != 0) {
+                    self.deliver(host, &packets, i, via);
+                }
+                self.drain_host(host);
+            }
             Event::DownOne(host, packets, i, via) => {
                 self.deliver(host, &packets, usize::from(i), via);
                 self.drain_host(host);

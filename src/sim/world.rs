@@ -101,6 +101,8 @@ pub struct Totals {
     pub data_packets: u64,
     /// From the receivers: packets.
     pub receiver_packets: u64,
+    /// From the receivers: bytes.
+    pub receiver_bytes: u64,
     /// From the receivers: NAK packets.
     pub naks: u64,
     /// From the receivers: bytes of NAK packets.

@@ -47,10 +47,12 @@ impl Sender {
     }
 
     /// What a channel of a tier may run at. A tier of a ladder may use the room up to the next
-    /// faster one; one that was asked for is kept to.
+    /// faster one; one that was asked for is kept to, and so is the slowest, where those sit who can't
+    /// go any lower.
     fn limits(&self, tier: usize) -> Limits {
         let own = self.tier_rate(tier);
-        let ceiling = match tier.checked_sub(1).filter(|_| self.config.ladder) {
+        let stretches = self.config.ladder && tier + 1 < self.config.tiers.len();
+        let ceiling = match tier.checked_sub(1).filter(|_| stretches) {
             Some(faster) => own.max(self.tier_rate(faster).mul_f64(0.9)),
             None => own,
         };
