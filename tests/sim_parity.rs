@@ -4,7 +4,9 @@
 
 use core::time::Duration;
 
+use loopcast::carousel::Surplus;
 use loopcast::engine::PacketKind;
+use loopcast::object::Description;
 use loopcast::sim::{Config, Content, Link, Loss, Outcome, World};
 use loopcast::time::Time;
 
@@ -72,6 +74,39 @@ fn a_late_joiner_is_done_within_a_cycle_and_a_tenth() {
     // What it lost comes on top of the cycle, and it needs a moment to be heard of.
     let most = cycle.mul_f64(1.10) + ms(100);
     assert!(at.since(join) <= most, "{:?} of {cycle:?}", at.since(join));
+}
+
+/// Parity that follows the reported loss spares most of the questions, and hardly costs anything.
+#[test]
+fn surplus_as_reported_takes_the_place_of_asking() {
+    const LENGTH: u64 = 12_000_000;
+    let run = |surplus| {
+        let config = Config {
+            wait_for: 50,
+            surplus,
+            ..Config::new(6)
+        };
+        let mut world = World::new(config).unwrap();
+        let film = Description::pretend("film", LENGTH, 1_344, 512).unwrap();
+        world.offer(film.with_parity().unwrap()).unwrap();
+        for i in 0..50 {
+            let link = Link::lossy(ms(10), Loss::Random(0.05));
+            world.add_receiver(Time::from_millis(i), link);
+        }
+        assert!(world.run(Time::from_millis(60_000)));
+        assert_eq!(world.complete(), 50);
+        let totals = world.totals();
+        (
+            totals.data_packets,
+            totals.naks,
+            world.sender().stats().repairs,
+        )
+    };
+    let (data, naks, repairs) = run(Surplus::Reported);
+    let (data_asked, naks_asked, repairs_asked) = run(Surplus::None);
+    assert!(data * 100 <= data_asked * 102, "{data} {data_asked}");
+    assert!(repairs * 2 <= repairs_asked, "{repairs} {repairs_asked}");
+    assert!(naks * 2 <= naks_asked, "{naks} {naks_asked}");
 }
 
 /// An object of one symbol, and one of none.

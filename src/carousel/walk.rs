@@ -17,6 +17,10 @@ use crate::wire::Position;
 pub struct Walk {
     geometry: Geometry,
     surplus: Surplus,
+    /// Symbols that the surplus adds to a content block of the larger and the smaller length.
+    extra: [u16; 2],
+    /// The same for the blocks after the current one.
+    extra_later: [u16; 2],
     cycle: u32,
     /// Of this cycle; the block at `at` included.
     todo: RangeSet,
@@ -31,11 +35,25 @@ impl Walk {
         Walk {
             geometry,
             surplus,
+            extra: extra(geometry, surplus),
+            extra_later: extra(geometry, surplus),
             cycle: 0,
             todo: RangeSet::new(),
             next: RangeSet::new(),
             at: None,
             begun: false,
+        }
+    }
+
+    /// Blocks from the next on get another surplus.
+    pub fn set_surplus(&mut self, surplus: Surplus) {
+        if surplus == self.surplus {
+            return;
+        }
+        self.surplus = surplus;
+        self.extra_later = extra(self.geometry, surplus);
+        if self.at.is_none_or(|(_, symbol)| symbol == 0) {
+            self.extra = self.extra_later;
         }
     }
 
@@ -139,6 +157,7 @@ impl Walk {
             self.at = Some((block, from + count as SymbolNo));
         } else {
             self.todo.remove(u64::from(block)..u64::from(block) + 1);
+            self.extra = self.extra_later;
             self.at = self.todo.first().map(|b| (b as BlockNo, 0));
         }
         Some((block, count))
@@ -153,8 +172,11 @@ impl Walk {
     /// Symbols of a block in a cycle.
     pub fn symbols(&self, block: BlockNo) -> usize {
         let source = self.geometry.symbols(block);
-        let surplus = self.surplus.symbols(source, self.geometry.parity(block));
-        usize::from(source) + usize::from(surplus)
+        if self.geometry.parity(block) == 0 {
+            return source.into();
+        }
+        let larger = self.geometry.symbols(self.geometry.first_content_block());
+        usize::from(source) + usize::from(self.extra[usize::from(source < larger)])
     }
 
     /// Forgets all that is lacked: nobody is left.
@@ -163,6 +185,13 @@ impl Walk {
         self.next.clear();
         self.at = None;
     }
+}
+
+/// What a surplus adds to content blocks, which are within one symbol of each other.
+fn extra(geometry: Geometry, surplus: Surplus) -> [u16; 2] {
+    let first = geometry.first_content_block();
+    let (larger, parity) = (geometry.symbols(first), geometry.parity(first));
+    [larger, larger.saturating_sub(1)].map(|n| surplus.symbols(n, parity))
 }
 
 #[cfg(test)]
@@ -261,6 +290,29 @@ mod tests {
         let of = |block| got.iter().filter(|&&(b, _)| b == block).count();
         assert_eq!([of(0), of(1), of(2), of(3)], [1, 1, 6, 6]);
         assert_eq!(w.position().block, g.blocks());
+    }
+
+    #[test]
+    fn another_surplus_begins_with_a_block() {
+        let g = Geometry::new(11 * 1024, 1024, 4, 4, 64).unwrap();
+        let mut w = Walk::new(g, Surplus::Share(1.0));
+        w.want(0..g.blocks());
+        w.begin_cycle();
+        while w.position().block < 2 {
+            w.take(1);
+        }
+        // Half sent, it keeps what it began with.
+        w.take(6);
+        w.set_surplus(Surplus::None);
+        assert_eq!(w.left(), 2);
+        w.take(2);
+        assert_eq!((w.current(), w.left()), (Some(3), 4));
+        // Where nothing of it has left, it gets the new one.
+        w.set_surplus(Surplus::Share(0.75));
+        assert_eq!(w.left(), 7);
+        let got = sent(&mut w, 4);
+        let of = |block| got.iter().filter(|&&(b, _)| b == block).count();
+        assert_eq!([of(3), of(4)], [7, 6], "of 4 and 3 source symbols");
     }
 
     #[test]

@@ -25,8 +25,9 @@ pub enum FeedbackMode {
 /// When parity is sent.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub enum Parity {
-    /// As repairs and in every other cycle. Without a way back also with every block, so much that
-    /// one in a million is short where 5 % is lost.
+    /// As repairs and in every other cycle, and with every block as much as suits the loss that
+    /// receivers report. Without a way back so much that one block in a million is short where 5 % is
+    /// lost.
     #[default]
     Auto,
     /// Also with every block, this share of its source symbols, 0 to 1; at least two symbols.

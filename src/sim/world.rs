@@ -72,7 +72,7 @@ impl Config {
             wait_for: 1,
             stay: false,
             one_way: None,
-            surplus: Surplus::None,
+            surplus: Surplus::Reported,
             read_time: Duration::from_micros(500),
             write_time: Duration::from_millis(1),
         }

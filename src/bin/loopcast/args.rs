@@ -142,9 +142,9 @@ pub(crate) struct Send {
 
     /// Parity, from which receivers restore what they lost whatever it was: auto, N% or none
     ///
-    /// auto sends it for what is asked for and in every other cycle, and with --one-way as much in
-    /// each cycle as makes up for 5 % of loss. N% sends so much with every block without being asked.
-    /// none sends lost packets again instead.
+    /// auto sends it for what is asked for and in every other cycle, and with every block as much as
+    /// suits the loss that receivers report (with --one-way: as makes up for 5 % of loss). N% sends so
+    /// much with every block instead, at least 2 packets. none sends lost packets again.
     #[arg(long, value_name = "auto|N%|none", default_value = "auto", value_parser = parity)]
     pub(crate) parity: Parity,
 

@@ -296,12 +296,16 @@ fn spawn<T: Send + 'static>(
         .map_err(StartError::Thread)
 }
 
-/// What a sender that is to find out by itself sends without being asked. Where receivers can ask,
-/// they do; where they can't, it takes it that so much is lost.
+/// What goes out without being asked for. A sender that is to find out by itself goes by what receivers
+/// report; where they can't, it takes it that so much is lost.
 fn surplus(parity: Parity, one_way: bool) -> Surplus {
     match parity {
-        Parity::Auto if one_way => Surplus::ForLoss(config::ONE_WAY_LOSS),
-        Parity::Auto | Parity::None => Surplus::None,
+        Parity::Auto if one_way => Surplus::ForLoss {
+            loss: config::ONE_WAY_LOSS,
+            chance: Surplus::RARELY,
+        },
+        Parity::Auto => Surplus::Reported,
+        Parity::None => Surplus::None,
         Parity::Share(share) => Surplus::Share(share),
     }
 }

@@ -3,8 +3,9 @@
 
 use core::time::Duration;
 
+use crate::carousel::Surplus;
 use crate::engine::sender::carousel::{Carousel, Phase};
-use crate::engine::sender::{CHANNEL_LINGER, END_NOTICES, SILENCE, Sender, notice};
+use crate::engine::sender::{CHANNEL_LINGER, Channel, END_NOTICES, SILENCE, Sender, notice};
 use crate::engine::{ObjectKey, PacketKind, SenderEvent};
 use crate::ids::{ChannelNo, ReceiverId, ShortCodingId};
 use crate::time::Time;
@@ -49,6 +50,9 @@ impl Sender {
         }
         if let Some(limit) = self.passes() {
             self.count_passes(limit);
+        }
+        if self.config.surplus == Surplus::Reported {
+            self.channels.iter_mut().for_each(Channel::set_surplus);
         }
         if !self.started && self.roster.joined >= u64::from(self.config.wait_for.max(1)) {
             self.started = true;

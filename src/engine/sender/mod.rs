@@ -12,6 +12,7 @@ mod bounds;
 mod carousel;
 mod confirm;
 mod course;
+mod losses;
 mod offered;
 mod one_way;
 mod outbox;
@@ -85,7 +86,8 @@ pub struct SenderConfig {
     /// with the first offer, and each object goes out in so many cycles; with [`stay`](Self::stay), in
     /// cycles without end. `wait_for` does not count.
     pub one_way: Option<NonZeroU32>,
-    /// Parity that goes out with each block without being asked for.
+    /// Parity that goes out with each block without being asked for. [`Surplus::Reported`] follows
+    /// the receivers' reports, channel by channel.
     pub surplus: Surplus,
     /// Buffers for blocks that the driver has, 2 to 4,096.
     pub slots: u16,
@@ -226,6 +228,9 @@ struct Channel {
     control: Option<RateControl>,
     /// When a receiver came that could not keep up with a faster tier.
     refugee_at: Option<Time>,
+    /// What its receivers lose, 0 to 1, and when that is to be looked at again.
+    loss: f64,
+    losses_due: Time,
     pacer: Pacer,
 }
 
@@ -266,6 +271,8 @@ impl Sender {
             carousels: BTreeMap::new(),
             control: None,
             refugee_at: None,
+            loss: 0.0,
+            losses_due: Time::ZERO,
             pacer: Pacer::new(config.rate, packet, now),
         };
         Ok(Sender {

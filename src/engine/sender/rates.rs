@@ -169,7 +169,8 @@ impl Sender {
         };
         let before = core::mem::replace(&mut member.report, report);
         let over = now.since(core::mem::replace(&mut member.reported_at, now));
-        let channel = self.channels.get_mut(usize::from(channel));
+        let number = channel;
+        let channel = self.channels.get_mut(usize::from(number));
         let Some(control) = channel.and_then(|c| c.control.as_mut()) else {
             return;
         };
@@ -178,6 +179,7 @@ impl Sender {
         }
         let came = report.packets.saturating_sub(before.packets);
         let lost = report.lost.saturating_sub(before.lost);
+        member.losses.add(came, lost);
         let payload = wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE);
         let headers = ip_len(member.address, payload) as f64 / payload as f64;
         let sample = Sample {
@@ -186,6 +188,7 @@ impl Sender {
             over,
         };
         control.handle_report(now, id, sample);
+        self.follow_losses(now, number);
     }
 
     /// The mean time between the reports of each receiver on a channel: often enough to follow, and

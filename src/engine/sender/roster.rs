@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
+use crate::engine::sender::losses::Losses;
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::{Link, ObjectKey};
 use crate::ids::ReceiverId;
@@ -36,6 +37,7 @@ pub(super) struct Member {
     pub(super) unicast: Option<Box<UnicastPath>>,
     pub(super) report: Report,
     pub(super) reported_at: Time,
+    pub(super) losses: Losses,
     /// What it believes that it can take; zero when it does not say.
     pub(super) downlink: Rate,
     pub(super) naks: u64,
@@ -60,6 +62,7 @@ impl Member {
                 ..Report::default()
             },
             reported_at: now,
+            losses: Losses::default(),
             downlink: Rate::ZERO,
             naks: 0,
         }
