@@ -29,9 +29,9 @@ impl Surplus {
 
     /// What suits so many receivers that can ask, of which the worst lose this share of packets.
     ///
-    /// One block in two is then asked for by any of them, and that only for what is still lacking. That
-    /// is where the wire carries least: more of it all receivers get and few need, and less of it is
-    /// asked for anyway. The receivers of a very large group ask for one block in a million.
+    /// About one block in two is then asked for by any of them, and that only for what is still lacking.
+    /// It trades wire for questions: eight receivers at 20 % of loss, simulated, send 61 NAKs for 833,
+    /// and the sender 1.366 times the file for 1.351 when all is asked for. The receivers of a very large group ask for one block in a million.
     pub fn for_group(loss: f64, receivers: u32) -> Surplus {
         if loss <= 0.0 || receivers == 0 {
             return Surplus::None;
