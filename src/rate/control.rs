@@ -61,8 +61,11 @@ const CONGESTED: f64 = 0.02;
 /// Congestion brings the rate to this share of what was delivered, so that queues drain and a TCP
 /// flow beside finds room (CUBIC itself goes to 0.7, RFC 9438 §4.6).
 const BACK_OFF: f64 = 0.85;
-/// After a decrease, this share of the loss being still there shows that it is the path's.
-const STAYED: f64 = 0.7;
+/// After a decrease, a path that loses the same share at any rate still does, and a bottleneck loses
+/// less or nothing. Within this share of the difference it is the path's.
+const STAYED: f64 = 0.25;
+/// The deepest queue that is reckoned with, as time: cheap routers hold half a second.
+const DEEP_QUEUE: Duration = Duration::from_millis(500);
 /// Steps up by this share of the rate, doubling with each round that is clean up to the most.
 const STEP: f64 = 0.02;
 const MOST: f64 = 0.25;
@@ -84,6 +87,8 @@ pub struct RateControl {
     rate: f64,
     phase: Phase,
     kept: BTreeMap<ReceiverId, (Time, Sample)>,
+    /// What each receiver's path has carried; what it carries, where it loses to congestion.
+    known: BTreeMap<ReceiverId, f64>,
     /// The rate is what it is since then; reports of times before say nothing about it.
     changed_at: Time,
     round_due: Time,
@@ -97,8 +102,9 @@ pub struct RateControl {
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Doubling: what share of packets was delivered at half the rate.
-    Starting { before: Option<f64> },
+    /// Doubling: what share of what was sent came at half the rate, and whether twice the rate seemed
+    /// to bring no more once already.
+    Starting { before: Option<f64>, doubt: bool },
     /// Following.
     Steady {
         clean: u32,
@@ -131,10 +137,14 @@ impl RateControl {
                     plateau: start,
                     fell: None,
                 },
-                None => Phase::Starting { before: None },
+                None => Phase::Starting {
+                    before: None,
+                    doubt: false,
+                },
             },
             held_until: now,
             kept: BTreeMap::new(),
+            known: BTreeMap::new(),
             changed_at: now,
             round_due: now,
             heard_at: now,
@@ -170,8 +180,12 @@ impl RateControl {
     /// A receiver left the channel. If it was what brought the rate down, that is over.
     pub fn forget(&mut self, now: Time, who: ReceiverId) {
         self.kept.remove(&who);
+        self.known.remove(&who);
         if now.since(self.changed_at) < SOON && matches!(self.phase, Phase::Steady { .. }) {
-            self.phase = Phase::Starting { before: None };
+            self.phase = Phase::Starting {
+                before: None,
+                doubt: false,
+            };
             self.kept.clear();
             self.changed_at = now;
         }
@@ -223,7 +237,10 @@ impl RateControl {
             self.fall(now, self.rate / 2.0);
             return self.rate != before;
         }
-        let since = self.changed_at + grtt;
+        // What was dropped before the rate fell is missed only when what stood in the queue before it
+        // has come.
+        let fell = matches!(self.phase, Phase::Steady { fell: Some(_), .. });
+        let since = self.changed_at + if fell { grtt.max(DEEP_QUEUE) } else { grtt };
         let fresh: Vec<Sample> = self
             .kept
             .values()
@@ -245,11 +262,32 @@ impl RateControl {
     fn judge(&mut self, now: Time, outcome: &Outcome) {
         let seconds = now.since(self.changed_at).as_secs_f64();
         let uses_it = self.sent as f64 * 8.0 >= 0.7 * self.rate * seconds;
-        self.kept.clear();
+        let fresh = core::mem::take(&mut self.kept);
+        let path = self.path_loss().min(outcome.lost);
+        for (who, (_, sample)) in fresh {
+            let came = sample.delivered.as_bps() as f64;
+            let fits = sample.lost <= path + CONGESTED;
+            let known = self.known.get(&who).copied().filter(|_| fits);
+            self.known
+                .insert(who, known.map_or(came, |known| known.max(came)));
+        }
+        while self.known.len() > MAX_KEPT {
+            self.known.pop_first();
+        }
         match self.phase {
-            Phase::Starting { before } => {
-                let got = 1.0 - outcome.lost;
-                if before.is_some_and(|before| got < before * GROWS / 2.0) {
+            Phase::Starting { before, doubt } => {
+                // By what came, not only by what was lost: a deep queue loses nothing until it is full.
+                let sent = self.sent as f64 * 8.0 / seconds.max(1e-6);
+                let got = (1.0 - outcome.lost).min(outcome.delivered / sent.max(1.0));
+                let no_more = before.is_some_and(|before| got < before * GROWS / 2.0);
+                if no_more && !doubt {
+                    self.phase = Phase::Starting {
+                        before,
+                        doubt: true,
+                    };
+                    self.changed_at = now;
+                    self.sent = 0;
+                } else if no_more {
                     // No more comes than at half the rate: that is the bottleneck, and what was lost
                     // below it may have been lost for the same reason.
                     self.losses.clear();
@@ -259,6 +297,7 @@ impl RateControl {
                     self.changed_at = now;
                     self.sent = 0;
                 } else if self.rate >= self.limits.ceiling.as_bps() as f64 {
+                    self.losses.clear();
                     self.remember(outcome.lost);
                     self.phase = Phase::Steady {
                         clean: 0,
@@ -266,8 +305,12 @@ impl RateControl {
                         fell: None,
                     };
                 } else {
+                    self.losses.clear();
                     self.remember(outcome.lost);
-                    self.phase = Phase::Starting { before: Some(got) };
+                    self.phase = Phase::Starting {
+                        before: Some(got),
+                        doubt: false,
+                    };
                     self.set(now, self.rate * 2.0);
                 }
             }
@@ -277,8 +320,7 @@ impl RateControl {
                 fell,
             } => {
                 if let Some((rate, lost)) = fell
-                    && lost > 0.0
-                    && outcome.lost >= STAYED * lost
+                    && is_of_the_path(lost, rate, outcome.lost, self.rate)
                 {
                     // The rate fell and the loss did not.
                     self.losses.clear();
@@ -294,7 +336,8 @@ impl RateControl {
                 let beyond = (outcome.lost - path) / (1.0 - path).max(0.01);
                 let noise = 4.0 * (path * (1.0 - path) / outcome.packets.max(1.0)).sqrt();
                 self.remember(outcome.lost);
-                if beyond > CONGESTED.max(noise) {
+                let carried = self.capacity() / (1.0 - path).max(0.01);
+                if beyond > CONGESTED.max(noise) && carried < self.rate * (1.0 - CONGESTED) {
                     return self.congested(now, outcome);
                 }
                 let clean = clean + 1;
@@ -319,10 +362,19 @@ impl RateControl {
         }
     }
 
+    /// What the paths of those who report carry: the mean, or the least.
+    fn capacity(&self) -> f64 {
+        let all = self.known.values();
+        match self.adapt {
+            Adapt::Lowest => all.copied().reduce(f64::min).unwrap_or(self.rate),
+            _ => all.sum::<f64>() / self.known.len().max(1) as f64,
+        }
+    }
+
     /// More is sent than comes: the rate goes below what does.
     fn congested(&mut self, now: Time, outcome: &Outcome) {
         let path = self.path_loss().min(outcome.lost);
-        let carried = (outcome.delivered / (1.0 - path).max(0.01)).min(self.rate);
+        let carried = (self.capacity() / (1.0 - path).max(0.01)).min(self.rate);
         let fell = Some((self.rate, outcome.lost));
         self.fall(now, carried * BACK_OFF);
         self.phase = Phase::Steady {
@@ -366,6 +418,14 @@ impl RateControl {
         let quarter = losses.len().div_ceil(4);
         losses.iter().take(quarter).sum::<f64>() / quarter.max(1) as f64
     }
+}
+
+/// Whether what is lost at `rate`, `lost`, is what was lost at the higher rate before and not what a
+/// bottleneck would lose.
+fn is_of_the_path(lost_before: f64, rate_before: f64, lost: f64, rate: f64) -> bool {
+    let bottleneck = (1.0 - (1.0 - lost_before) * rate_before / rate.max(1.0)).max(0.0);
+    let difference = lost_before - bottleneck;
+    difference > 0.0 && (lost - lost_before).abs() <= STAYED * difference
 }
 
 fn summary(samples: &[Sample], adapt: Adapt) -> Option<Outcome> {
@@ -420,7 +480,9 @@ mod tests {
         queue: f64,
         waiting: f64,
         came: f64,
-        sent: f64,
+        /// What was dropped, and how much stands before it: it is missed when that has come.
+        dropped: VecDeque<(f64, f64)>,
+        missed: f64,
         since: Time,
         due: Time,
     }
@@ -434,7 +496,8 @@ mod tests {
                 queue: carries * queue.as_secs_f64(),
                 waiting: 0.0,
                 came: 0.0,
-                sent: 0.0,
+                dropped: VecDeque::new(),
+                missed: 0.0,
                 since: Time::ZERO,
                 due: Time::ZERO,
             }
@@ -442,21 +505,33 @@ mod tests {
 
         /// Bits that were sent in `step`.
         fn carry(&mut self, sent: f64, step: Duration) {
-            let room = self.queue + self.carries * step.as_secs_f64() - self.waiting;
-            self.waiting += sent.min(room);
             let out = self.waiting.min(self.carries * step.as_secs_f64());
             self.waiting -= out;
+            let taken = sent.min(self.queue + self.carries * step.as_secs_f64() - self.waiting);
+            self.waiting += taken;
+            if sent > taken {
+                self.dropped.push_back((sent - taken, self.waiting));
+            }
+            for (_, before) in &mut self.dropped {
+                *before -= out;
+            }
+            while let Some(&(bits, before)) = self.dropped.front()
+                && before <= 0.0
+            {
+                self.missed += bits;
+                self.dropped.pop_front();
+            }
             self.came += out * (1.0 - self.loses);
-            self.sent += sent;
+            self.missed += out * self.loses;
         }
 
         fn sample(&mut self, now: Time) -> Sample {
             let over = now.since(core::mem::replace(&mut self.since, now));
             let came = core::mem::take(&mut self.came);
-            let sent = core::mem::take(&mut self.sent);
+            let missed = core::mem::take(&mut self.missed);
             Sample {
                 delivered: Rate::from_bps((came / over.as_secs_f64()) as u64),
-                lost: (1.0 - came / sent.max(1.0)).max(0.0),
+                lost: missed / (came + missed).max(1.0),
                 over,
             }
         }
@@ -500,14 +575,25 @@ mod tests {
 
     #[test]
     fn a_bottleneck_is_filled_and_not_flooded() {
-        for (carries, queue) in [(10, 20), (10, 200), (50, 50), (200, 20), (900, 50)] {
+        let links = [
+            (10, 20),
+            (10, 200),
+            (10, 500),
+            (50, 50),
+            (50, 500),
+            (200, 20),
+            (900, 50),
+        ];
+        for (carries, queue) in links {
             let mut rng = Rng::new(carries);
             let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
             let mut paths = [Path::new(mbps(carries), 0.0, Duration::from_millis(queue))];
             let mean = run(&mut control, &mut paths, Time::ZERO, 40, &mut rng) / 1e6;
             let of = carries as f64;
+            // What fills half a second of queue is noticed late, and overfills it each time.
+            let most = if queue == 500 { 1.15 } else { 1.06 };
             assert!(
-                (0.88 * of..1.06 * of).contains(&mean),
+                (0.88 * of..most * of).contains(&mean),
                 "{mean:.1} of {of} with {queue} ms"
             );
         }
@@ -537,26 +623,28 @@ mod tests {
 
     #[test]
     fn a_link_that_falls_is_followed_down_and_up() {
-        let mut rng = Rng::new(7);
-        let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
-        let link = |n| [Path::new(mbps(n), 0.0, Duration::from_millis(50))];
-        run(&mut control, &mut link(100), Time::ZERO, 5, &mut rng);
-        let low = run(
-            &mut control,
-            &mut link(5),
-            Time::from_millis(5_000),
-            4,
-            &mut rng,
-        ) / 1e6;
-        assert!(low < 6.0, "{low}");
-        let back = run(
-            &mut control,
-            &mut link(100),
-            Time::from_millis(9_000),
-            20,
-            &mut rng,
-        ) / 1e6;
-        assert!(back > 80.0, "{back}");
+        for queue in [20, 50, 200, 500] {
+            let mut rng = Rng::new(7);
+            let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
+            let link = |n| [Path::new(mbps(n), 0.0, Duration::from_millis(queue))];
+            run(&mut control, &mut link(100), Time::ZERO, 5, &mut rng);
+            let low = run(
+                &mut control,
+                &mut link(5),
+                Time::from_millis(5_000),
+                10,
+                &mut rng,
+            ) / 1e6;
+            assert!((3.0..7.0).contains(&low), "{low} with {queue} ms");
+            let back = run(
+                &mut control,
+                &mut link(100),
+                Time::from_millis(15_000),
+                20,
+                &mut rng,
+            );
+            assert!(back / 1e6 > 75.0, "{back} with {queue} ms");
+        }
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl Sender {
         let headers = ip_len(member.address, payload) as f64 / payload as f64;
         let sample = Sample {
             delivered: report.throughput.mul_f64(headers),
-            lost: lost as f64 / (came + lost).max(1) as f64,
+            lost: lost as f64 / came.saturating_add(lost).max(1) as f64,
             over,
         };
         control.handle_report(now, id, sample);
