@@ -119,6 +119,23 @@ fn a_megabyte_without_loss_takes_less_than_half_a_second() {
     }
 }
 
+/// That a join was heard may be lost each time until everything is here. The sender knows of the
+/// receiver all the same, and would wait for its word.
+#[test]
+fn who_never_learned_that_it_was_heard_says_that_it_is_done() {
+    let mut gone = Vec::new();
+    for seed in 0..300 {
+        let mut world = world(seed);
+        world.offer(film(1)).unwrap();
+        world.add_receiver(Time::ZERO, Link::lossy(ms(2), Loss::Random(0.3)));
+        assert!(world.run(at(60_000)), "seed {seed}");
+        assert_eq!(world.complete(), 1, "seed {seed}");
+        let left = |(_, e): &(Time, SenderEvent)| matches!(e, SenderEvent::Gone { .. });
+        gone.extend(world.sender_events().iter().any(left).then_some(seed));
+    }
+    assert_eq!(gone, []);
+}
+
 #[test]
 fn objects_of_no_byte_and_of_one() {
     for group_feedback in [false, true] {

@@ -399,8 +399,8 @@ impl Receiver {
         });
         let worst = |a: Outcome, b: Outcome| if a == Outcome::Complete { b } else { a };
         let outcome = outcomes.reduce(worst).unwrap_or(Outcome::Left);
-        let unheard = self.silent || self.session.is_none() || self.joining.heard_generation == 0;
-        if unheard {
+        let unasked = self.silent || self.session.is_none() || self.joining.joins.is_empty();
+        if unasked {
             // Nobody expects to hear of us.
             return self.left();
         }
