@@ -418,7 +418,10 @@ fn a_sender_that_starts_anew_is_gone_on_with() {
 
 #[test]
 fn a_full_disk_fails_one_receiver_and_no_other() {
-    let mut world = world(15);
+    let mut world = world_with(Config {
+        wait_for: 3,
+        ..Config::new(15)
+    });
     world.offer_content(content("film", 2 * MB, 1)).unwrap();
     for _ in 0..3 {
         world.add_receiver(Time::ZERO, Link::clean(ms(1)));

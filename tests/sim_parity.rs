@@ -113,7 +113,7 @@ fn surplus_as_reported_takes_the_place_of_asking() {
 #[test]
 fn the_smallest_objects() {
     for length in [0, 1, 1_344, 1_345] {
-        let mut world = world(4, length, 1);
+        let mut world = world(4, length, 3);
         for _ in 0..3 {
             world.add_receiver(Time::ZERO, Link::lossy(ms(1), Loss::Random(0.3)));
         }
