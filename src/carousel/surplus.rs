@@ -29,14 +29,15 @@ impl Surplus {
 
     /// What suits so many receivers that can ask, of which the worst lose this share of packets.
     ///
-    /// About one block in two is then asked for by any of them, and that only for what is still lacking.
-    /// It trades wire for questions: eight receivers at 20 % of loss, simulated, send 61 NAKs for 833,
-    /// and the sender 1.366 times the file for 1.351 when all is asked for. The receivers of a very large group ask for one block in a million.
+    /// One of them is then short of an average block, by a little, and asks for just that. A smaller
+    /// chance costs more wire than it spares: 100 receivers at 20 % of loss, simulated, are sent 1.432
+    /// times the file with this one, and 1.434 with half of it. The receivers of a very large group ask
+    /// for one block in a million.
     pub fn for_group(loss: f64, receivers: u32) -> Surplus {
         if loss <= 0.0 || receivers == 0 {
             return Surplus::None;
         }
-        let chance = (0.5 / f64::from(receivers)).max(Surplus::RARELY);
+        let chance = (1.0 / f64::from(receivers + 1)).max(Surplus::RARELY);
         Surplus::ForLoss { loss, chance }
     }
 
@@ -96,7 +97,7 @@ mod tests {
         assert_eq!(Surplus::for_group(0.0, 8), Surplus::None);
         assert_eq!(Surplus::Reported.symbols(512, 512), 0);
         let of = |receivers| Surplus::for_group(0.05, receivers).symbols(512, 512);
-        assert_eq!([1, 8, 1_000, 10_000_000].map(of), [27, 35, 46, 56]);
+        assert_eq!([1, 8, 1_000, 10_000_000].map(of), [27, 34, 45, 56]);
     }
 
     fn for_one_in_a_million(n: u16, loss: f64) -> u16 {

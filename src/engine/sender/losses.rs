@@ -11,9 +11,9 @@ use crate::time::Time;
 /// Packets from which on a share of losses counts: with fewer, one receiver's luck would set the
 /// surplus of all.
 const LEAST_PACKETS: u64 = 512;
-/// Packets after which those before count half: a second or so at 20 Mbit/s, so that a loss that goes
-/// on is followed and one that is over is forgotten.
-const WINDOW: u64 = 2_048;
+/// Packets after which those before count half: two seconds or so at 20 Mbit/s, so that a loss that
+/// goes on is followed and one that is over is forgotten.
+const WINDOW: u64 = 4_096;
 /// The surplus follows reports this often: what it costs does not grow with the number of reports.
 const PAUSE: Duration = Duration::from_millis(200);
 /// One receiver in so many may lose more than the surplus is made for: it asks.
@@ -36,9 +36,15 @@ impl Losses {
         self.packets = self.packets.saturating_add(came).saturating_add(lost);
     }
 
-    /// The share lost; none while too few packets are known.
+    /// The share lost, less its standard error: the highest of several shares is more often one
+    /// receiver's bad luck than its worse path. None while too few packets are known.
     fn share(&self) -> Option<f64> {
-        (self.packets >= LEAST_PACKETS).then(|| self.lost as f64 / self.packets as f64)
+        if self.packets < LEAST_PACKETS {
+            return None;
+        }
+        let packets = self.packets as f64;
+        let share = self.lost as f64 / packets;
+        Some((share - (share * (1.0 - share) / packets).sqrt()).max(0.0))
     }
 }
 
@@ -87,8 +93,9 @@ mod tests {
         losses.add(460, 40);
         assert_eq!(losses.share(), None);
         losses.add(300, 0);
-        assert_eq!(losses.share(), Some(0.05));
-        for _ in 0..20 {
+        let share = losses.share().unwrap_or_default();
+        assert!((0.042..0.043).contains(&share), "{share}");
+        for _ in 0..40 {
             losses.add(2_000, 0);
         }
         assert_eq!(losses.share(), Some(0.0));
