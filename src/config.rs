@@ -51,9 +51,9 @@ pub const INITIAL_GRTT: Duration = Duration::from_millis(50);
 pub const MIN_GRTT: Duration = Duration::from_millis(1);
 /// The greatest (RFC 5401 §5.2).
 pub const MAX_GRTT: Duration = Duration::from_secs(15);
-/// K where receivers hear each other's NAKs (RFC 5401 §5.2.2).
+/// The greatest K where receivers hear each other's NAKs (RFC 5401 §5.2.2).
 pub const K_GROUP_FEEDBACK: u8 = 4;
-/// K where NAKs go to the sender only and confirms suppress.
+/// The greatest K where NAKs go to the sender only and confirms suppress.
 pub const K_SENDER_FEEDBACK: u8 = 6;
 
 /// How long a receiver waits to hear SYNC or data on its group before it uses unicast.

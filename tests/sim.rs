@@ -338,7 +338,7 @@ fn an_object_offered_later_reaches_those_who_want_all() {
         ..Config::new(12)
     });
     world.offer_content(content("first", 3 * MB, 1)).unwrap();
-    world.add_receiver(Time::ZERO, Link::lossy(ms(1), Loss::Random(0.02)));
+    world.add_receiver(Time::ZERO, Link::lossy(ms(1), Loss::Random(0.01)));
     world.add_receiver(Time::ZERO, Link::clean(ms(1)));
     world.run_while(at(300), |_| true);
     world.offer_content(content("second", MB, 2)).unwrap();

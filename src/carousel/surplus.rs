@@ -41,6 +41,14 @@ impl Surplus {
         Surplus::ForLoss { loss, chance }
     }
 
+    /// Symbols to add to the last `n` that are sent because so many receivers asked, of which the worst
+    /// lose this share: no data comes after them, so that each further round of asking is waited for. One
+    /// in a hundred is then still needed.
+    pub fn for_last(loss: f64, receivers: u32, n: u16) -> u16 {
+        let chance = 0.01 / f64::from(receivers.max(1));
+        for_loss(n, loss.clamp(0.0, 0.5), chance, u16::MAX)
+    }
+
     /// Symbols to add to a block of `n` source symbols that can have `most`.
     pub fn symbols(self, n: u16, most: u16) -> u16 {
         let wanted = match self {
@@ -98,6 +106,12 @@ mod tests {
         assert_eq!(Surplus::Reported.symbols(512, 512), 0);
         let of = |receivers| Surplus::for_group(0.05, receivers).symbols(512, 512);
         assert_eq!([1, 8, 1_000, 10_000_000].map(of), [27, 34, 45, 56]);
+    }
+
+    #[test]
+    fn the_last_repairs_hardly_have_to_be_asked_for_again() {
+        assert_eq!(Surplus::for_last(0.0, 8, 3), 0);
+        assert_eq!([1, 3, 20].map(|n| Surplus::for_last(0.05, 8, n)), [2, 2, 5]);
     }
 
     fn for_one_in_a_million(n: u16, loss: f64) -> u16 {

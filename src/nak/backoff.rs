@@ -5,7 +5,12 @@
 
 use core::time::Duration;
 
+use crate::config::{K_GROUP_FEEDBACK, K_SENDER_FEEDBACK};
 use crate::rng::Rng;
+
+/// Receivers that may ask for the same loss: more small packets at a sender than that cost more than
+/// the time they save.
+const SPEAKERS: f64 = 8.0;
 
 /// Draws a NAK suppression time (RFC 5401 §5.2.2): few of many receivers speak early, and hearing
 /// them stops the rest.
@@ -20,6 +25,22 @@ pub fn backoff(k: u8, grtt: Duration, receivers: u32, rng: &mut Rng) -> Duration
     let lambda = f64::from(receivers.max(1)).ln() + 1.0;
     let part = (rng.unit() * lambda.exp_m1()).ln_1p() / lambda;
     longest.mul_f64(part.clamp(0.0, 1.0))
+}
+
+/// K for a group of so many: as small as keeps those who speak before they can have heard the first to
+/// about [`SPEAKERS`], at most RFC 5401's. Few receivers need not wait for one another: of eight who all lost
+/// the same packet, eight may say so.
+///
+/// Another's NAK is heard after half a round trip, a confirm of the sender after a whole one.
+pub fn k_for(group_feedback: bool, receivers: u32) -> u8 {
+    let (part, most) = if group_feedback {
+        (0.5, K_GROUP_FEEDBACK)
+    } else {
+        (1.0, K_SENDER_FEEDBACK)
+    };
+    let lambda = f64::from(receivers.max(1)).ln() + 1.0;
+    let k = (1.2 * lambda * part / SPEAKERS.ln()).ceil();
+    (k as u8).clamp(1, most)
 }
 
 #[cfg(test)]
@@ -63,6 +84,15 @@ mod tests {
                 "K {k} R {receivers}: {spoke} of {expected}"
             );
         }
+    }
+
+    #[test]
+    fn small_groups_wait_little() {
+        let of = |group_feedback| {
+            [0, 1, 8, 100, 1_000, 10_000, u32::MAX].map(|r| k_for(group_feedback, r))
+        };
+        assert_eq!(of(false), [1, 1, 2, 4, 5, 6, 6]);
+        assert_eq!(of(true), [1, 1, 1, 2, 3, 3, 4]);
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct NakTable {
 struct Entry {
     due: Time,
     wait: Wait,
+    /// When the wait began.
+    since: Time,
     /// What NAKs and confirms have covered since the wait began.
     covered: SymbolSet,
 }
@@ -87,6 +89,7 @@ impl NakTable {
             Entry {
                 due,
                 wait: Wait::Suppression,
+                since: now,
                 covered: SymbolSet::new(),
             },
         );
@@ -118,6 +121,7 @@ impl NakTable {
             suppressed += u64::from(entry.wait == Wait::Suppression);
             due.remove(&(entry.due, block));
             entry.wait = Wait::Data;
+            entry.since = now;
             entry.due = now + timing.data(rng);
             entry.covered.clear();
             due.insert((entry.due, block));
@@ -174,6 +178,7 @@ impl NakTable {
             self.due.pop_first();
             if let Some(entry) = self.entries.get_mut(&block) {
                 entry.wait = Wait::Data;
+                entry.since = now;
                 entry.due = now + timing.data(rng);
                 entry.covered.clear();
                 self.due.insert((entry.due, block));
@@ -181,6 +186,25 @@ impl NakTable {
             }
         }
         blocks.sort_unstable();
+    }
+
+    /// The sender has answered all that it has heard. Whatever was asked for a round trip ago or longer
+    /// is lost, and so is its data wait.
+    pub fn answered(&mut self, now: Time, timing: Timing, rng: &mut Rng) {
+        for (&block, entry) in &mut self.entries {
+            if entry.wait != Wait::Data || now.since(entry.since) < timing.grtt {
+                continue;
+            }
+            let due = now + timing.suppression(rng);
+            if due < entry.due {
+                self.due.remove(&(entry.due, block));
+                entry.wait = Wait::Suppression;
+                entry.since = now;
+                entry.due = due;
+                entry.covered.clear();
+                self.due.insert((due, block));
+            }
+        }
     }
 
     /// The blocks were not asked for after all (they did not fit): they stay due now.
@@ -257,6 +281,25 @@ mod tests {
         );
         table.filled(3);
         assert!(table.is_empty() && table.next_due().is_none());
+    }
+
+    #[test]
+    fn who_hears_that_all_was_answered_asks_again() {
+        let mut rng = Rng::new(1);
+        let mut table = NakTable::new();
+        table.passed(Time::ZERO, 3, TIMING, &mut rng);
+        let asked = table.next_due().unwrap();
+        assert_eq!(due(&mut table, asked, &mut rng), [3]);
+        let again = table.next_due();
+        table.answered(asked + TIMING.grtt / 2, TIMING, &mut rng);
+        assert_eq!(table.next_due(), again, "it may not have heard yet");
+        let heard = asked + TIMING.grtt;
+        table.answered(heard, TIMING, &mut rng);
+        let sooner = table.next_due().unwrap();
+        assert!(sooner <= heard + Duration::from_millis(85));
+        table.answered(heard + TIMING.grtt, TIMING, &mut rng);
+        assert_eq!(table.next_due(), Some(sooner), "a draw stands");
+        assert_eq!(due(&mut table, sooner, &mut rng), [3]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::engine::receiver::{MAX_DOWNLOADS, Receiver, Session};
 use crate::engine::{Command, DropReason, ObjectKey, PacketKind, ReceiverEvent, Verdict, Via};
 use crate::ids::{ChannelNo, Cookie, SessionId, ShortCodingId, UNICAST_CHANNELS};
 use crate::nak::Timing;
+use crate::nak::backoff::k_for;
 use crate::object::BlockKind;
 use crate::time::Time;
 use crate::units::Rate;
@@ -379,10 +380,8 @@ impl Receiver {
             session.timing.grtt = offer.grtt;
             if let Some(channel) = offer.channels.first() {
                 session.rate = channel.rate;
-                session.timing.k = match channel.feedback {
-                    Feedback::Sender => config::K_SENDER_FEEDBACK,
-                    Feedback::Group(_) => config::K_GROUP_FEEDBACK,
-                };
+                let by_group = matches!(channel.feedback, Feedback::Group(_));
+                session.timing.k = k_for(by_group, session.timing.receivers);
             }
         }
         self.joining

@@ -120,6 +120,7 @@ impl Download {
 
     /// The sender has nothing more to send unless it is told what is lacking.
     pub(super) fn saw_end(&mut self, now: Time, timing: Timing, rng: &mut Rng) {
+        self.naks.answered(now, timing, rng);
         self.pass(now, 0, self.geometry().blocks(), timing, rng);
     }
 

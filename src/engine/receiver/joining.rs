@@ -19,7 +19,7 @@ use crate::wire::{Done, Notice, NoticeCode, Outcome, ReceiverBody, Request, Stag
 /// announces itself at once.
 const LISTEN: Duration = Duration::from_millis(200);
 /// The first pause between requests; it doubles up to the longest.
-const RETRY: Duration = Duration::from_millis(250);
+const RETRY: Duration = Duration::from_millis(100);
 const MAX_RETRY: Duration = Duration::from_secs(2);
 /// The share of the rate that requests, and dones, of all receivers together may take.
 const REQUEST_SHARE: f64 = 0.2;
@@ -312,7 +312,7 @@ impl Receiver {
                 joining.joins.pop_front();
             }
         }
-        let pause = RETRY * (1 << joining.attempts.min(3));
+        let pause = RETRY * (1 << joining.attempts.min(5));
         let pause = pause.min(MAX_RETRY) + self.rng.duration(RETRY / 2);
         self.joining.attempts += 1;
         self.joining.request_due = Some(now + pause);

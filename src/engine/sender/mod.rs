@@ -47,6 +47,7 @@ use crate::engine::{
     Link, ObjectKey, PacketKind, ReadFault, SenderEvent, SenderStats, Slot, Timer,
 };
 use crate::ids::{ChannelNo, PacketNo, ReceiverId, SessionId, ShortCodingId};
+use crate::nak::backoff::k_for;
 use crate::object::Description;
 use crate::rate::{Adapt, Grtt, Pacer, RateControl};
 use crate::time::Time;
@@ -588,12 +589,8 @@ impl Sender {
         members.filter_map(|m| m.unicast.as_deref())
     }
 
-    fn k(&self) -> u8 {
-        if self.config.group_feedback {
-            config::K_GROUP_FEEDBACK
-        } else {
-            config::K_SENDER_FEEDBACK
-        }
+    fn k(&self, receivers: u32) -> u8 {
+        k_for(self.config.group_feedback, receivers)
     }
 
     fn send_to(

@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::carousel::Surplus;
 use crate::engine::sender::roster::{MAX_MEMBERS, Member};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::sender::{
@@ -13,6 +14,7 @@ use crate::ids::{
     BlockNo, ChannelNo, Cookie, MAX_PACKET_NO, PacketNo, ReceiverId, SessionId, ShortCodingId,
     UNICAST_CHANNELS,
 };
+use crate::nak::backoff::k_for;
 use crate::symbol_set::SymbolSet;
 use crate::time::Time;
 use crate::wire::{
@@ -579,14 +581,15 @@ impl Sender {
         seen_to: PacketNo,
         need: &Need,
     ) {
-        let k = self.k();
         let grtt = self.grtt();
+        let group_feedback = self.config.group_feedback;
         let Channel { log, carousels, .. } = &mut self.channels[usize::from(channel)];
         let Some(carousel) = carousels.get_mut(&key) else {
             return;
         };
         let geometry = carousel.geometry;
         let receivers = carousel.listeners.max(1);
+        let k = u32::from(k_for(group_feedback, receivers));
         match need {
             Need::Blocks { first, count } => {
                 let end = first.saturating_add(*count).min(geometry.blocks());
@@ -626,7 +629,7 @@ impl Sender {
                 }
                 let pending = carousel.repairs.pending(*block);
                 if pending.is_none_or(|p| !lacking.is_subset(&p.named)) {
-                    let hearing = carousel.hearing(now, *block, grtt * (u32::from(k) + 2));
+                    let hearing = carousel.hearing(now, *block, grtt * (k + 2));
                     hearing.heard(&lacking);
                     if hearing.wants_whole(all, receivers) {
                         carousel.forget_hearing(*block);
@@ -653,7 +656,12 @@ impl Sender {
         lacking: usize,
         named: Option<SymbolSet>,
     ) {
-        let Channel { log, carousels, .. } = &mut self.channels[usize::from(channel)];
+        let Channel {
+            log,
+            carousels,
+            loss,
+            ..
+        } = &mut self.channels[usize::from(channel)];
         let Some(carousel) = carousels.get_mut(&key) else {
             return;
         };
@@ -665,7 +673,16 @@ impl Sender {
             return;
         }
         let few = named.filter(|n| n.len() <= FEW && n.len() == lacking);
-        carousel.repairs.add_lacking(block, lacking, few.as_ref());
+        let more = if carousel.walk.is_at_end() {
+            let lacking = u16::try_from(lacking).unwrap_or(u16::MAX);
+            usize::from(Surplus::for_last(*loss, carousel.listeners, lacking))
+        } else {
+            0
+        };
+        let few = few.filter(|_| more == 0);
+        carousel
+            .repairs
+            .add_lacking(block, lacking + more, few.as_ref());
         if carousel.listeners > 1 {
             carousel.confirm.insert(block);
         }

@@ -8,6 +8,7 @@ use crate::engine::sender::offered::Offered;
 use crate::engine::sender::{CONTROL_SHARE, HEARD_PER_PACKET, Sender};
 use crate::engine::{ObjectKey, PacketKind};
 use crate::ids::ChannelNo;
+use crate::nak::backoff::k_for;
 use crate::time::Time;
 use crate::wire::{self, ChannelInfo, Feedback, Offer, SenderBody, Sync};
 
@@ -98,7 +99,7 @@ impl Sender {
     }
 
     fn send_sync(&mut self, now: Time, number: usize, key: ObjectKey, running: usize) {
-        let (grtt, k) = (self.grtt(), self.k());
+        let (grtt, group_feedback) = (self.grtt(), self.config.group_feedback);
         let size = self.objects[key.0 as usize]
             .description
             .geometry
@@ -115,6 +116,8 @@ impl Sender {
         let Some(carousel) = channel.carousels.get_mut(&key) else {
             return;
         };
+        let receivers = carousel.listeners.max(1);
+        let k = k_for(group_feedback, receivers);
         let interval = carousel.sync_interval(grtt, k, least);
         carousel.sync.sent += 1;
         carousel.sync.last = now;
@@ -126,7 +129,7 @@ impl Sender {
             sent_at: now.as_nanos().max(1),
             grtt,
             k,
-            receivers: carousel.listeners.max(1),
+            receivers,
             next_sync: interval,
             rate: channel.pacer.rate(),
             report_interval,
@@ -188,7 +191,7 @@ impl Sender {
                 position: wire::Position::default(),
                 sent_at: now.as_nanos().max(1),
                 grtt: self.grtt(),
-                k: self.k(),
+                k: self.k(1),
                 receivers: 1,
                 next_sync,
                 rate: self.unicast_pacer.rate(),
