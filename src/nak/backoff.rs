@@ -28,7 +28,7 @@ pub fn backoff(k: u8, grtt: Duration, receivers: u32, rng: &mut Rng) -> Duration
 }
 
 /// K for a group of so many: as small as keeps those who speak before they can have heard the first to
-/// about [`SPEAKERS`], at most RFC 5401's. Few receivers need not wait for one another: of eight who all lost
+/// about eight, at most RFC 5401's. Few receivers need not wait for one another: of eight who all lost
 /// the same packet, eight may say so.
 ///
 /// Another's NAK is heard after half a round trip, a confirm of the sender after a whole one.
