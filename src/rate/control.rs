@@ -292,6 +292,9 @@ impl RateControl {
                     // below it may have been lost for the same reason.
                     self.losses.clear();
                     self.congested(now, outcome);
+                } else if !uses_it && self.is_congestion(outcome) {
+                    // What is sent is less than the rate allows, and still too much.
+                    self.congested(now, outcome);
                 } else if !uses_it {
                     // Something else is slower; the next round may be a better one.
                     self.changed_at = now;
@@ -332,12 +335,9 @@ impl RateControl {
                     };
                     return self.set(now, rate);
                 }
-                let path = self.path_loss();
-                let beyond = (outcome.lost - path) / (1.0 - path).max(0.01);
-                let noise = 4.0 * (path * (1.0 - path) / outcome.packets.max(1.0)).sqrt();
+                let congestion = self.is_congestion(outcome);
                 self.remember(outcome.lost);
-                let carried = self.capacity() / (1.0 - path).max(0.01);
-                if beyond > CONGESTED.max(noise) && carried < self.rate * (1.0 - CONGESTED) {
+                if congestion {
                     return self.congested(now, outcome);
                 }
                 let clean = clean + 1;
@@ -369,6 +369,15 @@ impl RateControl {
             Adapt::Lowest => all.copied().reduce(f64::min).unwrap_or(self.rate),
             _ => all.sum::<f64>() / self.known.len().max(1) as f64,
         }
+    }
+
+    /// More is lost than the path loses at any rate, and less carried than sent.
+    fn is_congestion(&self, outcome: &Outcome) -> bool {
+        let path = self.path_loss();
+        let beyond = (outcome.lost - path) / (1.0 - path).max(0.01);
+        let noise = 4.0 * (path * (1.0 - path) / outcome.packets.max(1.0)).sqrt();
+        let carried = self.capacity() / (1.0 - path).max(0.01);
+        beyond > CONGESTED.max(noise) && carried < self.rate * (1.0 - CONGESTED)
     }
 
     /// More is sent than comes: the rate goes below what does.
@@ -545,12 +554,24 @@ mod tests {
         seconds: u64,
         rng: &mut Rng,
     ) -> f64 {
+        run_on(mbps(1_000_000), control, paths, from, seconds, rng)
+    }
+
+    /// The same on a machine that can't send faster than `most`.
+    fn run_on(
+        most: Rate,
+        control: &mut RateControl,
+        paths: &mut [Path],
+        from: Time,
+        seconds: u64,
+        rng: &mut Rng,
+    ) -> f64 {
         const STEP: Duration = Duration::from_micros(500);
         let end = from + Duration::from_secs(seconds);
         let half = from + Duration::from_secs(seconds) / 2;
         let (mut now, mut late) = (from, 0.0);
         while now < end {
-            let bits = control.rate().as_bps() as f64 * STEP.as_secs_f64();
+            let bits = control.rate().min(most).as_bps() as f64 * STEP.as_secs_f64();
             control.handle_sent((bits / 8.0) as u64);
             now += STEP;
             let least = if control.is_starting() { 5 } else { 200 };
@@ -597,6 +618,22 @@ mod tests {
                 "{mean:.1} of {of} with {queue} ms"
             );
         }
+    }
+
+    /// It doubled to more than the machine sends, and only then the receivers could not take it.
+    #[test]
+    fn a_rate_that_the_machine_does_not_reach_comes_down_all_the_same() {
+        let mut rng = Rng::new(7);
+        let most = mbps(1_900);
+        let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(10_000), None);
+        let mut paths = [Path::new(mbps(5_000), 0.0, Duration::from_millis(20))];
+        run_on(most, &mut control, &mut paths, Time::ZERO, 1, &mut rng);
+        assert!(control.is_starting() && control.rate() > most);
+        paths[0] = Path::new(mbps(1_600), 0.0, Duration::from_millis(20));
+        paths[0].since = Time::from_millis(1_000);
+        let from = Time::from_millis(1_000);
+        let mean = run_on(most, &mut control, &mut paths, from, 4, &mut rng) / 1e6;
+        assert!((1_350.0..1_650.0).contains(&mean), "{mean}");
     }
 
     #[test]

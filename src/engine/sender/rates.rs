@@ -180,6 +180,9 @@ impl Sender {
         let came = report.packets.saturating_sub(before.packets);
         let lost = report.lost.saturating_sub(before.lost);
         member.losses.add(came, lost);
+        // What its own buffer could not take came too fast as well.
+        let overflowed = report.overflowed.saturating_sub(before.overflowed);
+        let lost = lost.saturating_add(overflowed);
         let payload = wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE);
         let headers = ip_len(member.address, payload) as f64 / payload as f64;
         let sample = Sample {
