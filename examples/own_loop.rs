@@ -167,6 +167,7 @@ fn send(held: &Held, socket: &UdpSocket) -> Result<(), Failure> {
             stay: false,
             one_way: None,
             surplus: Surplus::None,
+            fade: loopcast::config::FADE,
             slots: 8,
             elsewhere: Vec::new(),
         },

@@ -38,6 +38,10 @@ pub const ONE_WAY_BLOCK: usize = 6 << 20;
 /// (RFC 9119), and more than satellites and cables do.
 pub const ONE_WAY_LOSS: f64 = 0.05;
 
+/// The longest loss of everything that a sender spreads over several blocks where nobody can tell it: a fade
+/// of Wi-Fi.
+pub const FADE: Duration = Duration::from_millis(100);
+
 /// Most bytes an encoded file table may have.
 pub const MAX_TABLE_LEN: u32 = 1 << 20;
 

@@ -6,7 +6,7 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use loopcast::carousel::Surplus;
-use loopcast::sim::{Config, Content, Link, Loss, Outcome, World};
+use loopcast::sim::{Config, Content, Cut, Link, Loss, Outcome, World};
 use loopcast::time::Time;
 
 const LENGTH: usize = 3_000_017;
@@ -44,6 +44,36 @@ fn one_cycle_with_parity_reaches_all_and_nobody_speaks() {
         assert_eq!(world.complete(), 20);
         assert_eq!(world.totals().receiver_packets, 0);
         assert!(world.sender().is_finished());
+    }
+}
+
+/// 12 ms without anything take 107 packets, where the parity of a block makes up for 25.
+#[test]
+fn a_fade_is_spread_over_several_blocks() {
+    for (fade, complete) in [(Duration::ZERO, 0), (Duration::from_millis(12), 5)] {
+        let mut world = World::new(Config {
+            one_way: NonZeroU32::new(1),
+            surplus: Surplus::Share(0.1),
+            fade,
+            ..Config::new(7)
+        })
+        .unwrap();
+        for i in 0..5 {
+            let cut = Cut {
+                from: Time::from_millis(60 + 20 * i),
+                until: Time::from_millis(72 + 20 * i),
+                groups_only: false,
+            };
+            let link = Link {
+                cuts: vec![cut],
+                ..link(0.005)
+            };
+            world.add_one_way_receiver(Time::ZERO, link);
+        }
+        world.run(Time::from_millis(10));
+        offer(&mut world, 256, 7);
+        assert!(world.run(Time::from_millis(20_000)));
+        assert_eq!(world.complete(), complete, "{fade:?}");
     }
 }
 

@@ -62,6 +62,7 @@ pub fn run(data: &[u8]) {
         stay: input.one_in(2),
         one_way: None,
         surplus: Surplus::None,
+        fade: loopcast::config::FADE,
         slots: 2 + input.below(9) as u16,
         elsewhere: vec![SocketAddr::from(([10, 0, 0, 9], 4_700))],
     };

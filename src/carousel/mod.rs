@@ -7,15 +7,18 @@
 //! * [`Repairs`]: what NAKs have asked for and has not been sent;
 //! * [`Ring`]: the symbols of each block that are next, source and parity in turn;
 //! * [`Surplus`]: parity that goes out without being asked for;
+//! * [`depth`]: over how many blocks a burst of losses is spread;
 //! * [`SentLog`]: what left on a channel under which packet numbers, so that a NAK that was
 //!   overtaken by a repair is not answered twice.
 
+mod depth;
 mod repairs;
 mod ring;
 mod sent_log;
 mod surplus;
 mod walk;
 
+pub use depth::depth;
 pub use repairs::{Pending, Repairs};
 pub use ring::Ring;
 pub use sent_log::SentLog;

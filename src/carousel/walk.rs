@@ -13,19 +13,30 @@ use crate::wire::Position;
 ///
 /// A cycle carries only blocks that somebody lacks. What is asked for ahead of the position joins
 /// the running cycle, the rest waits for the next.
+///
+/// The blocks go out in windows: those of one in turn, a run of each, so that a burst of losses is
+/// spread over them. A window is of one block unless [`set_depth`](Walk::set_depth) says otherwise. The
+/// position is the window's first block, and only what leaves of that block tells it: so a block
+/// below the position has gone out whole, and receivers need not know how deep windows are.
 #[derive(Clone, Debug)]
 pub struct Walk {
     geometry: Geometry,
     surplus: Surplus,
     /// Symbols that the surplus adds to a content block of the larger and the smaller length.
     extra: [u16; 2],
-    /// The same for the blocks after the current one.
+    /// The same for the windows after the current one.
     extra_later: [u16; 2],
+    /// Blocks in the windows after the current one, at most.
+    depth: u16,
     cycle: u32,
-    /// Of this cycle; the block at `at` included.
+    /// Of this cycle, after the window.
     todo: RangeSet,
     next: RangeSet,
-    at: Option<(BlockNo, SymbolNo)>,
+    /// Blocks that go out in turn, increasing, and how many symbols of each have gone. Empty between
+    /// cycles.
+    window: Vec<(BlockNo, SymbolNo)>,
+    /// Whose turn in the window it is: of a block that has symbols left.
+    turn: usize,
     begun: bool,
 }
 
@@ -37,35 +48,47 @@ impl Walk {
             surplus,
             extra: extra(geometry, surplus),
             extra_later: extra(geometry, surplus),
+            depth: 1,
             cycle: 0,
             todo: RangeSet::new(),
             next: RangeSet::new(),
-            at: None,
+            window: Vec::new(),
+            turn: 0,
             begun: false,
         }
     }
 
-    /// Blocks from the next on get another surplus.
+    /// Windows from the next on get another surplus.
     pub fn set_surplus(&mut self, surplus: Surplus) {
         if surplus == self.surplus {
             return;
         }
         self.surplus = surplus;
         self.extra_later = extra(self.geometry, surplus);
-        if self.at.is_none_or(|(_, symbol)| symbol == 0) {
+        if self.window.iter().all(|&(_, sent)| sent == 0) {
             self.extra = self.extra_later;
         }
     }
 
-    /// Where the next fresh symbol stands: at the first cycle's beginning before it has begun, so
-    /// that nobody takes its first data for those of the next.
+    /// Symbols that the surplus adds to a content block, in the windows after the current one.
+    pub fn surplus(&self) -> u16 {
+        self.extra_later[0]
+    }
+
+    /// Windows from the next on have so many content blocks; 0 is taken as 1.
+    pub fn set_depth(&mut self, depth: u16) {
+        self.depth = depth.max(1);
+    }
+
+    /// Below which all blocks of the cycle have gone out: at the first cycle's beginning before it has
+    /// begun, so that nobody takes its first data for those of the next.
     pub fn position(&self) -> Position {
         let rest = if self.begun {
             self.geometry.blocks()
         } else {
             0
         };
-        let (block, symbol) = self.at.unwrap_or((rest, 0));
+        let (block, symbol) = self.window.first().copied().unwrap_or((rest, 0));
         Position {
             cycle: self.cycle,
             block,
@@ -80,38 +103,39 @@ impl Walk {
         if blocks.is_empty() {
             return;
         }
-        let Some((block, symbol)) = self.at else {
+        let Some(&(last, _)) = self.window.last() else {
             self.next.insert(blocks);
             return;
         };
-        let ahead = u64::from(block) + u64::from(symbol > 0);
+        let ahead = u64::from(last) + 1;
         if blocks.end > ahead {
             self.todo.insert(blocks.start.max(ahead)..blocks.end);
         }
-        let behind = blocks.start..blocks.end.min(u64::from(block));
+        let behind = blocks.start..blocks.end.min(ahead);
         if !behind.is_empty() {
             self.next.insert(behind);
+            for &(block, sent) in &self.window {
+                if self.symbols(block) > usize::from(sent) {
+                    self.next.remove(u64::from(block)..u64::from(block) + 1);
+                }
+            }
         }
     }
 
     /// The running cycle will still bring all of this block.
     pub fn is_ahead(&self, block: BlockNo) -> bool {
-        match self.at {
-            Some((at, symbol)) if at == block => symbol == 0,
-            Some((at, _)) => block > at && self.todo.contains(u64::from(block)),
-            None => false,
-        }
+        self.window.contains(&(block, 0)) || self.todo.contains(u64::from(block))
     }
 
     /// The symbol from which on the running cycle will still bring a block that is half sent.
     pub fn brings_from(&self, block: BlockNo) -> Option<SymbolNo> {
-        self.at
-            .and_then(|(at, symbol)| (at == block).then_some(symbol))
+        let (_, sent) = *self.window.iter().find(|&&(b, _)| b == block)?;
+        (self.symbols(block) > usize::from(sent)).then_some(sent)
     }
 
     /// Begins the next cycle if the last is at its end and something is lacked; true if it did.
     pub fn begin_cycle(&mut self) -> bool {
-        if self.at.is_some() || self.next.is_empty() {
+        if !self.window.is_empty() || self.next.is_empty() {
             return false;
         }
         core::mem::swap(&mut self.todo, &mut self.next);
@@ -120,53 +144,89 @@ impl Walk {
             self.cycle = self.cycle.wrapping_add(1);
         }
         self.begun = true;
-        self.at = self.todo.first().map(|b| (b as BlockNo, 0));
-        self.at.is_some()
+        self.open_window();
+        !self.window.is_empty()
+    }
+
+    /// Takes the next blocks into the window. The windows of what is left are within one block of each
+    /// other, so that the last is not a single block that a burst can empty. What comes before the content
+    /// is small and goes out block by block.
+    fn open_window(&mut self) {
+        self.window.clear();
+        self.turn = 0;
+        self.extra = self.extra_later;
+        let content = u64::from(self.geometry.first_content_block());
+        let blocks = match self.todo.first() {
+            None => return,
+            Some(first) if first < content => 1,
+            Some(_) => {
+                let all = self.todo.total();
+                all.div_ceil(all.div_ceil(u64::from(self.depth)))
+            }
+        };
+        for _ in 0..blocks {
+            let Some(block) = self.todo.first() else {
+                return;
+            };
+            self.todo.remove(block..block + 1);
+            self.window.push((block as BlockNo, 0));
+        }
     }
 
     /// The block that the next fresh symbols come from.
     pub fn current(&self) -> Option<BlockNo> {
-        self.at.map(|(block, _)| block)
+        self.window.get(self.turn).map(|&(block, _)| block)
     }
 
-    /// The first block of this cycle after `block`.
-    pub fn after(&self, block: BlockNo) -> Option<BlockNo> {
-        self.at?;
-        self.todo
-            .next_range_at(u64::from(block) + 1)
-            .map(|r| r.start as BlockNo)
+    /// The blocks of this cycle whose turn comes after that of the current one, and how many symbols of
+    /// each are left: those of the window, then two or a window's worth of those after it.
+    pub fn upcoming(&self) -> impl Iterator<Item = (BlockNo, usize)> + '_ {
+        let places = (1..self.window.len()).map(|i| (self.turn + i) % self.window.len());
+        let window = places.map(|i| (self.window[i].0, self.left_of(i)));
+        let todo = self.todo.iter().flatten().map(|b| b as BlockNo);
+        let todo = todo.map(|block| (block, self.symbols(block)));
+        window
+            .filter(|&(_, left)| left > 0)
+            .chain(todo.take(usize::from(self.depth.max(2))))
     }
 
     /// Blocks left in this cycle and asked for the next.
     pub fn blocks_left(&self) -> u64 {
-        self.todo.total() + self.next.total()
+        let window = (0..self.window.len()).filter(|&i| self.left_of(i) > 0);
+        window.count() as u64 + self.todo.total() + self.next.total()
     }
 
     /// Nothing is left to send, in this cycle or the next.
     pub fn is_at_end(&self) -> bool {
-        self.at.is_none() && self.next.is_empty()
+        self.window.is_empty() && self.next.is_empty()
     }
 
-    /// Moves on by up to `max` symbols of the current block; gives the block and how many. The cycle is at
-    /// its end when none are left.
+    /// Moves on by up to `max` symbols of the current block; gives the block and how many. The turn
+    /// goes to the next block of the window. The cycle is at its end when none are left.
     pub fn take(&mut self, max: usize) -> Option<(BlockNo, usize)> {
-        let (block, from) = self.at?;
-        let left = self.left();
-        let count = left.min(max);
-        if count < left {
-            self.at = Some((block, from + count as SymbolNo));
-        } else {
-            self.todo.remove(u64::from(block)..u64::from(block) + 1);
-            self.extra = self.extra_later;
-            self.at = self.todo.first().map(|b| (b as BlockNo, 0));
+        let count = self.left().min(max);
+        let (block, sent) = self.window.get_mut(self.turn)?;
+        let block = *block;
+        *sent += count as SymbolNo;
+        let blocks = self.window.len();
+        let mut places = (1..=blocks).map(|i| (self.turn + i) % blocks);
+        match places.find(|&i| self.left_of(i) > 0) {
+            Some(turn) => self.turn = turn,
+            None => self.open_window(),
         }
         Some((block, count))
     }
 
     /// Symbols of the current block that are left in this cycle.
     pub fn left(&self) -> usize {
-        let (block, from) = self.at.unwrap_or((0, SymbolNo::MAX));
-        self.symbols(block).saturating_sub(usize::from(from))
+        self.left_of(self.turn)
+    }
+
+    fn left_of(&self, place: usize) -> usize {
+        let left = |&(block, sent): &(BlockNo, SymbolNo)| {
+            self.symbols(block).saturating_sub(usize::from(sent))
+        };
+        self.window.get(place).map_or(0, left)
     }
 
     /// Symbols of a block in a cycle.
@@ -183,7 +243,7 @@ impl Walk {
     pub fn clear(&mut self) {
         self.todo.clear();
         self.next.clear();
-        self.at = None;
+        self.window.clear();
     }
 }
 
@@ -197,6 +257,7 @@ fn extra(geometry: Geometry, surplus: Surplus) -> [u16; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn walk(blocks: u64) -> Walk {
         // One table block and no more than one page block before the content.
@@ -313,6 +374,59 @@ mod tests {
         let got = sent(&mut w, 4);
         let of = |block| got.iter().filter(|&&(b, _)| b == block).count();
         assert_eq!([of(3), of(4)], [7, 6], "of 4 and 3 source symbols");
+    }
+
+    proptest! {
+        /// Whatever the depth and the runs: every symbol goes out once, no more blocks than the depth are
+        /// half sent, and what is below the position has gone out whole.
+        #[test]
+        fn windows_bring_what_block_by_block_does(
+            blocks in 1_u64..40,
+            depth in 0_u16..20,
+            deeper in 0_u16..20,
+            runs in prop::collection::vec(1_usize..9, 1..20),
+        ) {
+            let g = Geometry::new(blocks * 4 * 1024 - 1, 1024, 4, 4, 64).unwrap();
+            let mut w = Walk::new(g, Surplus::Share(0.5));
+            w.set_depth(depth);
+            w.want(0..g.blocks());
+            w.begin_cycle();
+            let mut gone = vec![0; g.blocks() as usize];
+            let mut position = w.position();
+            let mut turn = 0;
+            while let Some((block, count)) = w.take(runs[turn % runs.len()]) {
+                turn += 1;
+                gone[block as usize] += count;
+                let left = |b: BlockNo| w.symbols(b) - gone[b as usize];
+                let half = (0..g.blocks()).filter(|&b| left(b) > 0 && gone[b as usize] > 0);
+                prop_assert!(half.count() <= usize::from(depth.max(deeper).max(1)));
+                prop_assert!(w.position() >= position);
+                position = w.position();
+                prop_assert!((0..position.block.min(g.blocks())).all(|b| left(b) == 0));
+                let all: usize = (0..g.blocks()).map(left).sum();
+                prop_assert_eq!(w.upcoming().count() == 0 && w.left() == 0, all == 0);
+                if turn == 5 {
+                    w.set_depth(deeper);
+                }
+            }
+            let symbols: Vec<usize> = (0..g.blocks()).map(|b| w.symbols(b)).collect();
+            prop_assert_eq!(gone, symbols);
+            prop_assert!(w.is_at_end() && w.position().block == g.blocks());
+        }
+    }
+
+    #[test]
+    fn a_window_takes_turns() {
+        let mut w = walk(4);
+        w.set_depth(3);
+        w.want(2..6);
+        w.begin_cycle();
+        let mut got = Vec::new();
+        while let Some((block, _)) = w.take(2) {
+            got.push(block);
+        }
+        // Four blocks make two windows of two.
+        assert_eq!(got, [2, 3, 2, 3, 4, 5, 4, 5]);
     }
 
     #[test]

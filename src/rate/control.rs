@@ -197,6 +197,11 @@ impl RateControl {
         self.held_until = now + LEAVE_TIME;
     }
 
+    /// What is lost now may be what a refugee left behind elsewhere, and says nothing of the channel.
+    pub fn is_held(&self, now: Time) -> bool {
+        now < self.held_until
+    }
+
     /// IP bytes of data left on the channel.
     pub fn handle_sent(&mut self, bytes: u64) {
         self.sent += bytes;
@@ -227,7 +232,7 @@ impl RateControl {
         };
         self.round_due = now + pause;
         let silence = (interval * 4).max(pause * 4).max(Duration::from_secs(1));
-        if now < self.held_until {
+        if self.is_held(now) {
             self.changed_at = now;
             self.kept.clear();
             self.heard_at = now;

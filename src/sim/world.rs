@@ -51,6 +51,8 @@ pub struct Config {
     pub one_way: Option<NonZeroU32>,
     /// Parity that goes out without being asked for.
     pub surplus: Surplus,
+    /// The loss of everything that a session without a way back spreads over several blocks.
+    pub fade: Duration,
     /// How long a block takes to read.
     pub read_time: Duration,
     /// How long a block takes to check and write.
@@ -73,6 +75,7 @@ impl Config {
             stay: false,
             one_way: None,
             surplus: Surplus::Reported,
+            fade: config::FADE,
             read_time: Duration::from_micros(500),
             write_time: Duration::from_millis(1),
         }
@@ -502,6 +505,7 @@ fn new_sender(
         stay: config.stay,
         one_way: config.one_way,
         surplus: config.surplus,
+        fade: config.fade,
         slots: 24,
         elsewhere: Vec::new(),
     };

@@ -232,6 +232,7 @@ fn write_report(report: &Report, out: &mut Vec<u8>) {
     out.put_u64(report.overflowed);
     out.put_u64(report.damaged);
     out.put_u64(report.stalled);
+    out.put_u32(report.longest_run);
 }
 
 fn read_report(flags: u8, r: &mut Reader<'_>) -> Result<Report, WireError> {
@@ -244,6 +245,7 @@ fn read_report(flags: u8, r: &mut Reader<'_>) -> Result<Report, WireError> {
         overflowed: r.u64()?,
         damaged: r.u64()?,
         stalled: r.u64()?,
+        longest_run: r.u32()?,
         unicast: flags & frame::UNICAST != 0,
     })
 }

@@ -401,6 +401,8 @@ pub struct Report {
     pub damaged: u64,
     /// Packets that a busy disk made it drop.
     pub stalled: u64,
+    /// The most packets lost one after another since its last report, for whatever cause.
+    pub longest_run: u32,
     /// It uses unicast.
     pub unicast: bool,
 }

@@ -375,24 +375,33 @@ fn request() -> impl Strategy<Value = Request> {
 }
 
 fn report() -> impl Strategy<Value = Report> {
-    (coding(), rate(), any::<[u64; 6]>(), any::<bool>()).prop_map(
-        |(
-            coding,
-            throughput,
-            [symbols_held, packets, lost, overflowed, damaged, stalled],
-            unicast,
-        )| Report {
-            coding,
-            symbols_held,
-            throughput,
-            packets,
-            lost,
-            overflowed,
-            damaged,
-            stalled,
-            unicast,
-        },
+    (
+        coding(),
+        rate(),
+        any::<[u64; 6]>(),
+        any::<u32>(),
+        any::<bool>(),
     )
+        .prop_map(
+            |(
+                coding,
+                throughput,
+                [symbols_held, packets, lost, overflowed, damaged, stalled],
+                longest_run,
+                unicast,
+            )| Report {
+                coding,
+                symbols_held,
+                throughput,
+                packets,
+                lost,
+                overflowed,
+                damaged,
+                stalled,
+                longest_run,
+                unicast,
+            },
+        )
 }
 
 fn ack() -> impl Strategy<Value = Ack> {

@@ -43,6 +43,7 @@ pub fn sender(session: u64, change: impl FnOnce(&mut SenderConfig)) -> Sender {
         stay: true,
         one_way: None,
         surplus: Surplus::None,
+        fade: loopcast::config::FADE,
         slots: 8,
         elsewhere: Vec::new(),
     };

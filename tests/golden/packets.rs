@@ -338,6 +338,7 @@ fn report() -> Report {
         overflowed: 30,
         damaged: 4,
         stalled: 5,
+        longest_run: 6,
         unicast: true,
     }
 }

@@ -48,6 +48,9 @@ const SEND_BUFFER: usize = 1 << 20;
 /// half of its room. Fewer than 4 blocks stall the
 /// network while one is read.
 const BLOCKS_IN_MEMORY: usize = 32 << 20;
+/// The same where there is no way back: blocks are larger, and three of them go out in turn while the
+/// next three are read.
+const ONE_WAY_BLOCKS_IN_MEMORY: usize = 80 << 20;
 /// Most bytes in the hash cache of a folder that the user names: enough for 300 TB of files.
 const CACHE_LIMIT: u64 = 8 << 30;
 /// Most local addresses that requests are answered at: a link's number has 8 bits.
@@ -195,11 +198,16 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         stay: builder.stay,
         one_way: builder.one_way,
         surplus: surplus(builder.parity, builder.one_way.is_some()),
-        slots: slots(
-            builder.symbol_size,
-            usual_k.unwrap_or(config::LARGE_K),
-            codec,
-        ),
+        fade: config::FADE,
+        slots: match usual_k {
+            Some(k) => slots(ONE_WAY_BLOCKS_IN_MEMORY, builder.symbol_size, k, codec),
+            None => slots(
+                BLOCKS_IN_MEMORY,
+                builder.symbol_size,
+                config::LARGE_K,
+                codec,
+            ),
+        },
         elsewhere: builder.elsewhere.clone(),
     };
     let engine = engine::Sender::new(config, clock.now())?;
@@ -317,10 +325,10 @@ fn one_way_k(symbol_size: u16) -> u16 {
 }
 
 /// Buffers for blocks of up to `k` source symbols.
-fn slots(symbol_size: u16, k: u16, codec: Codec) -> u16 {
+fn slots(memory: usize, symbol_size: u16, k: u16, codec: Codec) -> u16 {
     let symbols = k + codec.default_parity(k);
     let block = usize::from(symbols) * usize::from(symbol_size);
-    (BLOCKS_IN_MEMORY / block).clamp(4, 64) as u16
+    (memory / block).clamp(4, 64) as u16
 }
 
 /// Whether packets with such symbols fit the interface.

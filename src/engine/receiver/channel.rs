@@ -19,6 +19,9 @@ pub(super) struct ChannelRx {
     pub(super) bytes: u64,
     /// Data packets that did not, as far as later ones tell.
     pub(super) lost: u64,
+    /// Packets lost since the last that came.
+    run: u64,
+    longest_run: u64,
 }
 
 /// What a packet number tells.
@@ -42,6 +45,8 @@ impl ChannelRx {
             packets: 0,
             bytes: 0,
             lost: 0,
+            run: 0,
+            longest_run: 0,
         }
     }
 
@@ -55,7 +60,8 @@ impl ChannelRx {
         }
         let skipped = if self.heard { packet - self.seen_to } else { 0 };
         self.heard = true;
-        self.lost += skipped;
+        self.lose(skipped);
+        self.run = 0;
         self.seen_to = packet + 1;
         Arrival::Newest { skipped }
     }
@@ -63,13 +69,25 @@ impl ChannelRx {
     /// It was not listened to for a while: what left in the meantime is not lost.
     pub(super) fn begin_anew(&mut self) {
         self.heard = false;
+        self.run = 0;
+    }
+
+    fn lose(&mut self, packets: u64) {
+        self.lost += packets;
+        self.run += packets;
+        self.longest_run = self.longest_run.max(self.run);
+    }
+
+    /// The most packets lost one after another since this was last asked.
+    pub(super) fn take_longest_run(&mut self) -> u64 {
+        core::mem::take(&mut self.longest_run)
     }
 
     /// SYNC told the next packet number: true if it is news, with data before it that did not come.
     pub(super) fn told(&mut self, next: PacketNo) -> bool {
         let missed = self.heard && next > self.seen_to;
         if missed {
-            self.lost += next - self.seen_to;
+            self.lose(next - self.seen_to);
         }
         self.heard = true;
         self.seen_to = self.seen_to.max(next);
@@ -167,6 +185,9 @@ mod tests {
         assert_eq!((c.lost, c.seen_to), (1, 104));
         assert!(!c.told(104) && c.told(110) && !c.told(107));
         assert_eq!((c.lost, c.seen_to, c.packets), (7, 110, 3));
+        // What SYNC told of goes on until a packet comes.
+        c.arrived(112, 0);
+        assert_eq!((c.take_longest_run(), c.take_longest_run()), (8, 0));
     }
 
     #[test]

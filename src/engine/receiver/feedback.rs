@@ -5,6 +5,7 @@ use core::ops::Range;
 use crate::assemble::Holdings;
 use crate::engine::PacketKind;
 use crate::engine::receiver::Receiver;
+use crate::engine::receiver::channel::ChannelRx;
 use crate::ids::{BlockNo, ChannelNo, ShortCodingId};
 use crate::time::Time;
 use crate::units::Rate;
@@ -195,6 +196,8 @@ impl Receiver {
             .and_then(|d| d.channel)
             .map_or(0xffff, |c| c.number);
         let (overflowed, stalled) = self.local_losses;
+        let runs = self.channels.iter_mut().map(ChannelRx::take_longest_run);
+        let longest_run = runs.max().unwrap_or(0).min(u32::MAX.into()) as u32;
         let body = ReceiverBody::Report(Report {
             coding,
             symbols_held: self.downloads.iter().map(|d| d.holdings.held()).sum(),
@@ -209,6 +212,7 @@ impl Receiver {
             overflowed,
             damaged: self.stats.dropped.get(crate::engine::DropReason::Malformed),
             stalled,
+            longest_run,
             unicast: self.on_unicast(),
         });
         self.send(now, to, channel, body, PacketKind::Report);

@@ -116,14 +116,6 @@ impl Carousel {
         Some((block, self.ring.brings_parity(block, self.walk.left())))
     }
 
-    /// The same for a block that comes later in the cycle.
-    pub(super) fn later_fresh(&self, block: BlockNo) -> (BlockNo, bool) {
-        (
-            block,
-            self.ring.brings_parity(block, self.walk.symbols(block)),
-        )
-    }
-
     /// The next run, of what `is_ready` in memory. A little to repair goes first, because somebody's
     /// timer runs; a lot takes turns with fresh data, so that no receiver's losses hold up the
     /// others.

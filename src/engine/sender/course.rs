@@ -245,6 +245,7 @@ impl Sender {
         );
         carousel.restart_sync(now);
         channel.carousels.insert(object, carousel);
+        channel.set_depth(self.config.slots);
         self.events.push_back(SenderEvent::Started {
             object,
             channel: number,

@@ -1,12 +1,15 @@
-//! What receivers lose, as they report it, and so how much parity goes out unasked on each channel.
+//! What receivers lose, as they report it, and so how much parity goes out unasked on each channel, and
+//! over how many blocks a burst of losses is spread.
 
 use core::time::Duration;
 
-use crate::carousel::Surplus;
+use crate::carousel::{Surplus, depth};
+use crate::config;
 use crate::engine::sender::roster::Member;
-use crate::engine::sender::{Channel, Sender};
+use crate::engine::sender::{Channel, Sender, ip_len};
 use crate::ids::ChannelNo;
 use crate::time::Time;
+use crate::wire;
 
 /// Packets from which on a share of losses counts: with fewer, one receiver's luck would set the
 /// surplus of all.
@@ -16,6 +19,14 @@ const LEAST_PACKETS: u64 = 512;
 const WINDOW: u64 = 4_096;
 /// The surplus follows reports this often: what it costs does not grow with the number of reports.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Shorter ones are a queue that overflows: they stop when the rate falls, and windows would delay what
+/// is asked for meanwhile.
+const SHORTEST_FADE: Duration = Duration::from_millis(5);
+/// No longer fade is reckoned with: no memory holds the blocks that would bridge it.
+const LONGEST_FADE: Duration = Duration::from_secs(1);
+/// A fade counts for so much less with each pause: half after 14 s, so that one that comes back every
+/// few seconds is remembered.
+const FORGET: f64 = 0.99;
 /// One receiver in so many may lose more than the surplus is made for: it asks.
 const OUTLIERS: usize = 20;
 
@@ -52,10 +63,15 @@ impl Sender {
     /// A report of one who listens on the channel came.
     pub(super) fn follow_losses(&mut self, now: Time, number: ChannelNo) {
         let channel = &mut self.channels[usize::from(number)];
-        if self.config.surplus != Surplus::Reported || now < channel.losses_due {
+        if now < channel.losses_due {
             return;
         }
         channel.losses_due = now + PAUSE;
+        channel.fade = channel.fade.mul_f64(FORGET);
+        channel.set_depth(self.config.slots);
+        if self.config.surplus != Surplus::Reported {
+            return;
+        }
         let tier = channel.tier.unwrap_or(0);
         let listens = |m: &&Member| {
             m.unicast.is_none()
@@ -74,6 +90,31 @@ impl Sender {
 }
 
 impl Channel {
+    /// A receiver lost so many packets one after another.
+    pub(super) fn hear_run(&mut self, packets: u32) {
+        let each = ip_len(
+            self.group,
+            wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE),
+        );
+        let fade = self.pacer.rate().time_for(u64::from(packets) * each);
+        if fade >= SHORTEST_FADE {
+            self.fade = self.fade.max(fade.min(LONGEST_FADE));
+        }
+    }
+
+    /// The rate, the fades or the surplus have changed.
+    pub(super) fn set_depth(&mut self, slots: u16) {
+        let bytes = self.pacer.rate().bytes_in(self.fade);
+        for carousel in self.carousels.values_mut() {
+            let g = carousel.geometry;
+            let each = ip_len(self.group, wire::data_packet_len(g.symbol_size()));
+            let block = u64::from(g.k()) * g.symbol_size() as u64;
+            let surplus = carousel.walk.surplus();
+            let blocks = depth(bytes / each, surplus, block, slots.into());
+            carousel.walk.set_depth(blocks);
+        }
+    }
+
     /// The loss, or who listens, has changed.
     pub(super) fn set_surplus(&mut self) {
         for carousel in self.carousels.values_mut() {

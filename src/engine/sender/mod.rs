@@ -90,6 +90,10 @@ pub struct SenderConfig {
     /// Parity that goes out with each block without being asked for. [`Surplus::Reported`] follows
     /// the receivers' reports, channel by channel.
     pub surplus: Surplus,
+    /// The longest loss of everything that is to take only part of the surplus of each block, which then
+    /// go out several in turn; zero: one by one. For sessions without a way back: otherwise it follows
+    /// what receivers report.
+    pub fade: Duration,
     /// Buffers for blocks that the driver has, 2 to 4,096.
     pub slots: u16,
     /// Senders to name to those who ask for what this one lacks.
@@ -231,6 +235,8 @@ struct Channel {
     refugee_at: Option<Time>,
     /// What its receivers lose, 0 to 1, and when that is to be looked at again.
     loss: f64,
+    /// The longest time of late for which a receiver lost everything.
+    fade: Duration,
     losses_due: Time,
     pacer: Pacer,
 }
@@ -273,6 +279,11 @@ impl Sender {
             control: None,
             refugee_at: None,
             loss: 0.0,
+            fade: if config.one_way.is_some() {
+                config.fade
+            } else {
+                Duration::ZERO
+            },
             losses_due: Time::ZERO,
             pacer: Pacer::new(config.rate, packet, now),
         };

@@ -112,6 +112,7 @@ impl Sender {
             sum += rate.as_bps();
             if channel.control.is_some() && channel.pacer.rate() != rate {
                 channel.pacer.set_rate(now, rate);
+                channel.set_depth(self.config.slots);
             }
         }
         let share = if sum > 0 { config::UNICAST_SHARE } else { 1.0 };
@@ -179,7 +180,10 @@ impl Sender {
         }
         let came = report.packets.saturating_sub(before.packets);
         let lost = report.lost.saturating_sub(before.lost);
-        member.losses.add(came, lost);
+        let held = control.is_held(now);
+        if !held {
+            member.losses.add(came, lost);
+        }
         // What its own buffer could not take came too fast as well.
         let overflowed = report.overflowed.saturating_sub(before.overflowed);
         let lost = lost.saturating_add(overflowed);
@@ -191,6 +195,9 @@ impl Sender {
             over,
         };
         control.handle_report(now, id, sample);
+        if !held && overflowed == 0 {
+            self.channels[usize::from(number)].hear_run(report.longest_run);
+        }
         self.follow_losses(now, number);
     }
 

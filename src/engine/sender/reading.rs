@@ -67,8 +67,7 @@ impl Sender {
             return;
         }
         for (&key, carousel) in in_turn() {
-            let mut later = carousel.later().into_iter();
-            if !later.all(|b| add(b.map(|b| b.of(key)))) {
+            if !carousel.later().all(|b| add(Some(b.of(key)))) {
                 return;
             }
         }
@@ -110,18 +109,15 @@ impl Carousel {
     }
 
     /// What goes out after that.
-    fn later(&self) -> [Option<Piece>; 3] {
-        let fresh = |block| {
-            let (block, parity) = self.later_fresh(block);
-            Piece { block, parity }
-        };
-        let ahead = self.walk.current().and_then(|b| self.walk.after(b));
-        let further = ahead.and_then(|b| self.walk.after(b));
+    fn later(&self) -> impl Iterator<Item = Piece> + '_ {
+        let fresh = self.walk.upcoming().map(|(block, left)| Piece {
+            block,
+            parity: self.ring.brings_parity(block, left),
+        });
         let repair = self.repairs.current().and_then(|b| self.repairs.after(b));
-        let repair = repair.map(|block| Piece {
+        fresh.chain(repair.map(|block| Piece {
             block,
             parity: self.repair_needs_parity(block),
-        });
-        [ahead.map(fresh), further.map(fresh), repair]
+        }))
     }
 }

@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::carousel::Surplus;
+use crate::engine::sender::losses::Losses;
 use crate::engine::sender::roster::{MAX_MEMBERS, Member};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::sender::{
@@ -318,6 +319,10 @@ impl Sender {
             && let Some(control) = &mut self.channels[usize::from(left)].control
         {
             control.forget(now, id);
+        }
+        if moved {
+            // What it lost elsewhere says nothing of the path to here.
+            member.losses = Losses::default();
         }
         member.tier = tier;
         member.downlink = request.downlink;
@@ -665,7 +670,7 @@ impl Sender {
         let Some(carousel) = carousels.get_mut(&key) else {
             return;
         };
-        if carousel.walk.is_ahead(block) || carousel.walk.current() == Some(block) {
+        if carousel.walk.is_ahead(block) || carousel.walk.brings_from(block).is_some() {
             return;
         }
         let lacking = lacking.saturating_sub(log.count_since(seen_to, key.0, block));

@@ -141,6 +141,7 @@ impl Sender {
             .min(MAX_RUN)
             .min(MAX_RUN_BYTES / payload);
         burst.symbols.clear();
+        let tells = !next.is_repair && next.block == carousel.walk.position().block;
         carousel.take_run(next, max, &mut burst.symbols);
         if one_way && !next.is_repair {
             carousel.repeat_description(burst.symbols.len());
@@ -157,7 +158,7 @@ impl Sender {
             packet: channel.next_packet,
             block: next.block,
             symbol: burst.symbols[0],
-            repair: next.is_repair,
+            repair: !tells,
             one_way,
             part: None,
         };
