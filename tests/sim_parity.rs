@@ -109,6 +109,28 @@ fn surplus_as_reported_takes_the_place_of_asking() {
     assert!(naks * 2 <= naks_asked, "{naks} {naks_asked}");
 }
 
+/// Ten receivers lose 5 %, 90 packets at a time: windows of blocks keep parity of use.
+#[test]
+fn bursts_cost_little_more_than_single_losses() {
+    const LENGTH: u64 = 24_000_000;
+    let run = |loss| {
+        let mut world = World::new(Config {
+            wait_for: 10,
+            ..Config::new(8)
+        })
+        .unwrap();
+        let film = Description::pretend("film", LENGTH, 1_344, 512).unwrap();
+        world.offer(film.with_parity().unwrap()).unwrap();
+        for i in 0..10 {
+            world.add_receiver(Time::from_millis(i), Link::lossy(ms(3), loss));
+        }
+        assert!(world.run(Time::from_millis(200_000)));
+        world.totals().data_packets as f64 * 1_344.0 / LENGTH as f64
+    };
+    let (bursts, single) = (run(Loss::Bursts(0.0006, 0.011)), run(Loss::Random(0.05)));
+    assert!(bursts < single + 0.15, "{bursts} {single}");
+}
+
 /// An object of one symbol, and one of none.
 #[test]
 fn the_smallest_objects() {

@@ -144,6 +144,8 @@ impl Joining {
 
     pub(super) fn got_cookie(&mut self, now: Time) {
         if self.request_due.is_some() {
+            // It has heard us: what comes next is lost at worst.
+            self.attempts = 0;
             self.request_due = Some(now);
         }
         if self.done_due.is_some() {

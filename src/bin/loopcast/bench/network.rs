@@ -271,12 +271,13 @@ impl Net {
         Ok(())
     }
 
-    /// Puts a token bucket of `mbit` Mbit/s with a queue of 50 ms on the way to host `i`.
+    /// Puts a token bucket of `mbit` Mbit/s with a queue of 50 ms on the way to host `i`, in the place
+    /// of another if there is one.
     pub fn limit(&self, i: usize, mbit: u32) -> Result<(), String> {
         // A burst of 2 ms, but never below what one segmented TCP packet with headers needs.
         let burst = (mbit * 1_000_000 / 8 / 500).max(6_000);
         let line =
-            format!("qdisc add dev p{i} root tbf rate {mbit}mbit burst {burst} latency 50ms");
+            format!("qdisc replace dev p{i} root tbf rate {mbit}mbit burst {burst} latency 50ms");
         run(Command::new("tc")
             .args(["-n", &self.bridge])
             .args(line.split(' ')))
