@@ -52,7 +52,11 @@ impl Options {
     /// Whether a case is to run.
     pub(crate) fn chose(&self, name: &str) -> bool {
         if self.chosen.is_empty() {
-            return (name == cases::PEERS) == self.peers;
+            return if self.peers {
+                name == cases::PEERS
+            } else {
+                !cases::BY_NAME.contains(&name)
+            };
         }
         self.chosen.iter().any(|c| c == name) || (self.peers && name == cases::PEERS)
     }

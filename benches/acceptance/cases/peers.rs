@@ -5,7 +5,8 @@ use crate::program::Program;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// With each loss, the time over that of the better of uftp and udpcast in the same run.
+/// With each loss, the time over that of the better of uftp and udpcast in the same run: at the same rate,
+/// and as fast as each goes, where the processors of one machine are shared by nine programs.
 pub(crate) fn peers_loss(bench: &Bench) -> Result<Vec<Measure>, String> {
     let desk = bench.desk()?;
     let json = desk.path("bench.json");
@@ -17,7 +18,8 @@ pub(crate) fn peers_loss(bench: &Bench) -> Result<Vec<Measure>, String> {
     let mut command = Command::new(&desk.loopcast.program);
     command
         .args(["bench", "--receivers", "8", "--peers", "uftp,udpcast"])
-        .args(["--loss", losses, "--size", size, "--runs", runs, "--json"])
+        .args(["--loss", losses, "--size", size, "--runs", runs])
+        .args(["--rate", "100M,unlimited", "--json"])
         .arg(&json)
         .arg("--dir")
         .arg(desk.path(""));
@@ -29,18 +31,19 @@ pub(crate) fn peers_loss(bench: &Bench) -> Result<Vec<Measure>, String> {
     let rows = report["rows"].as_array().ok_or("no rows")?;
     let mut measures = Vec::new();
     for row in rows {
+        let rate = row["rate"].as_str().unwrap_or_default();
         let tool = row["tool"].as_str().unwrap_or_default();
         let loss = row["loss"].as_f64().unwrap_or(f64::NAN) * 100.0;
         let median = |what: &str| row[what]["median"].as_f64().unwrap_or(f64::NAN);
         if tool == "loopcast" {
             measures.push(Measure::new(
-                format!("time / best peer's, {loss} % lost"),
+                format!("{loss} % lost, {rate}: time / best peer's"),
                 median("to_best_peer"),
                 "",
                 Limit::AtMost(1.0),
             ));
         }
-        let what = format!("{tool}, start to last copy, {loss} % lost");
+        let what = format!("{loss} % lost, {rate}: {tool}, start to last copy");
         measures.push(Measure::new(what, median("seconds"), "s", Limit::Free));
     }
     Ok(measures)
