@@ -202,8 +202,8 @@ impl Tool {
         match self {
             Tool::Ours(mode) => {
                 let rate = match pace {
-                    Pace::At(rate) => rate,
-                    Pace::Unlimited => UNLIMITED,
+                    Pace::At(rate) => format!("{}bps", rate.as_bps()),
+                    Pace::Unlimited => "auto".to_owned(),
                 };
                 let mut command = job.ground.command(0, &job.ground.program());
                 command
@@ -211,7 +211,7 @@ impl Tool {
                     .arg(job.ground.interface())
                     .args(["--to", &job.ground.group_url()])
                     .args(["--wait-for", &receivers.to_string()])
-                    .args(["--rate", &format!("{}bps", rate.as_bps())])
+                    .args(["--rate", &rate])
                     .args(["--parity", if mode == Mode::None { "none" } else { "auto" }])
                     .arg("--stats")
                     .arg(job.folder.join("sender.json"))
