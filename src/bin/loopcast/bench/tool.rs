@@ -5,16 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::ValueEnum;
-use loopcast::units::Rate;
 
 use super::ground::Ground;
 use super::matrix::{Pace, Setting};
 use super::process::Marks;
-
-/// What `unlimited` is to our sender, which wants a number. A round one, not a tuned one: on two
-/// cores, without loss, four receivers took 1.5 Gbit/s without repairs and were drowned now and then
-/// at 2.5; eight on a busy machine sometimes at this.
-const UNLIMITED: Rate = Rate::from_bps(1_000_000_000);
 
 /// Bytes of socket buffer asked for wherever a tool can be told, the most that ours asks for too.
 const BUFFER: &str = "4194304";
