@@ -178,6 +178,10 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         return Err(StartError::ParityShare(share));
     }
     let usual_k = builder.one_way.map(|_| one_way_k(builder.symbol_size));
+    let (memory, largest_k) = match usual_k {
+        Some(k) => (ONE_WAY_BLOCKS_IN_MEMORY, k),
+        None => (BLOCKS_IN_MEMORY, config::LARGE_K),
+    };
     let session = SessionId(entropy::nonzero()?);
     let config = SenderConfig {
         session,
@@ -199,15 +203,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         one_way: builder.one_way,
         surplus: surplus(builder.parity, builder.one_way.is_some()),
         fade: config::FADE,
-        slots: match usual_k {
-            Some(k) => slots(ONE_WAY_BLOCKS_IN_MEMORY, builder.symbol_size, k, codec),
-            None => slots(
-                BLOCKS_IN_MEMORY,
-                builder.symbol_size,
-                config::LARGE_K,
-                codec,
-            ),
-        },
+        slots: slots(memory, builder.symbol_size, largest_k, codec),
         elsewhere: builder.elsewhere.clone(),
     };
     let engine = engine::Sender::new(config, clock.now())?;

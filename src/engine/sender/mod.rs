@@ -47,7 +47,6 @@ use crate::engine::{
     Link, ObjectKey, PacketKind, ReadFault, SenderEvent, SenderStats, Slot, Timer,
 };
 use crate::ids::{ChannelNo, PacketNo, ReceiverId, SessionId, ShortCodingId};
-use crate::nak::backoff::k_for;
 use crate::object::Description;
 use crate::rate::{Adapt, Grtt, Pacer, RateControl};
 use crate::time::Time;
@@ -598,10 +597,6 @@ impl Sender {
             .iter()
             .filter_map(|id| self.roster.members.get(id));
         members.filter_map(|m| m.unicast.as_deref())
-    }
-
-    fn k(&self, receivers: u32) -> u8 {
-        k_for(self.config.group_feedback, receivers)
     }
 
     fn send_to(

@@ -191,7 +191,7 @@ impl Sender {
                 position: wire::Position::default(),
                 sent_at: now.as_nanos().max(1),
                 grtt: self.grtt(),
-                k: self.k(1),
+                k: k_for(self.config.group_feedback, 1),
                 receivers: 1,
                 next_sync,
                 rate: self.unicast_pacer.rate(),
