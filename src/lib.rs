@@ -10,7 +10,7 @@
 //!   files, or a pretend one;
 //! * [`engine`] holds the sender and the receiver, the only place where the parts meet;
 //! * [`carousel`], [`nak`], [`rate`], [`unicast_fallback`] and [`assemble`] make one decision each;
-//! * [`wire`], [`object`] and [`archive`] are formats, [`fec`] makes parity, [`seal`] keeps
+//! * [`wire`], [`object`], [`archive`] and [`url`] are formats, [`fec`] makes parity, [`seal`] keeps
 //!   packets and senders apart; [`config`] the limits and defaults;
 //! * the rest are plain values.
 //!

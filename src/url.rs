@@ -1,9 +1,11 @@
-//! Where a session is: `loopcast://[SOURCE@]HOST-OR-GROUP[/PREFIX]:PORT[/NAME]`.
+//! Where a session is, and whose: `loopcast://[SOURCE@]HOST-OR-GROUP[/PREFIX]:PORT[/NAME][#FINGERPRINT]`.
 //!
 //! Takes text in, gives checked parts out, and writes them back the same. Says whether a place is a
 //! group, an address or a host name; looks nothing up and opens nothing.
 
 use core::net::IpAddr;
+
+use crate::seal::Fingerprint;
 
 mod error;
 mod groups;
@@ -19,7 +21,7 @@ pub const SCHEME: &str = "loopcast";
 /// Most bytes in a name, as in a [`Description`](crate::object::Description).
 pub const MAX_NAME_LEN: usize = 255;
 
-/// A session's place, and perhaps one object's name there.
+/// A session's place, and perhaps one object's name there and its sender's fingerprint.
 ///
 /// Made by [`str::parse`] or by [`Url::groups`], [`Url::address`] and the `with_` methods. Its text
 /// form parses back to an equal value:
@@ -39,6 +41,7 @@ pub struct Url {
     interface: Option<String>,
     port: u16,
     name: Option<String>,
+    fingerprint: Option<Fingerprint>,
 }
 
 /// Where a URL leads.
@@ -82,6 +85,7 @@ impl Url {
             interface: None,
             port,
             name: None,
+            fingerprint: None,
         })
     }
 
@@ -96,6 +100,12 @@ impl Url {
         }
         self.name = (!name.is_empty()).then(|| name.to_owned());
         Ok(self)
+    }
+
+    /// The same place with the fingerprint of the sender's key.
+    pub fn with_fingerprint(mut self, fingerprint: Fingerprint) -> Url {
+        self.fingerprint = Some(fingerprint);
+        self
     }
 
     /// The same place with a source, for source-specific multicast.
@@ -160,14 +170,23 @@ impl Url {
         self.name.as_deref()
     }
 
+    /// The only sender to be believed, if given.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
+    }
+
     /// The groups to send to.
     ///
     /// # Errors
     ///
-    /// [`UrlError::NotAGroup`] for a host, and [`UrlError::NameNotWanted`] when an object is named.
+    /// [`UrlError::NotAGroup`] for a host, [`UrlError::NameNotWanted`] when an object is named, and
+    /// [`UrlError::FingerprintNotWanted`] when a sender is.
     pub fn to_send_to(&self) -> Result<GroupRange, UrlError> {
         if let Some(name) = &self.name {
             return Err(UrlError::NameNotWanted(name.clone()));
+        }
+        if let Some(fingerprint) = self.fingerprint {
+            return Err(UrlError::FingerprintNotWanted(fingerprint));
         }
         self.group_range()
             .ok_or_else(|| UrlError::NotAGroup(self.host_text()))

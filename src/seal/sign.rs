@@ -88,8 +88,7 @@ impl PublicKey {
 
     /// What people compare.
     pub fn fingerprint(&self) -> Fingerprint {
-        let hash = blake3::derive_key(FINGERPRINT, self.0.as_bytes());
-        Fingerprint(core::array::from_fn(|i| hash[i]))
+        Fingerprint::of(self.0.as_bytes())
     }
 
     /// Whether the sender signed this description.
@@ -106,6 +105,14 @@ impl PublicKey {
         self.0
             .verify_strict(&message(description), &signature)
             .map_err(|_| BadSignature)
+    }
+}
+
+impl Fingerprint {
+    /// Of a public key as it travels, whether it is one or not.
+    pub fn of(key: &[u8; PUBLIC_LEN]) -> Fingerprint {
+        let hash = blake3::derive_key(FINGERPRINT, key);
+        Fingerprint(core::array::from_fn(|i| hash[i]))
     }
 }
 

@@ -4,6 +4,8 @@ use core::net::IpAddr;
 
 use thiserror::Error;
 
+use crate::seal::Fingerprint;
+
 use super::{MAX_GROUPS, MAX_NAME_LEN};
 
 /// What is wrong with a URL, and what to write instead.
@@ -104,6 +106,11 @@ pub enum UrlError {
     /// The name is too long.
     #[error("the name has {0} bytes, where {MAX_NAME_LEN} are possible")]
     NameLength(usize),
+    /// What stands after `#` is no fingerprint.
+    #[error(
+        "`{0}` after the # is no fingerprint, which has 32 characters, a to z and 2 to 7 (a # in a name is written %23)"
+    )]
+    Fingerprint(String),
     /// A group is needed and something else is given.
     #[error(
         "{0} is not a multicast group: send to one from 239.0.0.0/8, as in loopcast://239.192.7.1:4700"
@@ -112,4 +119,9 @@ pub enum UrlError {
     /// A name where only a place is wanted.
     #[error("`/{0}` is an object's name, which has no place in where to send: leave it out")]
     NameNotWanted(String),
+    /// A fingerprint where only a place is wanted.
+    #[error(
+        "`#{0}` has no place in where to send, which is always signed with one's own key: leave it out"
+    )]
+    FingerprintNotWanted(Fingerprint),
 }

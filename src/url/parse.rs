@@ -42,7 +42,10 @@ impl fmt::Display for Url {
             f.write_str("/")?;
             encode(name, f)?;
         }
-        Ok(())
+        match self.fingerprint {
+            Some(fingerprint) => write!(f, "#{fingerprint}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -83,6 +86,10 @@ impl FromStr for Url {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => rest,
             _ => return Err(UrlError::Scheme(text.to_owned())),
         };
+        let (rest, fingerprint) = match rest.split_once('#') {
+            Some((rest, fingerprint)) => (rest, Some(fingerprint)),
+            None => (rest, None),
+        };
         let (source, rest) = split_source(rest)?;
         let (host, interface, rest) = split_host(rest)?;
         let (prefix, rest) = split_prefix(rest);
@@ -117,7 +124,12 @@ impl FromStr for Url {
             url = url.with_source(source)?;
         }
         let name = decode(name).ok_or_else(|| UrlError::NameEncoding(name.to_owned()))?;
-        url.with_name(&name)
+        url = url.with_name(&name)?;
+        if let Some(text) = fingerprint {
+            let wrong = |_| UrlError::Fingerprint(text.to_owned());
+            url = url.with_fingerprint(text.parse().map_err(wrong)?);
+        }
+        Ok(url)
     }
 }
 
@@ -233,6 +245,7 @@ fn with_prefix(place: &Place, host: &str, prefix: &str) -> Result<GroupRange, Ur
 mod tests {
     use super::super::groups::mask;
     use super::*;
+    use crate::seal::Fingerprint;
     use proptest::prelude::*;
 
     fn url(text: &str) -> Url {
@@ -308,6 +321,26 @@ mod tests {
             &Place::Address(ip("::1"))
         );
         assert_eq!(url("loopcast://h:1/x@y:2/24:3").name(), Some("x@y:2/24:3"));
+    }
+
+    #[test]
+    fn fingerprints() {
+        let print = "plc4qwd2asa72a64ge33sfzpme4okp2p";
+        let u = url(&format!("loopcast://h:1/a%23b#{}", print.to_uppercase()));
+        assert_eq!(
+            (u.name(), u.fingerprint()),
+            (Some("a#b"), print.parse().ok())
+        );
+        assert_eq!(u.to_string(), format!("loopcast://h:1/a%23b#{print}"));
+        assert_eq!(url("loopcast://h:1").fingerprint(), None);
+        for bad in ["", "a", "a#b", &print[1..]] {
+            let error = error(&format!("loopcast://h:1#{bad}"));
+            assert_eq!(error, UrlError::Fingerprint(bad.to_owned()));
+        }
+        assert!(matches!(
+            url(&format!("loopcast://239.1.1.1:4700#{print}")).to_send_to(),
+            Err(UrlError::FingerprintNotWanted(_))
+        ));
     }
 
     #[test]
@@ -465,7 +498,8 @@ mod tests {
             source in proptest::option::of((any::<u32>(), any::<u128>())),
             interface in proptest::option::of("[a-z]{1,8}[0-9.:-]{0,3}"),
             port in 1u16..u16::MAX,
-            name in proptest::option::of("\\PC{1,40}|[a-z/%:@ ]{1,40}"),
+            name in proptest::option::of("\\PC{1,40}|[a-z/%:@# ]{1,40}"),
+            key in proptest::option::of(any::<[u8; 32]>()),
         ) {
             let mut u = Url::groups(range, port).unwrap();
             if let Some((v4, v6)) = source {
@@ -480,11 +514,12 @@ mod tests {
                 u.interface = interface;
             }
             u = u.with_name(name.as_deref().unwrap_or("")).unwrap();
+            u.fingerprint = key.map(|key| Fingerprint::of(&key));
             prop_assert_eq!(&url(&u.to_string()), &u);
         }
 
         #[test]
-        fn any_text_is_refused_or_comes_back(text in "(loopcast://)?[0-9a-z.:/@%\\[\\]]{0,40}|\\PC{0,60}") {
+        fn any_text_is_refused_or_comes_back(text in "(loopcast://)?[0-9a-z.:/@#%\\[\\]]{0,40}|\\PC{0,60}") {
             if let Ok(u) = text.parse::<Url>() {
                 prop_assert_eq!(url(&u.to_string()), u);
             }
