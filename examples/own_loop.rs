@@ -22,6 +22,8 @@ use loopcast::object::{
     BlockKind, Codec, Description, FileTable, Geometry, PageChecker, PageTree, SafeName, block_hash,
 };
 use loopcast::range_set::RangeSet;
+use loopcast::seal::SigningKey;
+use loopcast::secret::Secret;
 use loopcast::time::Time;
 use loopcast::units::Rate;
 use loopcast::wire::{self, Packet};
@@ -156,6 +158,7 @@ fn send(held: &Held, socket: &UdpSocket) -> Result<(), Failure> {
             session: SessionId(42),
             seed: 1,
             secret: [7; 32],
+            key: SigningKey::new(&Secret::new([8; 32])),
             groups: vec!["239.192.7.99:47999".parse()?],
             source: None,
             group_feedback: false,

@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use engines::{
-    Net, cookie, drain, drain_receiver, film, group, host, packet, receiver, sender, to_group,
+    Net, cookie, drain, drain_receiver, film, group, host, key, packet, receiver, sender, to_group,
 };
 use loopcast::engine::{
     Command, DropReason, Link, PacketKind, Receiver, ReceiverEvent, Sender, SenderEvent, Target,
@@ -22,7 +22,7 @@ use loopcast::time::Time;
 use loopcast::units::Rate;
 use loopcast::wire::{
     self, Ack, ChannelInfo, DataHeader, Done, Feedback, FromSender, Nak, Need, Needs, Offer,
-    Outcome, ReceiverBody, Report, Request, SenderBody, Stage, Wanted,
+    Outcome, ReceiverBody, Report, Request, SenderBody, Signature, Stage, Wanted,
 };
 
 const SESSION: SessionId = SessionId(0x11);
@@ -91,6 +91,7 @@ fn offer(index: u32, total: u32, name: &str, length: u64, channel: Option<Channe
         total,
         grtt: Duration::from_millis(5),
         receivers: 1,
+        signature: Signature::of(SESSION, &film(name, length), &key(0x11)),
         description: film(name, length),
         channels: channel.into_iter().collect(),
     }));
@@ -662,6 +663,7 @@ fn claims_of_eib_cost_nothing_before_the_disk_agrees() {
         total: 1,
         grtt: Duration::from_millis(5),
         receivers: 1,
+        signature: Signature::of(SESSION, &huge, &key(0x11)),
         description: huge,
         channels: vec![channel(0, group())],
     }));

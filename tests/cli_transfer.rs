@@ -422,3 +422,135 @@ fn a_bench_on_loopback_compares_and_tells_every_run() {
         assert!(row["sender_cpu"]["min"].as_f64().unwrap() > 0.0, "{row}");
     }
 }
+
+/// The key of another sender.
+const STRANGER: &str = "plc4qwd2asa72a64ge33sfzpme4okp2p";
+
+/// Ends a sender that nobody needs any more.
+fn stop(sender: Running) {
+    sender.signal("TERM");
+    sender.finish();
+}
+
+#[test]
+fn a_receiver_takes_what_the_sender_asked_for_has_signed_and_nothing_else() {
+    let stage = Stage::new();
+    stage.file("film", 200_000);
+    let mut sender = stage.send(&["--stay", &stage.text("film")]);
+    let mut events = sender.lines();
+    let listening = events.until("listening");
+    let (url, print) = (&listening["url"], &listening["fingerprint"]);
+    let (url, print) = (url.as_str().unwrap(), print.as_str().unwrap());
+    assert_eq!(url, format!("{}#{print}", stage.url));
+    events.until("offered");
+
+    // The URL that the sender prints; the option; and neither.
+    for (into, url, more, trusted) in [
+        ("a", url, &[] as &[&str], true),
+        ("b", &stage.url, &["--trust", print], true),
+        ("c", &stage.url, &[], false),
+    ] {
+        let stats = stage.text("r.json");
+        let more = [more, &["--stats", &stats]].concat();
+        let mut receiver = stage.receive(into, url, &more);
+        let mut events = receiver.lines();
+        let known = events.until("sender_known");
+        assert_eq!(known["fingerprint"], print);
+        assert_eq!(known["trusted"], trusted);
+        events.until("complete");
+        assert_eq!(receiver.finish().code, Some(0));
+        assert_eq!(figures(Path::new(&stats))["sender"], print);
+    }
+
+    let mut receiver = stage.receive(
+        "d",
+        &stage.url,
+        &[
+            "--trust",
+            STRANGER,
+            "--timeout",
+            "2",
+            "--stats",
+            &stage.text("r.json"),
+        ],
+    );
+    let events = receiver.lines().rest();
+    let named = |name: &str| {
+        events
+            .iter()
+            .filter(|e| e["event"] == name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(named("stranger_met").len(), 1, "{events:?}");
+    assert_eq!(named("stranger_met")[0]["fingerprint"], print);
+    assert!(named("sender_known").is_empty() && named("opened").is_empty());
+    let ran = receiver.finish();
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    for word in [STRANGER, print, "only others were met"] {
+        assert!(ran.err.contains(word), "no {word:?} in: {}", ran.err);
+    }
+    assert!(!ran.err.contains("firewall"), "{}", ran.err);
+    let figures = figures(&stage.path("r.json"));
+    assert!(figures["loss"]["dropped"]["untrusted"].as_u64().unwrap() > 0);
+    assert_eq!(figures["sender"], Value::Null);
+    stop(sender);
+}
+
+#[test]
+fn one_sender_is_asked_for_and_not_two() {
+    let stage = Stage::new();
+    let other = "aagrujzuifhfw2dvqkhzzknwypin32xx";
+    let url = format!("{}#{STRANGER}", stage.url);
+    let ran = stage.receive("a", &url, &["--trust", other]).finish();
+    assert!(ran.code == Some(2) && ran.err.contains(other), "{ran:?}");
+    let ran = stage.receive("a", &stage.url, &["--trust", "me"]).finish();
+    assert!(
+        ran.code == Some(2) && ran.err.contains("32 characters"),
+        "{ran:?}"
+    );
+    let ran = run(["send", "--to", &url, "x"]);
+    assert!(ran.code == Some(2) && ran.err.contains(STRANGER), "{ran:?}");
+}
+
+#[test]
+fn a_sender_has_its_key_from_the_first_start_on() {
+    let stage = Stage::new();
+    stage.file("film", 10);
+    let start = |home: &str| {
+        let mut command = command::loopcast(["send", "--interface", "127.0.0.1", "--json"]);
+        command.args(["--stay", "--to", &stage.url, &stage.text("film")]);
+        command.env("XDG_CONFIG_HOME", stage.path(home));
+        Running::spawn(&mut command)
+    };
+    let print = |home: &str, before: Option<&str>| {
+        let mut sender = start(home);
+        let mut events = sender.lines();
+        if let Some(name) = before {
+            assert_eq!(events.event().unwrap()["event"], name);
+        }
+        let listening = events.event().unwrap();
+        stop(sender);
+        assert_eq!(listening["event"], "listening");
+        listening["fingerprint"].as_str().unwrap().to_owned()
+    };
+    let first = print("home", Some("key_made"));
+    assert_eq!(print("home", None), first);
+    let mut keygen = command::loopcast(["keygen", "--show"]);
+    keygen.env("XDG_CONFIG_HOME", stage.path("home"));
+    assert!(Running::spawn(&mut keygen).finish().out.contains(&first));
+
+    // A file where the folder should be: it sends all the same, under another key each time.
+    fs::write(stage.path("no folder"), "").unwrap();
+    let for_once = print("no folder", Some("key_not_kept"));
+    assert_ne!(print("no folder", Some("key_not_kept")), for_once);
+
+    // A key that is there and broken is not replaced.
+    let key = stage.path("home/loopcast/sender.key");
+    fs::write(&key, "no key").unwrap();
+    let ran = start("home").finish();
+    assert!(
+        ran.code == Some(3) && ran.err.contains("sender.key"),
+        "{ran:?}"
+    );
+    assert_eq!(fs::read(&key).unwrap(), b"no key");
+}

@@ -9,7 +9,7 @@ mod loopback_support;
 
 use std::time::{Duration, Instant};
 
-use loopback_support::{Place, finish, multicast_works, random_file, wait_for};
+use loopback_support::{Place, finish, key, multicast_works, random_file, wait_for};
 use loopcast::driver::{ReceiverEvent, RunOutcome, SenderEvent, Via};
 
 #[test]
@@ -268,4 +268,35 @@ fn a_port_in_use_is_an_error_with_its_number() {
         error.contains("48100") && error.contains("in use"),
         "{error}"
     );
+}
+
+#[test]
+fn the_key_asked_for_is_the_only_one_taken() {
+    let Some(place) = Place::new("trust", 48_120) else {
+        return;
+    };
+    let file = random_file(&place.from(), "signed.bin", 300_000);
+    let (mine, other) = (key(1).public(), key(2).public().fingerprint());
+    let sender = place.sender().key(key(1)).stay(true).offer_path(&file);
+    let sender = sender.start().unwrap();
+    let refuses = place
+        .receiver(0)
+        .trust(other)
+        .timeout(Duration::from_secs(1));
+    let summary = finish(refuses.start().unwrap());
+    assert_eq!(summary.outcome, RunOutcome::TimedOut, "{summary:?}");
+    assert!(summary.objects.is_empty() && summary.sender.is_none());
+    assert!(
+        summary
+            .gave_up
+            .unwrap()
+            .contains(&mine.fingerprint().to_string())
+    );
+    let takes = place.receiver(1).trust(mine.fingerprint()).start().unwrap();
+    let summary = finish(takes);
+    assert_eq!(summary.outcome, RunOutcome::Complete, "{summary:?}");
+    assert_eq!(summary.sender, Some(mine.fingerprint()));
+    place.assert_same(1, "signed.bin", &file);
+    sender.stop();
+    assert_eq!(sender.join().unwrap().fingerprint, mine.fingerprint());
 }

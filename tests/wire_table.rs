@@ -23,7 +23,7 @@ const HEAD: &str = "\
 # All bytes that the sender puts on the wire, IP and UDP headers included, over the 2 MB of the
 # file: receivers that each lose so much by themselves, 20 ms of round trip, 20 Mbit/s.
 # Least: data packets that one receiver must be sent, on average, with their headers. The answers to
-# requests come on top, some 400 bytes a receiver.
+# requests come on top, some 500 bytes a receiver.
 ";
 
 fn sent(receivers: u32, loss: f64) -> f64 {

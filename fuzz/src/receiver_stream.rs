@@ -8,16 +8,18 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use loopcast::engine::{
-    Burst, Command, ObjectKey, Receiver, ReceiverConfig, StoreFault, Target, Verdict, Via,
+    Burst, Command, ObjectKey, Receiver, ReceiverConfig, StoreFault, Target, Trust, Verdict, Via,
 };
 use loopcast::ids::{ChannelNo, Cookie, MAX_PACKET_NO, ReceiverId, SessionId, ShortCodingId};
 use loopcast::object::Description;
 use loopcast::range_set::RangeSet;
+use loopcast::seal::SigningKey;
+use loopcast::secret::Secret;
 use loopcast::time::Time;
 use loopcast::units::Rate;
 use loopcast::wire::{
     self, Challenge, ChannelInfo, DataHeader, Feedback, FromReceiver, FromSender, Heard, Nak,
-    Needs, Notice, NoticeCode, Offer, Packet, Position, ReceiverBody, SenderBody, Sync,
+    Needs, Notice, NoticeCode, Offer, Packet, Position, ReceiverBody, SenderBody, Signature, Sync,
 };
 
 use crate::bytes::{Bytes, needs, sealed};
@@ -38,6 +40,8 @@ struct Run {
     /// Commands that the disk has yet to answer.
     disk: VecDeque<Command>,
     offered: Vec<Description>,
+    /// Of each of them: the sender's signature, and a stranger's.
+    signed: Vec<[Signature; 2]>,
     counter: u64,
 }
 
@@ -53,8 +57,13 @@ pub fn run(data: &[u8]) {
             source: None,
         }
     };
+    let name = input.one_in(3).then(|| "film 0".to_owned());
     let config = ReceiverConfig {
-        name: input.one_in(3).then(|| "film 0".to_owned()),
+        trust: match name {
+            Some(_) => Trust::Only(key(0).public().fingerprint()),
+            None => Trust::First,
+        },
+        name,
         via: match input.below(4) {
             0 => Some(Via::Unicast),
             1 => Some(Via::Group),
@@ -63,6 +72,7 @@ pub fn run(data: &[u8]) {
         max_size: if input.one_in(8) { 10_000 } else { u64::MAX },
         ..ReceiverConfig::new(ID, 1, target)
     };
+    let offered = descriptions(input);
     let mut run = Run {
         now: Time::ZERO,
         receiver: Receiver::new(config, Time::ZERO),
@@ -70,7 +80,11 @@ pub fn run(data: &[u8]) {
         fast_disk: !input.one_in(4),
         next: BTreeMap::new(),
         disk: VecDeque::new(),
-        offered: descriptions(input),
+        signed: offered
+            .iter()
+            .map(|d| [0, 1].map(|n| Signature::of(SESSION, d, &key(n))))
+            .collect(),
+        offered,
         counter: 0,
     };
     run.drain();
@@ -82,6 +96,10 @@ pub fn run(data: &[u8]) {
         run.step(input);
         run.drain();
     }
+}
+
+fn key(n: u8) -> SigningKey {
+    SigningKey::new(&Secret::new([n; 32]))
 }
 
 fn address(n: u64) -> SocketAddr {
@@ -171,6 +189,7 @@ impl Run {
                 grtt: Duration::from_millis(5),
                 receivers: 3,
                 description,
+                signature: self.signed[i][0],
                 channels: vec![ChannelInfo {
                     number: 0,
                     tier: 0,
@@ -217,8 +236,12 @@ impl Run {
             .handle_datagram(self.now, address(1), via, &sealed(data));
     }
 
+    fn any_offered(&self, input: &mut Bytes<'_>) -> usize {
+        input.below(self.offered.len() as u64) as usize
+    }
+
     fn description(&self, input: &mut Bytes<'_>) -> &Description {
-        &self.offered[input.below(self.offered.len() as u64) as usize]
+        &self.offered[self.any_offered(input)]
     }
 
     fn coding(&self, input: &mut Bytes<'_>) -> ShortCodingId {
@@ -230,15 +253,27 @@ impl Run {
 
     fn packet(&mut self, input: &mut Bytes<'_>) {
         let body = match input.below(16) {
-            0..=3 => SenderBody::Offer(Box::new(Offer {
-                sent_at: self.sent_at(input),
-                index: input.below(4) as u32,
-                total: 4 + u32::from(input.u8()) / 64,
-                grtt: Duration::from_micros(1 + input.u64() % 15_000_000),
-                receivers: input.u32().max(1),
-                description: self.description(input).clone(),
-                channels: (0..input.below(3)).map(|_| channel(input)).collect(),
-            })),
+            kind @ 0..=3 => {
+                let (sent_at, index) = (self.sent_at(input), input.below(4) as u32);
+                let total = 4 + u32::from(input.u8()) / 64;
+                let grtt = Duration::from_micros(1 + input.u64() % 15_000_000);
+                let receivers = input.u32().max(1);
+                let which = self.any_offered(input);
+                let mut signature = self.signed[which][usize::from(kind == 2)];
+                if kind == 3 {
+                    signature.bytes[0] ^= 1;
+                }
+                SenderBody::Offer(Box::new(Offer {
+                    sent_at,
+                    index,
+                    total,
+                    grtt,
+                    receivers,
+                    description: self.offered[which].clone(),
+                    signature,
+                    channels: (0..input.below(3)).map(|_| channel(input)).collect(),
+                }))
+            }
             4..=6 => {
                 let description = self.description(input);
                 SenderBody::Sync(Sync {
@@ -510,7 +545,7 @@ fn channel(input: &mut Bytes<'_>) -> ChannelInfo {
         source: None,
         rate: Rate::from_bps(input.u64() % 1_000_000_000_000),
         feedback: if input.one_in(2) {
-            Feedback::Group(SocketAddr::new(group(number).ip(), 4_701))
+            Feedback::Group { port: 4_701 }
         } else {
             Feedback::Sender
         },

@@ -11,6 +11,8 @@ use loopcast::carousel::Surplus;
 use loopcast::engine::{Burst, Link, ObjectKey, ReadCommand, ReadFault, Sender, SenderConfig};
 use loopcast::ids::{ChannelNo, Cookie, PacketNo, ReceiverId, SessionId, ShortCodingId};
 use loopcast::object::Description;
+use loopcast::seal::SigningKey;
+use loopcast::secret::Secret;
 use loopcast::time::Time;
 use loopcast::units::Rate;
 use loopcast::wire::{
@@ -47,6 +49,7 @@ pub fn run(data: &[u8]) {
         session: SESSION,
         seed: 1,
         secret: [3; 32],
+        key: SigningKey::new(&Secret::new([3; 32])),
         groups: (0..1 + input.below(3) as u8)
             .map(|i| SocketAddr::from(([239, 1, 1, i], 4_700)))
             .collect(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::config;
 use crate::driver::{Receiver, Sender, StartError};
 use crate::rate::Adapt;
+use crate::seal::{Fingerprint, SigningKey};
 use crate::units::Rate;
 use crate::url::Url;
 
@@ -67,6 +68,7 @@ pub struct SenderBuilder {
     pub(crate) elsewhere: Vec<SocketAddr>,
     pub(crate) paths: Vec<PathBuf>,
     pub(crate) hash_cache: Option<PathBuf>,
+    pub(crate) key: Option<SigningKey>,
     pub(crate) seed: Option<u64>,
 }
 
@@ -89,6 +91,7 @@ impl Default for SenderBuilder {
             elsewhere: Vec::new(),
             paths: Vec::new(),
             hash_cache: None,
+            key: None,
             seed: None,
         }
     }
@@ -209,6 +212,14 @@ impl SenderBuilder {
         self
     }
 
+    /// Signs with this key what is described. By default the user's own, in
+    /// [`sender_key_path`](crate::store::sender_key_path), which is made when first needed; where it can't be
+    /// kept, one for this run.
+    pub fn key(mut self, key: SigningKey) -> SenderBuilder {
+        self.key = Some(key);
+        self
+    }
+
     /// Seeds timers and samples, never identities or cookies. From the system by default.
     pub fn seed(mut self, seed: u64) -> SenderBuilder {
         self.seed = Some(seed);
@@ -238,6 +249,7 @@ pub struct ReceiverBuilder {
     pub(crate) seed: Option<u64>,
     pub(crate) max_size: u64,
     pub(crate) downlink: Option<Rate>,
+    pub(crate) trust: Option<Fingerprint>,
 }
 
 impl Default for ReceiverBuilder {
@@ -256,6 +268,7 @@ impl Default for ReceiverBuilder {
             seed: None,
             max_size: u64::MAX,
             downlink: None,
+            trust: None,
         }
     }
 }
@@ -347,6 +360,13 @@ impl ReceiverBuilder {
     /// begins on the fastest of all, whose rate finds what its receivers can take.
     pub fn downlink(mut self, rate: Rate) -> ReceiverBuilder {
         self.downlink = Some(rate);
+        self
+    }
+
+    /// Takes nothing but what the sender with this key describes, as it does with a fingerprint in the
+    /// URL. With neither it stays with the first sender that it meets, and says who that is.
+    pub fn trust(mut self, sender: Fingerprint) -> ReceiverBuilder {
+        self.trust = Some(sender);
         self
     }
 

@@ -9,6 +9,8 @@ use thiserror::Error;
 use crate::engine::SenderError;
 use crate::object::GeometryError;
 use crate::rate::LadderError;
+use crate::seal::Fingerprint;
+use crate::store::KeyFileError;
 use crate::url::UrlError;
 
 /// Why a sender or receiver does not start.
@@ -158,6 +160,19 @@ pub enum StartError {
     /// The session can't be.
     #[error(transparent)]
     Session(#[from] SenderError),
+    /// The sender's key is there and can't be used; it is never replaced.
+    #[error(transparent)]
+    Key(KeyFileError),
+    /// Two senders are to be the only one.
+    #[error(
+        "the URL says that the sender is {url}, and {given} is to be trusted; give one of them"
+    )]
+    TwoSenders {
+        /// The URL's.
+        url: Fingerprint,
+        /// The other.
+        given: Fingerprint,
+    },
     /// A thread can't be started.
     #[error("can't start a thread: {0}")]
     Thread(#[source] io::Error),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::engine::{ChannelFigures, PathChoice};
 use crate::ids::{BlockNo, CodingId, ContentId, ReceiverId, SessionId};
+use crate::seal::Fingerprint;
 use crate::units::Rate;
 use crate::wire::{MoveCause, NoticeCode, Outcome};
 
@@ -60,6 +61,16 @@ impl SmallBuffer {
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum SenderEvent {
+    /// The user had no sender's key yet; one was made.
+    KeyMade {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// The user's key can't be kept, so this run has one of its own.
+    KeyNotKept {
+        /// Why.
+        reason: String,
+    },
     /// It is ready: requests are answered at these addresses.
     Listening {
         /// The session's identity, fresh at each start.
@@ -70,6 +81,8 @@ pub enum SenderEvent {
         interface: String,
         /// Local unicast addresses on which requests are answered.
         addresses: Vec<SocketAddr>,
+        /// Of the key that signs what is offered.
+        fingerprint: Fingerprint,
     },
     /// Packets from receivers may be lost here under load, because the buffer is small.
     SmallBuffer(SmallBuffer),
@@ -253,6 +266,20 @@ pub enum ReceiverEvent {
         /// Its session.
         session: SessionId,
         /// Where its packets come from.
+        address: SocketAddr,
+    },
+    /// A sender's signature held: what others describe is refused from now on.
+    SenderKnown {
+        /// Of its key.
+        fingerprint: Fingerprint,
+        /// It is the one that was asked for; otherwise the first that was met.
+        trusted: bool,
+    },
+    /// Somebody other than the sender trusted describes objects, which are refused. Told once of each key.
+    StrangerMet {
+        /// Of the key that is said to be theirs.
+        fingerprint: Fingerprint,
+        /// Where it came from.
         address: SocketAddr,
     },
     /// An object is being stored.

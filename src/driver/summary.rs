@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::driver::events::DeliveryPath;
 use crate::engine::{Counter, DropReason, PacketKind, PathChoice};
 use crate::ids::{CodingId, ContentId, ReceiverId, SessionId};
+use crate::seal::Fingerprint;
 use crate::units::Rate;
 use crate::wire::Outcome;
 
@@ -109,6 +110,8 @@ pub struct SenderSummary {
     pub outcome: RunOutcome,
     /// The session.
     pub session: SessionId,
+    /// Of the key that signed what was offered.
+    pub fingerprint: Fingerprint,
     /// Packets sent, by kind.
     pub sent: Traffic,
     /// Packets heard, by kind.
@@ -186,6 +189,8 @@ pub struct ReceiverSummary {
     pub receiver: ReceiverId,
     /// The session that it heard; none when it heard none.
     pub session: Option<SessionId>,
+    /// The sender whose signature held; none when there was none.
+    pub sender: Option<Fingerprint>,
     /// The way it was served last, and why; none when it was not served.
     pub path: Option<PathChoice>,
     /// Packets sent, by kind.

@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use crate::engine::ObjectKey;
 use crate::ids::{ChannelNo, ReceiverId, SessionId};
+use crate::seal::Fingerprint;
 use crate::units::Rate;
 use crate::wire::{MoveCause, NoticeCode, Outcome};
 
@@ -137,6 +138,21 @@ pub enum ReceiverEvent {
         /// Its session.
         session: SessionId,
         /// Where it answers.
+        address: SocketAddr,
+    },
+    /// A sender's signature held: descriptions of others are refused from now on.
+    SenderKnown {
+        /// Of its key.
+        fingerprint: Fingerprint,
+        /// It is the one that was asked for; otherwise the first that was met.
+        trusted: bool,
+    },
+    /// A description was refused because its key is not that of the sender trusted. Told once of each key,
+    /// which may be anybody's: nothing proves it.
+    StrangerMet {
+        /// Of the key.
+        fingerprint: Fingerprint,
+        /// Where the description came from.
         address: SocketAddr,
     },
     /// It began to receive an object.

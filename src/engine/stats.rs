@@ -94,11 +94,17 @@ pub enum DropReason {
     Full,
     /// It comes from the wrong end (a sender's packet at a sender).
     WrongEnd,
+    /// A description under another key than that of the sender trusted.
+    Untrusted,
+    /// A description whose signature does not hold.
+    Forged,
+    /// A description whose signature was not looked at, because too many were wrong.
+    Unchecked,
 }
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [DropReason; 9] = [
+    pub const ALL: [DropReason; 12] = [
         DropReason::Malformed,
         DropReason::OtherSession,
         DropReason::NotWanted,
@@ -108,6 +114,9 @@ impl DropReason {
         DropReason::Replayed,
         DropReason::Full,
         DropReason::WrongEnd,
+        DropReason::Untrusted,
+        DropReason::Forged,
+        DropReason::Unchecked,
     ];
 
     /// A stable name for scripts.
@@ -122,6 +131,9 @@ impl DropReason {
             DropReason::Replayed => "replayed",
             DropReason::Full => "full",
             DropReason::WrongEnd => "wrong_end",
+            DropReason::Untrusted => "untrusted",
+            DropReason::Forged => "forged",
+            DropReason::Unchecked => "unchecked",
         }
     }
 }

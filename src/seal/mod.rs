@@ -1,8 +1,8 @@
 //! Keys of senders and groups: who signed a description, and whose packet this is.
 //!
 //! Takes keys, bytes and packet numbers; gives signatures, tags and verdicts. It draws no entropy,
-//! reads no clock, and keeps no roster: which key belongs to whom is its caller's to remember. Nothing
-//! on the wire uses it yet.
+//! reads no clock, and keeps no roster: which key belongs to whom is its caller's to remember. No packet
+//! is sealed with a group key yet.
 
 mod group;
 mod replay;

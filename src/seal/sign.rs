@@ -55,7 +55,7 @@ impl SigningKey {
         PublicKey(self.0.verifying_key())
     }
 
-    /// Signs a description.
+    /// Signs a description, and the session that it stands in.
     pub fn sign(&self, description: &[u8]) -> [u8; SIGNATURE_LEN] {
         self.0.sign(&message(description)).to_bytes()
     }

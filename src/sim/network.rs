@@ -187,6 +187,7 @@ impl World {
     pub(super) fn deliver(&mut self, index: u32, packets: &Packets, i: usize, via: Via) {
         let host = &mut self.hosts[index as usize];
         if host.killed
+            || !host.started
             || host.link.is_cut(self.now, via == Via::Group)
             || packets.payload(i) > host.link.mtu_payload
         {

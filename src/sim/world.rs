@@ -4,20 +4,23 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::num::NonZeroU32;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
 
 use crate::carousel::Surplus;
 use crate::config;
 use crate::engine::{
     Burst, ObjectKey, Receiver, ReceiverConfig, ReceiverEvent, Sender, SenderConfig, SenderError,
-    SenderEvent, Slot, Target,
+    SenderEvent, Slot, Target, Via,
 };
 use crate::ids::{ReceiverId, SessionId};
 use crate::object::Description;
 use crate::range_set::RangeSet;
 use crate::rate::Adapt;
 use crate::rng::Rng;
+use crate::seal::SigningKey;
+use crate::secret::Secret;
 use crate::sim::check::Checker;
-use crate::sim::event::{Event, Scheduled};
+use crate::sim::event::{Event, Packets, Scheduled};
 use crate::sim::host::{Host, Parts};
 use crate::sim::link::Dice;
 use crate::sim::{Content, Link};
@@ -278,6 +281,15 @@ impl World {
         self.shared.push((from, until));
     }
 
+    /// At `at` a datagram of somebody else reaches every receiver by the group, with the sender's address
+    /// on it.
+    pub fn forge(&mut self, at: Time, datagram: Vec<u8>) {
+        let packets = Arc::new(Packets::Control(datagram));
+        for host in 0..self.hosts.len() as u32 {
+            self.push(at, Event::Down(host, Arc::clone(&packets), Via::Group));
+        }
+    }
+
     /// The next so many repairs are lost before they split.
     pub fn lose_next_repairs(&mut self, packets: u64) {
         self.repairs_to_lose = packets;
@@ -494,6 +506,7 @@ fn new_sender(
         session: SessionId(rng.next_u64() | 1),
         seed: rng.next_u64(),
         secret: [7; 32],
+        key: SigningKey::new(&Secret::new([7; 32])),
         groups: groups.to_vec(),
         source: None,
         group_feedback: config.group_feedback,

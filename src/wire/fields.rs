@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or(WireError::Body)?;
         self.rest = rest;
         Ok(*taken)

@@ -1,11 +1,16 @@
-//! The body of OFFER: description and channels.
+//! The body of OFFER: description, who signed it, and channels.
+
+use core::net::SocketAddr;
 
 use super::fields::{Put, Reader, clip};
 use super::from_sender::MIN_GRTT;
-use super::{ChannelInfo, Feedback, MAX_CHANNELS, MAX_NAME_LEN, MAX_SYMBOL, Offer, WireError};
+use super::{
+    ChannelInfo, Feedback, MAX_CHANNELS, MAX_NAME_LEN, MAX_SYMBOL, Offer, Signature, WireError,
+};
 use crate::config::MAX_GRTT;
-use crate::ids::UNICAST_CHANNELS;
+use crate::ids::{SessionId, UNICAST_CHANNELS};
 use crate::object::{Codec, Description, Geometry};
+use crate::seal::{BadSignature, Fingerprint, PublicKey, SigningKey};
 
 impl Offer {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -16,6 +21,8 @@ impl Offer {
         out.put_micros(self.grtt.clamp(MIN_GRTT, MAX_GRTT));
         out.put_u32(self.receivers.max(1));
         write_description(&self.description, out);
+        out.put_bytes(&self.signature.key);
+        out.put_bytes(&self.signature.bytes);
         let channels = &self.channels[..self.channels.len().min(MAX_CHANNELS)];
         out.put_u8(channels.len() as u8);
         for channel in channels {
@@ -33,6 +40,10 @@ impl Offer {
         let grtt = r.micros_in(MIN_GRTT, MAX_GRTT)?;
         let receivers = r.u32_from(1)?;
         let description = read_description(r)?;
+        let signature = Signature {
+            key: r.array()?,
+            bytes: r.array()?,
+        };
         let count = usize::from(r.u8()?);
         if count > MAX_CHANNELS {
             return Err(WireError::Count);
@@ -48,9 +59,47 @@ impl Offer {
             grtt,
             receivers,
             description,
+            signature,
             channels,
         })
     }
+}
+
+impl Signature {
+    /// A sender's signature of a description in a session, as it stands in the offer.
+    pub fn of(session: SessionId, description: &Description, key: &SigningKey) -> Signature {
+        Signature {
+            key: key.public().to_bytes(),
+            bytes: key.sign(&signed_bytes(session, description)),
+        }
+    }
+
+    /// Whether the sender whose key this says signed the description in this session. Costs about 50 us.
+    ///
+    /// # Errors
+    /// [`BadSignature`] if not, or if the key is none.
+    pub fn verify(
+        &self,
+        session: SessionId,
+        description: &Description,
+    ) -> Result<(), BadSignature> {
+        let signed = signed_bytes(session, description);
+        PublicKey::from_bytes(&self.key)?.verify(&signed, &self.bytes)
+    }
+
+    /// Of the key that it says, whether that is true or not.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.key)
+    }
+}
+
+/// A description has one form on the wire, so what was read is what was signed. The session goes with it:
+/// one of another session, of what was on offer then, does not hold in this one.
+fn signed_bytes(session: SessionId, description: &Description) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.put_u64(session.0);
+    write_description(description, &mut bytes);
+    bytes
 }
 
 fn write_description(d: &Description, out: &mut Vec<u8>) {
@@ -106,15 +155,23 @@ fn is_codable(codec: Codec, g: &Geometry) -> bool {
 }
 
 impl ChannelInfo {
+    /// The group and port that its NAKs and reports go to, if they go to a group.
+    pub fn feedback_group(&self) -> Option<SocketAddr> {
+        match self.feedback {
+            Feedback::Sender => None,
+            Feedback::Group { port } => Some(SocketAddr::new(self.group.ip(), port)),
+        }
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         out.put_u16(self.number);
         out.put_u8(self.tier);
         out.put_kbps(self.rate);
         out.put_socket(Some(self.group));
         out.put_ip(self.source);
-        out.put_socket(match self.feedback {
-            Feedback::Sender => None,
-            Feedback::Group(group) => Some(group),
+        out.put_u16(match self.feedback {
+            Feedback::Sender => 0,
+            Feedback::Group { port } => port,
         });
     }
 
@@ -128,8 +185,7 @@ impl ChannelInfo {
             return Err(WireError::Range);
         }
         let rate = r.kbps()?;
-        // A receiver joins the group and sends to the feedback group: neither may be made to point
-        // at a host.
+        // A receiver joins the group and sends to it: it may not be made to point at a host.
         let group = r
             .socket()?
             .filter(|a| a.ip().is_multicast())
@@ -140,10 +196,9 @@ impl ChannelInfo {
         }) {
             return Err(WireError::Address);
         }
-        let feedback = match r.socket()? {
-            None => Feedback::Sender,
-            Some(a) if a.ip().is_multicast() => Feedback::Group(a),
-            Some(_) => return Err(WireError::Address),
+        let feedback = match r.u16()? {
+            0 => Feedback::Sender,
+            port => Feedback::Group { port },
         };
         Ok(ChannelInfo {
             number,

@@ -7,6 +7,7 @@ use crate::ids::{
     BlockNo, ChannelNo, Cookie, PacketNo, ReceiverId, SessionId, ShortCodingId, SymbolNo,
 };
 use crate::object::Description;
+use crate::seal::{PUBLIC_LEN, SIGNATURE_LEN};
 use crate::symbol_set::SymbolSet;
 use crate::units::Rate;
 
@@ -120,8 +121,19 @@ pub struct Offer {
     pub receivers: u32,
     /// Length, geometry, hashes and name.
     pub description: Description,
+    /// Whose description it is. Parsing does not check it.
+    pub signature: Signature,
     /// The channels that it runs on, at most [`MAX_CHANNELS`](super::MAX_CHANNELS); none until a receiver has asked for it.
     pub channels: Vec<ChannelInfo>,
+}
+
+/// Who is said to have described an object, and the proof.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signature {
+    /// The sender's public key, if it is one.
+    pub key: [u8; PUBLIC_LEN],
+    /// Its signature of the description.
+    pub bytes: [u8; SIGNATURE_LEN],
 }
 
 /// Where a channel is and what it runs at.
@@ -147,8 +159,11 @@ pub struct ChannelInfo {
 pub enum Feedback {
     /// To the address that the sender answers from.
     Sender,
-    /// To a group that sender and receivers hear.
-    Group(SocketAddr),
+    /// To another port of the channel's group, which sender and receivers hear.
+    Group {
+        /// Not 0.
+        port: u16,
+    },
 }
 
 /// Which blocks lack how many symbols, and which where that matters (NAK and confirm).

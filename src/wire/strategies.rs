@@ -176,7 +176,10 @@ fn description() -> impl Strategy<Value = Description> {
 }
 
 fn channel() -> impl Strategy<Value = ChannelInfo> {
-    let feedback = option::of(group()).prop_map(|g| g.map_or(Feedback::Sender, Feedback::Group));
+    let feedback = any::<u16>().prop_map(|port| match port {
+        0 => Feedback::Sender,
+        port => Feedback::Group { port },
+    });
     (
         (0..UNICAST_CHANNELS, 0..MAX_CHANNELS as u8),
         group(),
@@ -197,6 +200,13 @@ fn channel() -> impl Strategy<Value = ChannelInfo> {
         })
 }
 
+fn signature() -> impl Strategy<Value = Signature> {
+    (any::<[u8; 32]>(), any::<[[u8; 32]; 2]>()).prop_map(|(key, halves)| Signature {
+        key,
+        bytes: core::array::from_fn(|i| halves[i / 32][i % 32]),
+    })
+}
+
 fn offer() -> impl Strategy<Value = Offer> {
     let place = (0..u32::MAX, 1..=u32::MAX).prop_map(|(i, n)| (i, i.saturating_add(n)));
     (
@@ -204,18 +214,21 @@ fn offer() -> impl Strategy<Value = Offer> {
         place,
         grtt(),
         1..=u32::MAX,
-        description(),
+        (description(), signature()),
         vec(channel(), 0..=MAX_CHANNELS),
     )
         .prop_map(
-            |(sent_at, (index, total), grtt, receivers, description, channels)| Offer {
-                sent_at,
-                index,
-                total,
-                grtt,
-                receivers,
-                description,
-                channels,
+            |(sent_at, (index, total), grtt, receivers, (description, signature), channels)| {
+                Offer {
+                    sent_at,
+                    index,
+                    total,
+                    grtt,
+                    receivers,
+                    description,
+                    signature,
+                    channels,
+                }
             },
         )
 }

@@ -80,6 +80,10 @@ fn offer(name: &str, channels: Vec<ChannelInfo>) -> Offer {
             table_hash: Hash([2; 32]),
             hash_root: Hash([3; 32]),
         },
+        signature: Signature {
+            key: [4; 32],
+            bytes: [5; 64],
+        },
         channels,
     }
 }
@@ -188,14 +192,14 @@ fn a_large_offer_fits_the_answer_to_a_request() {
         group: "[ff3e::4321:1234]:4700".parse().unwrap(),
         source: Some("2001:db8::1".parse().unwrap()),
         rate: Rate::from_bps(1_000_000_000),
-        feedback: Feedback::Group("[ff3e::4321:1235]:4701".parse().unwrap()),
+        feedback: Feedback::Group { port: 4_701 },
     };
     let packet = from_sender(SenderBody::Offer(Box::new(offer(
         &"n".repeat(255),
         vec![channel; MAX_CHANNELS],
     ))));
     let bytes = encoded(&Packet::FromSender(packet.clone()));
-    assert_eq!(bytes.len(), 1_160);
+    assert_eq!(bytes.len(), 1_052);
     assert!(bytes.len() <= usize::from(config::REQUEST_SIZE));
     assert_eq!(parse(&bytes), Ok(Packet::FromSender(packet)));
 }
@@ -388,8 +392,9 @@ fn offers_that_could_do_harm_are_refused() {
     );
     assert_eq!(changed(description + 116, &[0x0a]), Err(WireError::Text));
     assert_eq!(changed(description + 116, &[0xc3]), Err(WireError::Text));
-    assert_eq!(changed(description + 117, &[13]), Err(WireError::Count));
-    let channel = description + 118;
+    let channels = description + 117 + 96;
+    assert_eq!(changed(channels, &[13]), Err(WireError::Count));
+    let channel = channels + 1;
     assert_eq!(changed(channel, &[0x80, 0]), Err(WireError::Range));
     assert_eq!(changed(channel + 2, &[12]), Err(WireError::Range));
     assert_eq!(changed(channel + 7, &[5]), Err(WireError::Address));

@@ -13,6 +13,8 @@ use loopcast::engine::{
 use loopcast::ids::{Cookie, ReceiverId, SessionId};
 use loopcast::object::Description;
 use loopcast::range_set::RangeSet;
+use loopcast::seal::SigningKey;
+use loopcast::secret::Secret;
 use loopcast::time::Time;
 use loopcast::units::Rate;
 use loopcast::wire::{self, DataHeader, FromReceiver, Packet, ReceiverBody, SenderBody};
@@ -32,6 +34,7 @@ pub fn sender(session: u64, change: impl FnOnce(&mut SenderConfig)) -> Sender {
         session: SessionId(session),
         seed: session,
         secret: [session as u8; 32],
+        key: key(session as u8),
         groups: vec![group()],
         source: None,
         group_feedback: false,
@@ -49,6 +52,11 @@ pub fn sender(session: u64, change: impl FnOnce(&mut SenderConfig)) -> Sender {
     };
     change(&mut config);
     Sender::new(config, Time::ZERO).unwrap()
+}
+
+/// A sender's key.
+pub fn key(seed: u8) -> SigningKey {
+    SigningKey::new(&Secret::new([seed; 32]))
 }
 
 pub fn receiver(id: u64, target: Target, change: impl FnOnce(&mut ReceiverConfig)) -> Receiver {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use loopcast::ids::{Cookie, Hash, ReceiverId, SessionId, ShortCodingId};
 use loopcast::object::{Codec, Description, Geometry};
+use loopcast::seal::SigningKey;
+use loopcast::secret::Secret;
 use loopcast::symbol_set::SymbolSet;
 use loopcast::units::Rate;
 use loopcast::wire::*;
@@ -119,28 +121,39 @@ fn sync() -> Sync {
 }
 
 fn offer(name: &str, channels: Vec<ChannelInfo>) -> Offer {
+    let description = description(name);
     Offer {
+        signature: Signature::of(SESSION, &description, &key()),
         sent_at: 5_000_000,
         index: 1,
         total: 2,
         grtt: Duration::from_millis(50),
         receivers: 8,
-        description: Description {
-            name: name.to_owned(),
-            content: Hash([0x11; 32]),
-            geometry: Geometry::new(64 << 20, 1_344, 512, 0, 70).unwrap(),
-            codec: Codec::None,
-            table_hash: Hash([0x22; 32]),
-            hash_root: Hash([0x33; 32]),
-        },
+        description,
         channels,
     }
+}
+
+fn description(name: &str) -> Description {
+    Description {
+        name: name.to_owned(),
+        content: Hash([0x11; 32]),
+        geometry: Geometry::new(64 << 20, 1_344, 512, 0, 70).unwrap(),
+        codec: Codec::None,
+        table_hash: Hash([0x22; 32]),
+        hash_root: Hash([0x33; 32]),
+    }
+}
+
+fn key() -> SigningKey {
+    SigningKey::new(&Secret::new([7; 32]))
 }
 
 fn offer_with_parity(name: &str) -> Offer {
     let mut offer = offer(name, Vec::new());
     offer.description.geometry = Geometry::new(64 << 20, 1_344, 512, 512, 70).unwrap();
     offer.description.codec = Codec::ReedSolomon;
+    offer.signature = Signature::of(SESSION, &offer.description, &key());
     offer
 }
 
@@ -160,7 +173,7 @@ fn channels() -> Vec<ChannelInfo> {
             group: "[ff3e::4321:1234]:4702".parse().unwrap(),
             source: Some("2001:db8::1".parse().unwrap()),
             rate: Rate::from_bps(10_000_000),
-            feedback: Feedback::Group("[ff3e::4321:1235]:4703".parse().unwrap()),
+            feedback: Feedback::Group { port: 4_703 },
         },
     ]
 }

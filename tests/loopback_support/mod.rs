@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver as Events;
 use loopcast::driver::{ReceiverBuilder, ReceiverSummary, SenderBuilder};
+use loopcast::seal::SigningKey;
+use loopcast::secret::Secret;
 use loopcast::{Receiver, Sender};
 use tempfile::TempDir;
 
@@ -57,6 +59,7 @@ impl Place {
             .interface("127.0.0.1")
             .rate("400M".parse().unwrap())
             .hash_cache(self.folder.path().join("cache"))
+            .key(key(self.port as u8))
     }
 
     pub(crate) fn receiver(&self, n: usize) -> ReceiverBuilder {
@@ -75,6 +78,11 @@ impl Place {
             "receiver {n}: {name} differs"
         );
     }
+}
+
+/// A sender's key.
+pub(crate) fn key(seed: u8) -> SigningKey {
+    SigningKey::new(&Secret::new([seed; 32]))
 }
 
 /// A file of random bytes; the same name gives the same bytes.

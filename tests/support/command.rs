@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) fn loopcast<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loopcast"));
     command.args(arguments).stdin(Stdio::null());
+    command.env("XDG_CONFIG_HOME", config_home());
     command
+}
+
+/// Where the keys of all these senders are: no test makes one in the home of who runs it.
+fn config_home() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("config")
 }
 
 /// What a run gave.

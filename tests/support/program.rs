@@ -48,7 +48,7 @@ pub fn poll_until(deadline: Instant, mut f: impl FnMut() -> bool) -> Result<bool
 pub struct Loopcast {
     /// The program itself.
     pub program: PathBuf,
-    /// A folder for statistics and the cache of hashes.
+    /// A folder for statistics, the cache of hashes and the sender's key.
     pub scratch: PathBuf,
 }
 
@@ -89,6 +89,7 @@ impl Loopcast {
         command.args(args).args(rest);
         // Hashes remembered from another run would hide what hashing costs.
         command.env("XDG_CACHE_HOME", self.scratch.join("cache"));
+        command.env("XDG_CONFIG_HOME", self.scratch.join("config"));
         let name = format!("{verb} on {}", host.address);
         Program::start(name, &mut command, Some(stats))
     }

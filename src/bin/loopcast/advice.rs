@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use loopcast::seal::Fingerprint;
 use loopcast::url::{GroupRange, Url};
 
 use crate::human;
 
-/// The URLs that lead to a sender: by its group, and by its own address.
+/// The URLs that lead to a sender and to no other: by its group, and by its own address.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Ways {
     /// By the base group.
@@ -23,6 +24,7 @@ impl Ways {
         groups: GroupRange,
         of_interface: &[IpAddr],
         listening: &[SocketAddr],
+        fingerprint: Fingerprint,
     ) -> Ways {
         let v4 = groups.first().is_ipv4();
         let reachable = |ip: &IpAddr| listening.iter().any(|l| l.ip() == *ip);
@@ -46,8 +48,10 @@ impl Ways {
             None => group,
         };
         Ways {
-            group,
-            host: own.and_then(|ip| Url::address(ip, to.port()).ok()),
+            group: group.with_fingerprint(fingerprint),
+            host: own
+                .and_then(|ip| Url::address(ip, to.port()).ok())
+                .map(|url| url.with_fingerprint(fingerprint)),
         }
     }
 
@@ -193,13 +197,26 @@ pub(crate) fn other_interfaces(name: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const PRINT: &str = "plc4qwd2asa72a64ge33sfzpme4okp2p";
+
+    fn at(place: &str) -> String {
+        format!("loopcast://{place}#{PRINT}")
+    }
+
     fn ways(to: &str, of_interface: &[&str], listening: &[&str]) -> Ways {
         let to: Url = to.parse().unwrap();
         let ip = |t: &&str| t.parse().unwrap();
         let at = |t: &&str| SocketAddr::new(t.parse().unwrap(), to.port());
         let of_interface: Vec<IpAddr> = of_interface.iter().map(ip).collect();
         let listening: Vec<SocketAddr> = listening.iter().map(at).collect();
-        Ways::new(&to, to.to_send_to().unwrap(), &of_interface, &listening)
+        let fingerprint = PRINT.parse().unwrap();
+        Ways::new(
+            &to,
+            to.to_send_to().unwrap(),
+            &of_interface,
+            &listening,
+            fingerprint,
+        )
     }
 
     #[test]
@@ -209,20 +226,20 @@ mod tests {
             &["fd00::1", "10.0.0.5"],
             &["127.0.0.1", "10.0.0.5", "fd00::1"],
         );
-        assert_eq!(w.group.to_string(), "loopcast://239.192.7.0:4700");
-        assert_eq!(w.host.unwrap().to_string(), "loopcast://10.0.0.5:4700");
+        assert_eq!(w.group.to_string(), at("239.192.7.0:4700"));
+        assert_eq!(w.host.unwrap().to_string(), at("10.0.0.5:4700"));
     }
 
     #[test]
     fn the_source_goes_into_a_group_that_wants_one() {
         let w = ways("loopcast://232.1.1.1:4700", &["10.0.0.5"], &["10.0.0.5"]);
-        assert_eq!(w.group.to_string(), "loopcast://10.0.0.5@232.1.1.1:4700");
+        assert_eq!(w.group.to_string(), at("10.0.0.5@232.1.1.1:4700"));
         let w = ways(
             "loopcast://10.0.0.6@239.1.1.1:4700",
             &["10.0.0.5"],
             &["10.0.0.5"],
         );
-        assert_eq!(w.group.to_string(), "loopcast://10.0.0.6@239.1.1.1:4700");
+        assert_eq!(w.group.to_string(), at("10.0.0.6@239.1.1.1:4700"));
     }
 
     #[test]
@@ -235,7 +252,7 @@ mod tests {
         assert_eq!(w.host, None);
         assert_eq!(
             command(&w.group),
-            "loopcast receive 'loopcast://[ff15::7]:4700'"
+            format!("loopcast receive '{}'", at("[ff15::7]:4700"))
         );
     }
 }

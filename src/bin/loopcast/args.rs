@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use loopcast::driver::{DEFAULT_URL, FeedbackMode, Parity, Via};
 use loopcast::object::Geometry;
+use loopcast::seal::Fingerprint;
 use loopcast::units::{ByteLen, Rate, RateError};
 use loopcast::url::Url;
 
@@ -63,6 +64,9 @@ pub(crate) struct Args {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Loop files over multicast until everyone who came has them
+    ///
+    /// What is offered is signed with this sender's key, which is made at the first start (see `loopcast
+    /// keygen`). Its fingerprint stands in the URLs that are printed, for receivers that take nothing else.
     Send(Send),
     /// Receive what a sender loops
     Receive(Receive),
@@ -175,11 +179,13 @@ pub(crate) struct Send {
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EVENTS}\n\n{EXIT_CODES}"))]
 pub(crate) struct Receive {
-    /// Where the sender is: loopcast://[SOURCE@]HOST-OR-GROUP:PORT[/NAME], an IPv6 address in
-    /// brackets, with %INTERFACE if need be
+    /// Where the sender is, and who: loopcast://[SOURCE@]HOST-OR-GROUP:PORT[/NAME][#FINGERPRINT], an
+    /// IPv6 address in brackets, with %INTERFACE if need be
     ///
     /// With a group, it listens there and, hearing nothing, multicasts its request to the group. With
-    /// a host, it asks that host and is told the group. Without NAME it gets all that is offered.
+    /// a host, it asks that host and is told the group. Without NAME it gets all that is offered. With
+    /// FINGERPRINT, which `send` prints, it takes what that sender has signed and nothing else; without, it
+    /// stays with the first sender it meets and says who that is.
     #[arg(value_name = "URL")]
     pub(crate) url: Url,
 
@@ -235,6 +241,10 @@ pub(crate) struct Receive {
     /// has room]
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_size: Option<ByteLen>,
+
+    /// Take what the sender with this key has signed and nothing else; the same as #FINGERPRINT in the URL
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(crate) trust: Option<Fingerprint>,
 
     /// Unpack archives that have come with this key; the archives stay too
     #[arg(long, value_name = "KEYFILE")]

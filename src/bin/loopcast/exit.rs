@@ -89,6 +89,7 @@ impl From<StartError> for End {
             | E::Url(_)
             | E::SymbolSize(_)
             | E::NoRate
+            | E::TwoSenders { .. }
             | E::DropRate(_) => Exit::Usage,
             _ => Exit::Environment,
         };

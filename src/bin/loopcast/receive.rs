@@ -72,6 +72,8 @@ struct View<'a> {
     interface: Option<String>,
     /// The one that is listened to.
     sender: Option<SocketAddr>,
+    /// Others than the sender trusted have described something.
+    strangers: bool,
 }
 
 /// How long the rest takes at this rate, if one can tell.
@@ -96,6 +98,7 @@ impl<'a> View<'a> {
             bars: Bars::new(console),
             interface: None,
             sender: None,
+            strangers: false,
         }
     }
 
@@ -155,6 +158,9 @@ impl<'a> View<'a> {
         if let Some(most) = args.max_size {
             builder = builder.max_size(most.get());
         }
+        if let Some(sender) = args.trust {
+            builder = builder.trust(sender);
+        }
         if let Some(rate) = args.downlink {
             builder = builder.downlink(rate);
         }
@@ -200,6 +206,22 @@ impl<'a> View<'a> {
                 "another sender (session {session} at {address}) uses this group and is left alone: \
                  senders should use groups or ports of their own"
             )),
+            E::SenderKnown { fingerprint, trusted } => {
+                console.say(if *trusted {
+                    format!("the sender has the key asked for, {fingerprint}")
+                } else {
+                    format!(
+                        "the sender's key is {fingerprint}, the first met: if it is the right one, \
+                         --trust {fingerprint} takes no other next time"
+                    )
+                });
+            }
+            E::StrangerMet { fingerprint, address } => {
+                self.strangers = true;
+                console.warn(format!(
+                    "what comes from {address} with the key {fingerprint} is refused: it is not the sender trusted"
+                ));
+            }
             E::Opened { name, path, bytes, .. } => {
                 let name = human::plain(name);
                 console.say(format!("receiving {name} ({}) into {}", human::bytes(*bytes), path.display()));
@@ -300,11 +322,20 @@ impl<'a> View<'a> {
             (None, None) => vec![format!("no sender was heard within {waited}")],
             (None, Some(_)) => vec!["the sender fell silent".to_owned()],
         };
-        if s.session.is_some() {
+        if !s.objects.is_empty() {
             lines.push(format!(
                 "what came stays in .part files in {}",
                 self.args.into.display()
             ));
+        }
+        if self.strangers {
+            lines.push(
+                "if the sender has a new key, take its URL or fingerprint from what `loopcast send` prints there"
+                    .to_owned(),
+            );
+            if s.sender.is_none() {
+                return lines.join("\n");
+            }
         }
         let others = self
             .interface

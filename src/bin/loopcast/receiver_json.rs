@@ -36,6 +36,22 @@ pub(crate) fn event(event: &ReceiverEvent) -> Option<(&'static str, Fields)> {
             f.with("session", session.to_string())
                 .with("address", address.to_string()),
         ),
+        E::SenderKnown {
+            fingerprint,
+            trusted,
+        } => (
+            "sender_known",
+            f.with("fingerprint", fingerprint.to_string())
+                .with("trusted", *trusted),
+        ),
+        E::StrangerMet {
+            fingerprint,
+            address,
+        } => (
+            "stranger_met",
+            f.with("fingerprint", fingerprint.to_string())
+                .with("address", address.to_string()),
+        ),
         E::Opened {
             name,
             path,

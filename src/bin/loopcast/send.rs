@@ -1,7 +1,6 @@
 //! `loopcast send`.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -233,12 +232,31 @@ impl<'a> View<'a> {
     }
 
     fn show(&mut self, event: &SenderEvent) {
-        if let Some((name, fields)) = sender_json::event(event) {
+        use SenderEvent as E;
+        if let E::Listening {
+            interface,
+            addresses,
+            fingerprint,
+            ..
+        } = event
+        {
+            let own = advice::addresses_of(interface);
+            let ways = Ways::new(&self.args.to, self.groups, &own, addresses, *fingerprint);
+            self.ways = Some(ways);
+        }
+        if let Some((name, fields)) = sender_json::event(event, self.ways.as_ref()) {
             self.console.event(name, fields);
         }
-        use SenderEvent as E;
         match event {
-            E::Listening { interface, addresses, .. } => self.listening(interface, addresses),
+            E::KeyMade { path } => self.console.say(format!(
+                "made this sender's key in {}",
+                human::plain(&path.to_string_lossy())
+            )),
+            E::KeyNotKept { reason } => self.console.warn(format!(
+                "this sender's key can't be kept, so its fingerprint is another one at the next start: {}",
+                human::plain(reason)
+            )),
+            E::Listening { interface, .. } => self.listening(interface),
             E::SmallBuffer(b) => self.console.warn(format!(
                 "the socket's receive buffer is {}, not {}: answers may be lost with very many receivers \
                  (root can allow more with: sysctl -w net.core.rmem_max={})",
@@ -310,7 +328,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn listening(&mut self, interface: &str, addresses: &[SocketAddr]) {
+    fn listening(&mut self, interface: &str) {
         self.interface = interface.to_owned();
         let own = advice::addresses_of(interface);
         let shown: Vec<String> = own.iter().map(|ip| ip.to_string()).collect();
@@ -331,14 +349,13 @@ impl<'a> View<'a> {
                 args::Auto::Auto => "as fast as receivers take it".to_owned(),
             }
         ));
-        let ways = Ways::new(&self.args.to, self.groups, &own, addresses);
+        let Some(ways) = &self.ways else { return };
         let lines = if self.args.one_way {
             ways.one_way_lines()
         } else {
             ways.lines()
         };
         lines.iter().for_each(|line| self.console.say(line));
-        self.ways = Some(ways);
     }
 
     fn offered(&mut self, name: &str, bytes: u64, cached: bool, again: bool) {

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use loopcast::driver::{SenderEvent, SenderProgress};
 use loopcast::engine::ChannelFigures;
 
+use crate::advice::Ways;
 use crate::fields::Fields;
 use crate::stats::outcome_word;
 
-/// The name and fields of an event; `None` for one that has no name here yet.
-pub(crate) fn event(event: &SenderEvent) -> Option<(&'static str, Fields)> {
+/// The name and fields of an event; `None` for one that has no name here yet. `ways` lead to the sender,
+/// once it listens.
+pub(crate) fn event(event: &SenderEvent, ways: Option<&Ways>) -> Option<(&'static str, Fields)> {
     use SenderEvent as E;
     let f = Fields::new();
     Some(match event {
@@ -18,6 +20,7 @@ pub(crate) fn event(event: &SenderEvent) -> Option<(&'static str, Fields)> {
             group,
             interface,
             addresses,
+            fingerprint,
         } => {
             let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
             let f = f
@@ -26,9 +29,13 @@ pub(crate) fn event(event: &SenderEvent) -> Option<(&'static str, Fields)> {
             (
                 "listening",
                 f.with("interface", interface.as_str())
-                    .with("addresses", addresses),
+                    .with("addresses", addresses)
+                    .with("fingerprint", fingerprint.to_string())
+                    .with("url", ways.map(|w| w.group.to_string())),
             )
         }
+        E::KeyMade { path } => ("key_made", f.with("path", path.to_string_lossy())),
+        E::KeyNotKept { reason } => ("key_not_kept", f.with("reason", reason.as_str())),
         E::SmallBuffer(b) => (
             "small_buffer",
             f.with("wanted", b.wanted).with("got", b.got),

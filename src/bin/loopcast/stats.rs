@@ -98,6 +98,7 @@ pub(crate) fn not_started(role: &'static str, end: &End) -> Fields {
 pub(crate) fn sender(s: &SenderSummary, end: &End) -> Fields {
     head("sender", end)
         .with("session", s.session.to_string())
+        .with("fingerprint", s.fingerprint.to_string())
         .and(spent(s.spent))
         .object("sent", traffic(&s.sent))
         .object("received", traffic(&s.received))
@@ -148,6 +149,7 @@ pub(crate) fn receiver(s: &ReceiverSummary, end: &End) -> Fields {
     head("receiver", end)
         .with("receiver", s.receiver.to_string())
         .with("session", s.session.map(|s| s.to_string()))
+        .with("sender", s.sender.map(|s| s.to_string()))
         .with("path", s.path.map(|p| p.name()))
         .with("path_reason", s.path.map(receiver_json::why))
         .and(spent(s.spent))

@@ -8,7 +8,7 @@ use mio::{Registry, Token};
 use crate::driver::interface::Interface;
 use crate::driver::socket::Socket;
 use crate::driver::{SmallBuffer, StartError};
-use crate::wire::{ChannelInfo, Feedback};
+use crate::wire::ChannelInfo;
 
 /// First token for sockets of groups.
 const FIRST: usize = 100;
@@ -135,9 +135,6 @@ impl Groups {
 fn addresses(
     channel: &ChannelInfo,
 ) -> impl Iterator<Item = (SocketAddr, Option<std::net::IpAddr>)> {
-    let feedback = match channel.feedback {
-        Feedback::Group(group) => Some((group, None)),
-        Feedback::Sender => None,
-    };
+    let feedback = channel.feedback_group().map(|group| (group, None));
     std::iter::once((channel.group, channel.source)).chain(feedback)
 }

@@ -32,9 +32,10 @@ use crate::driver::{
     DEFAULT_URL, DriverError, Loss, ReceiverBuilder, ReceiverEvent, ReceiverSummary, RunOutcome,
     Spent, StartError, Traffic, Via, entropy,
 };
-use crate::engine::{self, DropReason, PacketKind, ReceiverConfig, Target};
+use crate::engine::{self, DropReason, PacketKind, ReceiverConfig, Target, Trust};
 use crate::ids::ReceiverId;
 use crate::rng::Rng;
+use crate::seal::Fingerprint;
 use crate::time::Time;
 use crate::url::{Place, Url};
 
@@ -64,6 +65,7 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
         None => DEFAULT_URL.parse::<Url>()?,
     };
     check_folder(&builder.into)?;
+    let trust = trust(&url, builder.trust)?;
     let (target, address) = target(&url)?;
     let silent = builder.one_way || builder.no_join;
     if silent && !url.is_group() {
@@ -97,6 +99,7 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
             Via::Multicast => Some(engine::Via::Group),
             Via::Unicast => Some(engine::Via::Unicast),
         },
+        trust,
         one_way: silent,
         sync_timeout: builder.sync_timeout,
         sender_timeout: builder.timeout,
@@ -172,6 +175,14 @@ fn spawn<T: Send + 'static>(
         .name(name.to_owned())
         .spawn(work)
         .map_err(StartError::Thread)
+}
+
+/// Who is to be believed: the URL may say it, or the program.
+fn trust(url: &Url, given: Option<Fingerprint>) -> Result<Trust, StartError> {
+    match (url.fingerprint(), given) {
+        (Some(url), Some(given)) if url != given => Err(StartError::TwoSenders { url, given }),
+        (one, other) => Ok(one.or(other).map_or(Trust::First, Trust::Only)),
+    }
 }
 
 /// Where to look for the sender, and an address there that tells the family and the interface.
@@ -256,6 +267,7 @@ fn summary(id: ReceiverId, now: Time, remains: Remains, spent: Spent) -> Receive
         outcome,
         receiver: id,
         session: remains.session,
+        sender: remains.sender,
         path: remains.path,
         sent: Traffic::with_headers(remains.v4, |kind| stats.sent(kind)),
         received: Traffic::with_headers(remains.v4, |kind| stats.received(kind)),

@@ -27,6 +27,7 @@ use crate::engine::{
 };
 use crate::ids::SessionId;
 use crate::rng::Rng;
+use crate::seal::Fingerprint;
 use crate::store::{BlockPool, Put};
 use crate::time::Time;
 use crate::wire::{self, ChannelInfo, DataHeader, Packet};
@@ -70,6 +71,7 @@ pub(crate) struct Remains {
     pub(crate) engine: engine::Receiver,
     pub(crate) objects: HashMap<ObjectKey, Object>,
     pub(crate) session: Option<SessionId>,
+    pub(crate) sender: Option<Fingerprint>,
     pub(crate) path: Option<PathChoice>,
     pub(crate) gave_up: Option<String>,
     pub(crate) stopped: bool,
@@ -114,6 +116,7 @@ pub(crate) struct Net {
     small_buffer_told: bool,
     figures_at: Time,
     session: Option<SessionId>,
+    sender: Option<Fingerprint>,
     path: Option<PathChoice>,
     gave_up: Option<String>,
     refused_by_sender: bool,
@@ -168,6 +171,7 @@ impl Net {
             small_buffer_told: parts.small_buffer_told,
             figures_at: Time::ZERO,
             session: None,
+            sender: None,
             path: None,
             gave_up: None,
             refused_by_sender: false,
@@ -243,6 +247,7 @@ impl Net {
             engine: self.engine,
             objects: self.objects,
             session: self.session,
+            sender: self.sender,
             path: self.path,
             gave_up: self.gave_up,
             stopped: self.stopped,
@@ -632,6 +637,23 @@ impl Net {
                 self.session = Some(session);
                 ReceiverEvent::Heard { session, address }
             }
+            E::SenderKnown {
+                fingerprint,
+                trusted,
+            } => {
+                self.sender = Some(fingerprint);
+                ReceiverEvent::SenderKnown {
+                    fingerprint,
+                    trusted,
+                }
+            }
+            E::StrangerMet {
+                fingerprint,
+                address,
+            } => ReceiverEvent::StrangerMet {
+                fingerprint,
+                address,
+            },
             // It is told when the disk has made a place. One that is refused never gets there.
             E::Started { object, .. } => {
                 if let Some(description) = self.engine.description(object) {

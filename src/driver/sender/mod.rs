@@ -33,7 +33,9 @@ use crate::engine::{self, DropReason, PacketKind, SenderConfig};
 use crate::ids::SessionId;
 use crate::object::{Codec, Geometry};
 use crate::rate::{self, Adapt};
-use crate::store::HashCache;
+use crate::seal::{Fingerprint, SigningKey};
+use crate::secret::Secret;
+use crate::store::{HashCache, KeyFileError, sender_key, sender_key_path};
 use crate::time::Time;
 use crate::units::Rate;
 use crate::url::Url;
@@ -163,6 +165,11 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         ttl: builder.ttl,
         loopback: builder.loopback,
     };
+    let key = match &builder.key {
+        Some(key) => key.clone(),
+        None => own_key(&mut setting_up.outbox)?,
+    };
+    let fingerprint = key.public().fingerprint();
     let way_back = builder.one_way.is_none();
     let links = setting_up.links(base, url.source(), &interface, way_back)?;
     let listeners = setting_up.listeners(base, &links, &interface, way_back)?;
@@ -187,6 +194,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         session,
         seed: builder.seed.map_or_else(entropy::nonzero, Ok)?,
         secret: entropy::bytes()?,
+        key,
         groups,
         source: url.source(),
         group_feedback: builder.feedback == FeedbackMode::Group,
@@ -212,6 +220,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         group: Some(base),
         interface: interface.name.clone(),
         addresses: addresses.clone(),
+        fingerprint,
     });
     for path in found.skipped {
         setting_up.outbox.tell(SenderEvent::PathSkipped { path });
@@ -278,7 +287,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
             wall: clock.now().since(Time::ZERO),
             cpu: cpu_time().saturating_sub(cpu_before),
         };
-        Ok(summary(session, ended?, spent))
+        Ok(summary(session, fingerprint, ended?, spent))
     })?;
     Ok(Running {
         session,
@@ -298,6 +307,24 @@ fn spawn<T: Send + 'static>(
         .name(name.to_owned())
         .spawn(work)
         .map_err(StartError::Thread)
+}
+
+/// The user's key, made if there is none yet. Where none can be kept, sending goes on under one that nobody
+/// can know beforehand.
+fn own_key(outbox: &mut Outbox<SenderEvent>) -> Result<SigningKey, StartError> {
+    let reason = match sender_key_path().map(|path| (sender_key(&path), path)) {
+        Some((Ok((key, made)), path)) => {
+            if made {
+                outbox.tell(SenderEvent::KeyMade { path });
+            }
+            return Ok(key);
+        }
+        Some((Err(error @ KeyFileError::Write { .. }), _)) => error.to_string(),
+        Some((Err(error), _)) => return Err(StartError::Key(error)),
+        None => "neither HOME nor XDG_CONFIG_HOME says where".to_owned(),
+    };
+    outbox.tell(SenderEvent::KeyNotKept { reason });
+    Ok(SigningKey::new(&Secret::new(entropy::bytes()?)))
 }
 
 /// What goes out without being asked for. A sender that is to find out by itself goes by what receivers
@@ -442,7 +469,12 @@ impl SettingUp {
     }
 }
 
-fn summary(session: SessionId, remains: Remains, spent: Spent) -> SenderSummary {
+fn summary(
+    session: SessionId,
+    fingerprint: Fingerprint,
+    remains: Remains,
+    spent: Spent,
+) -> SenderSummary {
     let Remains {
         engine,
         roster,
@@ -466,6 +498,7 @@ fn summary(session: SessionId, remains: Remains, spent: Spent) -> SenderSummary 
     SenderSummary {
         outcome,
         session,
+        fingerprint,
         sent: Traffic::with_headers(v4, |kind| stats.sent(kind)),
         received: Traffic::with_headers(v4, |kind| stats.received(kind)),
         loss: Loss {

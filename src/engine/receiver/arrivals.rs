@@ -69,8 +69,10 @@ impl Receiver {
             self.stats.dropped.add(DropReason::OtherSession);
             return Verdict::Ignore;
         }
-        self.heard_at = now;
-        self.data_at = now;
+        self.heard(now);
+        if !self.trusted.estranged {
+            self.data_at = now;
+        }
         let unicast = header.channel >= UNICAST_CHANNELS;
         let kind = match (unicast, header.repair) {
             (true, _) => PacketKind::UnicastData,
@@ -194,11 +196,16 @@ impl Receiver {
             SenderBody::Notice(_) => PacketKind::Notice,
             SenderBody::Challenge(_) => PacketKind::Challenge,
         };
+        if let SenderBody::Offer(offer) = &packet.body
+            && !self.is_trusted(now, from, packet.session, offer)
+        {
+            return;
+        }
         if !self.is_our_session(now, from, &packet) {
             return;
         }
         self.stats.received.add(kind, 1, len as u64);
-        self.heard_at = now;
+        self.heard(now);
         if via == Via::Unicast {
             self.largest_heard = self.largest_heard.max(len as u16);
         }
@@ -253,6 +260,8 @@ impl Receiver {
         self.session = Some(Session {
             id: packet.session,
             address: from,
+            since: now,
+            vouched: self.is_description(&packet.body),
             one_way: packet.one_way,
             cookie: Cookie(0),
             echo: None,
@@ -260,14 +269,21 @@ impl Receiver {
             report_interval: FIRST_REPORT,
             rate: Rate::from_bps(config::DEFAULT_RATE_BPS),
         });
-        self.heard_at = now;
-        self.data_at = now;
+        self.heard(now);
+        if !self.trusted.estranged {
+            self.data_at = now;
+        }
         self.fall_silent(now, packet.one_way);
         self.events.push_back(ReceiverEvent::SenderFound {
             session: packet.session,
             address: from,
         });
         true
+    }
+
+    /// Something that is wanted is described; who by was found to be right.
+    fn is_description(&self, body: &SenderBody) -> bool {
+        matches!(body, SenderBody::Offer(offer) if self.is_wanted(&offer.description.name))
     }
 
     fn note_time(&mut self, now: Time, sent_at: u64) {
@@ -380,7 +396,7 @@ impl Receiver {
             session.timing.grtt = offer.grtt;
             if let Some(channel) = offer.channels.first() {
                 session.rate = channel.rate;
-                let by_group = matches!(channel.feedback, Feedback::Group(_));
+                let by_group = channel.feedback != Feedback::Sender;
                 session.timing.k = k_for(by_group, session.timing.receivers);
             }
         }
@@ -458,7 +474,7 @@ impl Receiver {
             .map_or(Rate::from_bps(config::DEFAULT_RATE_BPS), |s| s.rate)
     }
 
-    fn is_wanted(&self, name: &str) -> bool {
+    pub(super) fn is_wanted(&self, name: &str) -> bool {
         match &self.config.name {
             None => true,
             Some(wanted) => name == wanted || name.rsplit('/').next() == Some(wanted),

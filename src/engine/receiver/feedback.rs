@@ -9,7 +9,7 @@ use crate::engine::receiver::channel::ChannelRx;
 use crate::ids::{BlockNo, ChannelNo, ShortCodingId};
 use crate::time::Time;
 use crate::units::Rate;
-use crate::wire::{self, Ack, Feedback, Nak, Need, Needs, ReceiverBody, Report};
+use crate::wire::{self, Ack, Nak, Need, Needs, ReceiverBody, Report};
 use core::time::Duration;
 
 /// A NAK is kept to this many bytes of UDP payload.
@@ -63,10 +63,7 @@ impl Receiver {
                 }
             }
             let coding = download.coding;
-            let to = match channel.feedback {
-                Feedback::Sender => sender,
-                Feedback::Group(group) => group,
-            };
+            let to = channel.feedback_group().unwrap_or(sender);
             self.send_nak(now, to, channel.number, coding, entries, next.is_some());
         }
     }

@@ -5,6 +5,7 @@
 //! * [`joining`]: requests, and who is told that we are done;
 //! * [`feedback`]: NAKs, acknowledgements and reports;
 //! * [`seat`]: the tier it listens on;
+//! * [`trust`]: whose descriptions it takes;
 //! * [`download`] and [`channel`]: its parts.
 
 mod arrivals;
@@ -14,6 +15,9 @@ mod download;
 mod feedback;
 mod joining;
 mod seat;
+mod trust;
+
+pub use trust::Trust;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -25,6 +29,7 @@ use crate::engine::receiver::channel::{ChannelRx, UnicastRx};
 use crate::engine::receiver::download::{Download, State};
 use crate::engine::receiver::joining::Joining;
 use crate::engine::receiver::seat::Seat;
+use crate::engine::receiver::trust::Trusted;
 use crate::engine::{
     Burst, Command, DropReason, Link, ObjectKey, PacketKind, PathChoice, ReceiverEvent,
     ReceiverStats, StoreFault, Timer, Via,
@@ -66,6 +71,8 @@ pub struct ReceiverConfig {
     pub target: Target,
     /// The object wanted; everything that the session offers when none.
     pub name: Option<String>,
+    /// Whose descriptions to take.
+    pub trust: Trust,
     /// Use this path only; by itself finds out when none.
     pub via: Option<Via>,
     /// Send nothing at all, whatever the session is like: the target must be a group.
@@ -90,6 +97,7 @@ impl ReceiverConfig {
             seed,
             target,
             name: None,
+            trust: Trust::First,
             via: None,
             one_way: false,
             sync_timeout: config::SYNC_TIMEOUT,
@@ -166,6 +174,7 @@ pub struct Receiver {
     commands: VecDeque<Command>,
     events: VecDeque<ReceiverEvent>,
     other_sessions: Vec<SessionId>,
+    trusted: Trusted,
     /// It sends nothing: as told, or because the session has no way back.
     silent: bool,
     redirects: u8,
@@ -178,6 +187,10 @@ struct Session {
     id: SessionId,
     /// Where it answers.
     address: SocketAddr,
+    /// Since when it is followed.
+    since: Time,
+    /// The sender trusted has described something in it.
+    vouched: bool,
     /// It has no way back.
     one_way: bool,
     cookie: Cookie,
@@ -222,6 +235,7 @@ impl Receiver {
             commands: VecDeque::new(),
             events: VecDeque::new(),
             other_sessions: Vec::new(),
+            trusted: Trusted::default(),
             silent: config.one_way,
             redirects: 0,
             ended: false,
@@ -466,7 +480,7 @@ impl Receiver {
 
     /// The sender may be gone, for a while or for good.
     fn watch_sender(&mut self, now: Time) {
-        let silent = now.since(self.heard_at);
+        let silent = now.since(self.followed_at());
         if now.since(self.alive_at()) >= self.config.sender_timeout && !self.joining.is_leaving() {
             let silent = now.since(self.alive_at());
             let text = match &self.session {
@@ -492,14 +506,32 @@ impl Receiver {
             return self.left();
         }
         if self.session.is_some() && silent >= SENDER_SILENCE {
-            // Whoever answers next is followed; what is here stays valid by its coding id.
-            self.session = None;
-            self.unicast = None;
-            self.channels.clear();
-            self.downloads.iter_mut().for_each(Download::lose_position);
-            self.report_due = None;
-            self.joining.restart(now, &mut self.rng);
+            self.lose_session(now);
         }
+    }
+
+    /// When the sender that is followed was last alive, or was taken up.
+    fn followed_at(&self) -> Time {
+        let since = self.session.as_ref().map(|s| s.since);
+        since.map_or(self.heard_at, |since| since.max(self.heard_at))
+    }
+
+    /// The sender is alive. One whose place only strangers take does not count, or they would be waited
+    /// for without end.
+    fn heard(&mut self, now: Time) {
+        if !self.trusted.estranged {
+            self.heard_at = now;
+        }
+    }
+
+    /// Whoever answers next is followed; what is here stays valid by its coding id.
+    fn lose_session(&mut self, now: Time) {
+        self.session = None;
+        self.unicast = None;
+        self.channels.clear();
+        self.downloads.iter_mut().for_each(Download::lose_position);
+        self.report_due = None;
+        self.joining.restart(now, &mut self.rng);
     }
 
     /// It sends nothing from now on, or may again: a session with or without a way back was found.
@@ -546,6 +578,7 @@ impl Receiver {
         if self.silent {
             reason += &self.say_what_lacks();
         }
+        reason += &self.say_whom_met();
         for download in &mut self.downloads {
             if !download.has_ended() {
                 download.state = State::Ended(Outcome::Failed);
@@ -687,7 +720,7 @@ impl Receiver {
             .min();
         let unicast_nak = self.unicast.as_ref().and_then(|u| u.nak_due);
         let given_up = self.alive_at() + self.config.sender_timeout;
-        let looked_for = self.heard_at + SENDER_SILENCE;
+        let looked_for = self.followed_at() + SENDER_SILENCE;
         let silence = match self.session {
             _ if self.joining.is_leaving() => looked_for,
             Some(_) => looked_for.min(given_up),

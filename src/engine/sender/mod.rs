@@ -49,6 +49,7 @@ use crate::engine::{
 use crate::ids::{ChannelNo, PacketNo, ReceiverId, SessionId, ShortCodingId};
 use crate::object::Description;
 use crate::rate::{Adapt, Grtt, Pacer, RateControl};
+use crate::seal::SigningKey;
 use crate::time::Time;
 use crate::units::Rate;
 use crate::wire::{self, FromSender, Heard, Notice, NoticeCode, Outcome, SenderBody};
@@ -62,6 +63,8 @@ pub struct SenderConfig {
     pub seed: u64,
     /// Makes cookies; from 32 random bytes that nobody else knows.
     pub secret: [u8; 32],
+    /// Signs what it describes.
+    pub key: SigningKey,
     /// The groups it may use, at least one. The first carries announcements; with one, it carries
     /// everything.
     pub groups: Vec<SocketAddr>,
@@ -333,7 +336,7 @@ impl Sender {
             return Err(SenderError::TooMany(MAX_OFFERS));
         }
         let key = ObjectKey(self.objects.len() as u32);
-        let offered = Offered::new(now, description);
+        let offered = Offered::new(now, self.config.session, description, &self.config.key);
         if let Some(twin) = self.by_coding.get(&offered.coding) {
             return Err(SenderError::Twice(
                 self.objects[twin.0 as usize].description.name.clone(),

@@ -1,13 +1,17 @@
 //! One object on offer: what it is, and where it runs.
 
-use crate::ids::{ChannelNo, ShortCodingId};
+use crate::ids::{ChannelNo, SessionId, ShortCodingId};
 use crate::object::Description;
+use crate::seal::SigningKey;
 use crate::time::Time;
+use crate::wire::Signature;
 
 /// An object on offer.
 #[derive(Debug)]
 pub(super) struct Offered {
     pub(super) description: Description,
+    /// Ours, of the description in this session.
+    pub(super) signature: Signature,
     pub(super) coding: ShortCodingId,
     /// Its channel on each tier, once it was wanted.
     pub(super) channels: Vec<ChannelNo>,
@@ -18,8 +22,14 @@ pub(super) struct Offered {
 }
 
 impl Offered {
-    pub(super) fn new(now: Time, description: Description) -> Offered {
+    pub(super) fn new(
+        now: Time,
+        session: SessionId,
+        description: Description,
+        key: &SigningKey,
+    ) -> Offered {
         Offered {
+            signature: Signature::of(session, &description, key),
             coding: description.coding().short(),
             channels: Vec::new(),
             wanted_at: now,

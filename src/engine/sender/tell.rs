@@ -1,6 +1,5 @@
 //! What a sender says by itself, on its own timers: SYNC, offers, and who was heard.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::engine::sender::carousel::Phase;
@@ -22,7 +21,9 @@ impl Sender {
     pub(super) fn channel_info(&self, number: ChannelNo) -> ChannelInfo {
         let group = self.channels[usize::from(number)].group;
         let feedback = if self.config.group_feedback {
-            Feedback::Group(SocketAddr::new(group.ip(), group.port() + 1))
+            Feedback::Group {
+                port: group.port() + 1,
+            }
         } else {
             Feedback::Sender
         };
@@ -51,6 +52,7 @@ impl Sender {
                 .max(self.config.wait_for)
                 .max(1),
             description: offered.description.clone(),
+            signature: offered.signature,
             channels: offered
                 .channels
                 .iter()

@@ -212,7 +212,8 @@ impl Tool {
                     // A hash that is remembered from another run would hide what hashing costs.
                     .arg("--hash-cache")
                     .arg(job.folder.join("hashes"))
-                    .arg(job.file);
+                    .arg(job.file)
+                    .env("XDG_CONFIG_HOME", job.folder.join("config"));
                 command
             }
             Tool::Peer(Peer::Uftp) => {

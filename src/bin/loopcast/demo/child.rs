@@ -74,6 +74,8 @@ impl Child {
                 stats.as_os_str(),
             ])
             .args(rest)
+            // The user's own key is none of the demo's business.
+            .env("XDG_CONFIG_HOME", stats.with_file_name("config"))
             // Tied to our end of this pipe, it ends when we do, however that comes about.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
