@@ -9,7 +9,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use engines::{
-    Net, cookie, drain, drain_receiver, film, group, host, key, packet, receiver, sender, to_group,
+    Net, drain, drain_receiver, film, group, host, join, key, packet, receiver, request, sender,
+    to_group,
 };
 use loopcast::engine::{
     Command, DropReason, Link, PacketKind, Receiver, ReceiverEvent, Sender, SenderEvent, Target,
@@ -22,7 +23,7 @@ use loopcast::time::Time;
 use loopcast::units::Rate;
 use loopcast::wire::{
     self, Ack, ChannelInfo, DataHeader, Done, Feedback, FromSender, Nak, Need, Needs, Offer,
-    Outcome, ReceiverBody, Report, Request, SenderBody, Signature, Stage, Wanted,
+    Outcome, ReceiverBody, Report, SenderBody, Signature, Stage,
 };
 
 const SESSION: SessionId = SessionId(0x11);
@@ -30,19 +31,6 @@ const LINK: Link = Link(1);
 
 fn ms(n: u64) -> Time {
     Time::from_millis(n)
-}
-
-fn request(stage: Stage) -> ReceiverBody {
-    ReceiverBody::Request(Request {
-        wanted: Wanted::All { from: 0 },
-        stage,
-        holds: false,
-        downlink: Rate::from_bps(0),
-        buffer_kib: 0,
-        last_channel: 0xffff,
-        cause: wire::MoveCause::None,
-        largest_heard: 0,
-    })
 }
 
 fn nak(entries: Vec<Need>, seen_to: u64) -> ReceiverBody {
@@ -60,24 +48,6 @@ fn film_sender() -> Sender {
     s.offer(Time::ZERO, film("film", 1 << 20)).unwrap();
     drain(&mut s, Time::ZERO);
     s
-}
-
-/// Receiver `id` at `from` joins with its first two counters.
-fn join(s: &mut Sender, now: Time, id: u64, from: SocketAddr, stage: Stage) -> Cookie {
-    s.handle_datagram(
-        now,
-        from,
-        LINK,
-        &packet(id, 0, SESSION, Cookie(0), request(stage)),
-    );
-    let given = cookie(&drain(s, now)).unwrap();
-    s.handle_datagram(
-        now,
-        from,
-        LINK,
-        &packet(id, 1, SESSION, given, request(stage)),
-    );
-    given
 }
 
 fn all_events(s: &mut Sender) -> Vec<SenderEvent> {

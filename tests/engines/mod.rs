@@ -17,7 +17,10 @@ use loopcast::seal::SigningKey;
 use loopcast::secret::Secret;
 use loopcast::time::Time;
 use loopcast::units::Rate;
-use loopcast::wire::{self, DataHeader, FromReceiver, Packet, ReceiverBody, SenderBody};
+use loopcast::wire::{
+    self, DataHeader, FromReceiver, MoveCause, Packet, ReceiverBody, Request, SenderBody, Stage,
+    Wanted,
+};
 
 /// The group of all tests.
 pub fn group() -> SocketAddr {
@@ -147,6 +150,39 @@ pub fn cookie(sent: &Sent) -> Option<Cookie> {
         },
         _ => None,
     })
+}
+
+/// A request for everything.
+pub fn request(stage: Stage) -> ReceiverBody {
+    ReceiverBody::Request(Request {
+        wanted: Wanted::All { from: 0 },
+        stage,
+        holds: false,
+        downlink: Rate::from_bps(0),
+        buffer_kib: 0,
+        last_channel: 0xffff,
+        cause: MoveCause::None,
+        largest_heard: 0,
+    })
+}
+
+/// Receiver `id` at `from` joins with its first two counters.
+pub fn join(s: &mut Sender, now: Time, id: u64, from: SocketAddr, stage: Stage) -> Cookie {
+    let session = s.config().session;
+    s.handle_datagram(
+        now,
+        from,
+        Link(1),
+        &packet(id, 0, session, Cookie(0), request(stage)),
+    );
+    let given = cookie(&drain(s, now)).unwrap();
+    s.handle_datagram(
+        now,
+        from,
+        Link(1),
+        &packet(id, 1, session, given, request(stage)),
+    );
+    given
 }
 
 /// Drains a receiver; its disk has done everything at once. Gives what it sent.

@@ -108,7 +108,8 @@ impl Receiver {
             self.stats.dropped.add(DropReason::NotWanted);
             return Verdict::Ignore;
         }
-        let tells = !header.repair && arrival != Arrival::Late;
+        let tells =
+            !header.repair && arrival != Arrival::Late && download.listens_on(header.channel);
         if !unicast && tells && !self.silent && !self.probe.is_on_unicast() {
             download.saw_data(now, header.block, timing, &mut self.rng);
         }
@@ -319,13 +320,13 @@ impl Receiver {
             grtt: sync.grtt,
             receivers: sync.receivers,
         };
-        if let Some(session) = &mut self.session {
-            session.timing = timing;
-        }
         let ours = self
             .downloads
             .iter()
             .any(|d| d.channel.is_some_and(|c| c.number == number));
+        if let Some(session) = self.session.as_mut().filter(|_| ours) {
+            session.timing = timing;
+        }
         if ours && via == Via::Group {
             self.hear_rate(now, sync.rate);
             self.hear_report_interval(now, sync.report_interval);
@@ -352,7 +353,7 @@ impl Receiver {
             return;
         };
         let download = &mut self.downloads[at];
-        if !current || !download.is_receiving() {
+        if !current || !download.is_receiving() || !download.listens_on(number) {
             return;
         }
         download.saw_position(now, sync.position, timing, &mut self.rng);

@@ -2,7 +2,7 @@
 
 use crate::assemble::{Holdings, Insert};
 use crate::engine::ObjectKey;
-use crate::ids::{BlockNo, ShortCodingId, SymbolNo};
+use crate::ids::{BlockNo, ChannelNo, ShortCodingId, SymbolNo};
 use crate::nak::{NakTable, Timing};
 use crate::object::{BlockKind, Description, Geometry};
 use crate::range_set::RangeSet;
@@ -74,6 +74,12 @@ impl Download {
     /// Nothing more will be done about it.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.state, State::Ended(_) | State::Withdrawn)
+    }
+
+    /// What is said on a channel goes for this object: each tier walks from another place. While it is not
+    /// known where the object runs, whatever is heard of it does.
+    pub(super) fn listens_on(&self, number: ChannelNo) -> bool {
+        self.channel.is_none_or(|c| c.number == number)
     }
 
     /// A fresh data packet, the newest on the channel, came from this block.

@@ -161,18 +161,19 @@ impl Sender {
             return;
         }
         self.silence_due = now + SILENCE / 8;
-        let limit = SILENCE.max(self.longest_report_interval() * 4);
+        self.patience = SILENCE.max(self.longest_report_interval() * 4);
         let mut gone = Vec::new();
         for (&receiver, member) in self.roster.members.iter_mut() {
+            let limit = self.patience.max(member.patience);
             if member.is_active() && now.since(member.last_heard) > limit {
                 member.gone = true;
                 if let Some(path) = member.unicast.take() {
                     self.unicast_channels.insert(path.channel, path.next_packet);
                 }
-                gone.push(receiver);
+                gone.push((receiver, limit));
             }
         }
-        for receiver in gone {
+        for (receiver, limit) in gone {
             self.recount = true;
             let reason = format!("nothing heard from it for {:.0} s", limit.as_secs_f64());
             self.events

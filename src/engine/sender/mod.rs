@@ -198,6 +198,8 @@ pub struct Sender {
     announce_next: usize,
     silence_due: Time,
     /// Data has begun: enough receivers have asked.
+    /// How long a receiver may be silent that was told all about its reports.
+    patience: Duration,
     started: bool,
     preparing: bool,
     /// The end is being announced: notices left, and when the next is due.
@@ -314,6 +316,7 @@ impl Sender {
             announce_next: 0,
             silence_due: now + SILENCE,
             started: config.one_way.is_some(),
+            patience: SILENCE,
             preparing: false,
             ending: None,
             finished: false,

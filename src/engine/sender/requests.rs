@@ -92,9 +92,7 @@ impl Sender {
         if !member.is_fresh(packet.counter) {
             return self.stats.dropped.add(DropReason::Replayed);
         }
-        member.last_heard = now;
-        member.address = from;
-        member.link = link;
+        member.heard(now, from, link, self.patience);
         if let Some(path) = &mut member.unicast {
             path.heard(0);
         } else if let Some(rtt) = rtt {
@@ -328,9 +326,7 @@ impl Sender {
         member.downlink = request.downlink;
         member.gone = false;
         member.outcome = None;
-        member.last_heard = now;
-        member.address = from;
-        member.link = link;
+        member.heard(now, from, link, self.patience);
         let mut fresh: Vec<ObjectKey> = Vec::new();
         let everything = matches!(request.wanted, Wanted::All { .. });
         for &key in wanted {

@@ -1,6 +1,7 @@
 //! The receivers that a sender knows one by one, each by its random id.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use crate::engine::sender::losses::Losses;
@@ -32,6 +33,9 @@ pub(super) struct Member {
     /// It fell silent.
     pub(super) gone: bool,
     pub(super) last_heard: Time,
+    /// How long it may be silent after that: it knows of no other interval between its reports than it was
+    /// told then.
+    pub(super) patience: Duration,
     counters: ReplayWindow,
     /// Its path, when it is served by unicast.
     pub(super) unicast: Option<Box<UnicastPath>>,
@@ -55,6 +59,7 @@ impl Member {
             tier: 0,
             gone: false,
             last_heard: now,
+            patience: Duration::ZERO,
             counters: ReplayWindow::default(),
             unicast: None,
             report: Report {
@@ -66,6 +71,14 @@ impl Member {
             downlink: Rate::ZERO,
             naks: 0,
         }
+    }
+
+    /// It was heard, and may be silent for `patience`.
+    pub(super) fn heard(&mut self, now: Time, from: SocketAddr, link: Link, patience: Duration) {
+        self.last_heard = now;
+        self.address = from;
+        self.link = link;
+        self.patience = patience;
     }
 
     /// Its packet number `counter` came: false if it came before, or is too old to tell.

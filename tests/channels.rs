@@ -1,0 +1,187 @@
+//! Several channels and large groups: which of what is heard goes for whom.
+
+#![allow(clippy::unwrap_used)]
+#![allow(unreachable_pub, reason = "shared by test binaries")]
+
+mod engines;
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use engines::{
+    drain, drain_receiver, film, group, host, join, key, packet, receiver, sender, to_group,
+};
+use loopcast::engine::{Link, PacketKind, Receiver, Sender, SenderEvent, Via};
+use loopcast::ids::{ChannelNo, SessionId, ShortCodingId};
+use loopcast::time::Time;
+use loopcast::units::Rate;
+use loopcast::wire::{
+    ChannelInfo, DataHeader, Done, Feedback, FromSender, Offer, Outcome, Position, ReceiverBody,
+    SenderBody, Signature, Stage, Sync,
+};
+
+const SESSION: SessionId = SessionId(0x11);
+const BLOCKS: u64 = 12;
+const LENGTH: u64 = BLOCKS * 64 * 1_344;
+
+fn ms(n: u64) -> Time {
+    Time::from_millis(n)
+}
+
+fn channel(number: ChannelNo, rate: u64) -> ChannelInfo {
+    ChannelInfo {
+        number,
+        tier: number as u8,
+        group: SocketAddr::new(group().ip(), 4_700 + number * 2),
+        source: None,
+        rate: Rate::from_bps(rate),
+        feedback: Feedback::Sender,
+    }
+}
+
+fn tell(r: &mut Receiver, now: Time, channel: ChannelNo, body: SenderBody) {
+    let mut out = Vec::new();
+    FromSender {
+        channel,
+        session: SESSION,
+        one_way: false,
+        body,
+    }
+    .encode(&mut out);
+    r.handle_datagram(now, host(1), Via::Group, &out);
+    drain_receiver(r, now);
+}
+
+fn sync(block: u32, next_packet: u64, idle: bool) -> SenderBody {
+    SenderBody::Sync(Sync {
+        coding: film("film", LENGTH).coding().short(),
+        next_packet,
+        position: Position {
+            cycle: 0,
+            block,
+            symbol: 0,
+        },
+        sent_at: 5,
+        grtt: Duration::from_millis(5),
+        k: 1,
+        receivers: 1,
+        next_sync: Duration::from_millis(100),
+        rate: Rate::from_bps(10_000_000),
+        report_interval: Duration::from_secs(20),
+        query: false,
+        idle,
+        padded_to: 0,
+    })
+}
+
+/// A packet of the block that the tiers are at.
+fn data(r: &mut Receiver, now: Time, channel: ChannelNo, block: u32, packet: u64) {
+    let header = DataHeader {
+        channel,
+        session: SESSION,
+        coding: film("film", LENGTH).coding().short(),
+        packet,
+        block,
+        symbol: (packet % 64) as u16,
+        repair: false,
+        one_way: false,
+        part: None,
+    };
+    r.handle_data(now, &header, Via::Group, 1_380);
+    drain_receiver(r, now);
+}
+
+fn naks_after(r: &mut Receiver, from: Time, milliseconds: u64) -> u64 {
+    for at in 0..milliseconds {
+        let now = from + Duration::from_millis(at);
+        if r.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            r.handle_timeout(now);
+        }
+        drain_receiver(r, now);
+    }
+    r.stats().sent(PacketKind::Nak).packets
+}
+
+/// A receiver that takes 12 Mbit/s, so sits on the slower of two tiers.
+fn on_the_slow_tier() -> Receiver {
+    let mut r = receiver(7, to_group(), |c| {
+        c.downlink = Some(Rate::from_bps(12_000_000));
+    });
+    let offer = SenderBody::Offer(Box::new(Offer {
+        sent_at: 1,
+        index: 0,
+        total: 1,
+        grtt: Duration::from_millis(5),
+        receivers: 1,
+        signature: Signature::of(SESSION, &film("film", LENGTH), &key(0x11)),
+        description: film("film", LENGTH),
+        channels: vec![channel(0, 100_000_000), channel(1, 10_000_000)],
+    }));
+    tell(&mut r, ms(1), 0, offer);
+    r
+}
+
+/// The fastest tier rests, or is somewhere else in its walk: nobody on another has missed anything.
+#[test]
+fn a_position_goes_for_its_own_channel() {
+    let mut r = on_the_slow_tier();
+    data(&mut r, ms(2), 1, 0, 0);
+    tell(&mut r, ms(3), 0, sync(BLOCKS as u32 - 1, 500, false));
+    tell(&mut r, ms(4), 0, sync(0, 500, true));
+    data(&mut r, ms(5), 0, 9, 501);
+    data(&mut r, ms(6), 1, 0, 1);
+    assert_eq!(naks_after(&mut r, ms(7), 500), 0);
+    // What its own channel says counts.
+    data(&mut r, ms(600), 1, 2, 2);
+    assert!(naks_after(&mut r, ms(601), 500) > 0);
+}
+
+/// Of a large group each may report once a minute. When the others are done the last may report more
+/// often, and is not given up for the time in which it did not know.
+#[test]
+fn who_was_told_to_report_rarely_is_waited_for() {
+    const OTHERS: u16 = 300;
+    let mut s = sender(SESSION.0, |c| {
+        c.rate = Rate::from_bps(4_000_000);
+        c.wait_for = u32::from(OTHERS) + 1;
+    });
+    s.offer(Time::ZERO, film("film", 1 << 20)).unwrap();
+    drain(&mut s, Time::ZERO);
+    let all = |s: &mut Sender, to: u64| {
+        while let Some((due, _)) = s.poll_timeout().filter(|(due, _)| *due <= ms(to)) {
+            s.handle_timeout(due);
+            drain(s, due);
+        }
+    };
+    let mut cookies = Vec::new();
+    for n in 0..=OTHERS {
+        cookies.push(join(
+            &mut s,
+            ms(u64::from(n) * 10),
+            u64::from(n) + 5,
+            host(n + 10),
+            Stage::JoinGroup,
+        ));
+    }
+    all(&mut s, 4_000);
+    // One report, after which it waits for its turn.
+    let report = |s: &mut Sender, n: u16, counter, body: ReceiverBody| {
+        let id = u64::from(n) + 5;
+        let datagram = packet(id, counter, SESSION, cookies[usize::from(n)], body);
+        s.handle_datagram(ms(4_000), host(n + 10), Link(1), &datagram);
+    };
+    report(&mut s, OTHERS, 2, ReceiverBody::Report(Default::default()));
+    for n in 0..OTHERS {
+        let all = vec![Done {
+            coding: ShortCodingId(0),
+            outcome: Outcome::Complete,
+        }];
+        report(&mut s, n, 2, ReceiverBody::Done(all));
+    }
+    all(&mut s, 30_000);
+    let mut events = core::iter::from_fn(|| s.poll_event());
+    assert!(!events.any(|e| matches!(e, SenderEvent::Gone { .. })));
+    all(&mut s, 600_000);
+    let mut events = core::iter::from_fn(|| s.poll_event());
+    assert!(events.any(|e| matches!(e, SenderEvent::Gone { .. })));
+}
