@@ -356,7 +356,7 @@ impl ReceiverBuilder {
         self
     }
 
-    /// What the downlink carries: it begins on the fastest tier that fits. Unknown by default; it then
+    /// What the downlink carries: it begins on the fastest tier that fits, and goes to no faster one. Unknown by default; it then
     /// begins on the fastest of all, whose rate finds what its receivers can take.
     pub fn downlink(mut self, rate: Rate) -> ReceiverBuilder {
         self.downlink = Some(rate);

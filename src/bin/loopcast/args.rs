@@ -224,8 +224,8 @@ pub(crate) struct Receive {
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
 
-    /// What the downlink carries, like 50M: it begins on the fastest tier that fits [default: found
-    /// out]
+    /// What the downlink carries, like 50M: it begins on the fastest tier that fits, and goes to no
+    /// faster one [default: found out]
     #[arg(long, value_name = "RATE")]
     pub(crate) downlink: Option<Rate>,
 

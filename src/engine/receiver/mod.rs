@@ -81,7 +81,7 @@ pub struct ReceiverConfig {
     pub sync_timeout: Duration,
     /// How long to wait for a sender to answer.
     pub sender_timeout: Duration,
-    /// What the downlink carries, if known.
+    /// What the downlink carries, if known: it sits on no faster tier.
     pub downlink: Option<Rate>,
     /// The receive buffer in KiB, if known.
     pub buffer_kib: u32,

@@ -141,7 +141,10 @@ impl Receiver {
             return;
         };
         let round = measure(&before, &heard, self.seat.sending);
-        let rates: Vec<Rate> = self.seat.tiers.iter().map(|t| t.0).collect();
+        let mut rates: Vec<Rate> = self.seat.tiers.iter().map(|t| t.0).collect();
+        if let Some(downlink) = self.config.downlink {
+            rates.truncate(at.max(Placement::start(&rates, downlink)) + 1);
+        }
         let decided = self
             .seat
             .placement
