@@ -21,6 +21,7 @@ mod sender;
 mod stats;
 
 pub use events::{PathChoice, ReceiverEvent, SenderEvent};
+use output::ip_len;
 pub use output::{
     Burst, Command, Link, ObjectKey, ReadCommand, ReadFault, Run, Slot, StoreFault, Timer, Verdict,
     Via,

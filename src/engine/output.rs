@@ -251,3 +251,8 @@ pub(crate) fn earliest(
         .filter_map(|(at, timer)| at.map(|at| (at, timer)));
     set.min_by_key(|&(at, _)| at)
 }
+
+/// IP bytes of a datagram with so many bytes of UDP payload.
+pub(super) fn ip_len(to: SocketAddr, payload: usize) -> u64 {
+    payload as u64 + if to.is_ipv4() { 28 } else { 48 }
+}

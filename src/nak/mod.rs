@@ -2,13 +2,16 @@
 //!
 //! * [`NakTable`]: the receiver's entries, one a block, each in its suppression or data wait;
 //! * [`backoff`](backoff::backoff): how long a suppression wait is (RFC 5401 §5.2.2);
+//! * [`NakShare`]: how often one of many may ask;
 //! * [`Hearing`]: the sender's view of the NAKs for one block, which tells when to send it whole.
 //!
 //! It takes what is lacking as plain sets and gives block numbers and times; it sends nothing.
 
 pub mod backoff;
 mod hearing;
+mod share;
 mod table;
 
 pub use hearing::Hearing;
+pub use share::{NAK_SHARE, NakShare};
 pub use table::{NakTable, Timing};

@@ -3,9 +3,9 @@
 use core::ops::Range;
 
 use crate::assemble::Holdings;
-use crate::engine::PacketKind;
 use crate::engine::receiver::Receiver;
 use crate::engine::receiver::channel::ChannelRx;
+use crate::engine::{PacketKind, ip_len};
 use crate::ids::{BlockNo, ChannelNo, ShortCodingId};
 use crate::time::Time;
 use crate::units::Rate;
@@ -30,6 +30,9 @@ impl Receiver {
             .is_some_and(|at| at <= now)
         {
             self.send_unicast_naks(now);
+        }
+        if self.nak_share.next_at() > now {
+            return;
         }
         let timing = self.timing();
         let Some(sender) = self.session.as_ref().map(|s| s.address) else {
@@ -64,6 +67,12 @@ impl Receiver {
             }
             let coding = download.coding;
             let to = channel.feedback_group().unwrap_or(sender);
+            if !entries.is_empty() {
+                let needs: usize = entries.iter().map(Need::encoded_len).sum();
+                let bytes = ip_len(to, wire::NAK_EMPTY_LEN + needs);
+                let rate = self.channel_rate();
+                self.nak_share.sent(now, bytes, timing.receivers, rate);
+            }
             self.send_nak(now, to, channel.number, coding, entries, next.is_some());
         }
     }

@@ -35,7 +35,7 @@ use crate::engine::{
     ReceiverStats, StoreFault, Timer, Via,
 };
 use crate::ids::{BlockNo, ChannelNo, Cookie, ReceiverId, SessionId, ShortCodingId};
-use crate::nak::Timing;
+use crate::nak::{NakShare, Timing};
 use crate::object::Description;
 use crate::range_set::RangeSet;
 use crate::rng::Rng;
@@ -170,6 +170,7 @@ pub struct Receiver {
     report_due: Option<Time>,
     reported: (Time, u64),
     local_losses: (u64, u64),
+    nak_share: NakShare,
     outbox: VecDeque<(SocketAddr, PacketKind, Vec<u8>)>,
     commands: VecDeque<Command>,
     events: VecDeque<ReceiverEvent>,
@@ -231,6 +232,7 @@ impl Receiver {
             report_due: None,
             reported: (now, 0),
             local_losses: (0, 0),
+            nak_share: NakShare::default(),
             outbox: VecDeque::new(),
             commands: VecDeque::new(),
             events: VecDeque::new(),
@@ -718,6 +720,7 @@ impl Receiver {
             .filter(|d| d.is_receiving())
             .filter_map(|d| d.naks.next_due())
             .min();
+        let nak = nak.map(|at| at.max(self.nak_share.next_at()));
         let unicast_nak = self.unicast.as_ref().and_then(|u| u.nak_due);
         let given_up = self.alive_at() + self.config.sender_timeout;
         let looked_for = self.followed_at() + SENDER_SILENCE;

@@ -107,6 +107,14 @@ impl Receiver {
         }
     }
 
+    /// What the channel that it listens on may send at; the first of the session's while it has not said so.
+    pub(super) fn channel_rate(&self) -> Rate {
+        let session = self.session.as_ref().map_or(Rate::ZERO, |s| s.rate);
+        Some(self.seat.sending)
+            .filter(|r| !r.is_zero())
+            .unwrap_or(session)
+    }
+
     fn begin_round(&mut self, now: Time) {
         let grtt = self.timing().grtt;
         self.seat.round = self.heard_so_far(now);

@@ -5,8 +5,9 @@ use core::time::Duration;
 
 use crate::carousel::{Surplus, depth};
 use crate::config;
+use crate::engine::ip_len;
 use crate::engine::sender::roster::Member;
-use crate::engine::sender::{Channel, Sender, ip_len};
+use crate::engine::sender::{Channel, Sender};
 use crate::ids::ChannelNo;
 use crate::time::Time;
 use crate::wire;

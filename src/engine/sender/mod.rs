@@ -36,6 +36,7 @@ use thiserror::Error;
 
 use crate::carousel::{SentLog, Surplus};
 use crate::config;
+use crate::engine::ip_len;
 use crate::engine::output::earliest;
 use crate::engine::sender::carousel::Carousel;
 use crate::engine::sender::offered::Offered;
@@ -197,9 +198,9 @@ pub struct Sender {
     announce_due: Time,
     announce_next: usize,
     silence_due: Time,
-    /// Data has begun: enough receivers have asked.
     /// How long a receiver may be silent that was told all about its reports.
     patience: Duration,
+    /// Data has begun: enough receivers have asked.
     started: bool,
     preparing: bool,
     /// The end is being announced: notices left, and when the next is due.
@@ -315,8 +316,8 @@ impl Sender {
             announce_due: now,
             announce_next: 0,
             silence_due: now + SILENCE,
-            started: config.one_way.is_some(),
             patience: SILENCE,
+            started: config.one_way.is_some(),
             preparing: false,
             ending: None,
             finished: false,
@@ -626,11 +627,6 @@ impl Sender {
         let group = self.channels[usize::from(number)].group;
         self.send_to(group, Link::GROUP, number, body, kind);
     }
-}
-
-/// IP bytes of a datagram with so many bytes of UDP payload.
-fn ip_len(to: SocketAddr, payload: usize) -> u64 {
-    payload as u64 + if to.is_ipv4() { 28 } else { 48 }
 }
 
 fn notice(code: NoticeCode, receiver: ReceiverId, coding: ShortCodingId, text: &str) -> Notice {

@@ -5,14 +5,18 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::config;
+use crate::engine::ip_len;
 use crate::engine::sender::carousel::Phase;
-use crate::engine::sender::{CONTROL_SHARE, Channel, Sender, ip_len};
+use crate::engine::sender::{Channel, Sender};
 use crate::ids::{ChannelNo, ReceiverId};
 use crate::rate::{Limits, RateControl, Sample, shares};
 use crate::time::Time;
 use crate::units::Rate;
 use crate::wire::{self, Report};
 
+/// What all reports of a channel may take of its rate; NAKs take as much again
+/// ([`NAK_SHARE`](crate::nak::NAK_SHARE)), and both together a hundredth.
+const REPORT_SHARE: f64 = 0.005;
 /// IP bytes of a report, with a little to spare.
 const REPORT_IP_BYTES: u64 = 160;
 /// The least time between a receiver's reports while a channel looks for its rate: a round trip or
@@ -202,7 +206,7 @@ impl Sender {
     }
 
     /// The mean time between the reports of each receiver on a channel: often enough to follow, and
-    /// all of them within 1 % of the rate (RFC 3550 §6.2 scales RTCP so).
+    /// all of them within half a hundredth of the rate (RFC 3550 §6.2 scales RTCP so).
     pub(super) fn report_interval(&self, number: usize) -> Duration {
         let channel = &self.channels[number];
         let starting = channel
@@ -215,7 +219,7 @@ impl Sender {
             STEADY_INTERVAL.max(self.grtt.get() * 4)
         };
         let all = REPORT_IP_BYTES * u64::from(channel.listeners());
-        let share = channel.pacer.rate().mul_f64(CONTROL_SHARE).time_for(all);
+        let share = channel.pacer.rate().mul_f64(REPORT_SHARE).time_for(all);
         share.max(least).min(MAX_INTERVAL)
     }
 

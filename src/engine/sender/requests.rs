@@ -8,9 +8,9 @@ use crate::engine::sender::losses::Losses;
 use crate::engine::sender::roster::{MAX_MEMBERS, Member};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::sender::{
-    Channel, HEARD_DELAY, HEARD_PER_PACKET, OFFERS_PER_ANSWER, Sender, ip_len, notice,
+    Channel, HEARD_DELAY, HEARD_PER_PACKET, OFFERS_PER_ANSWER, Sender, notice,
 };
-use crate::engine::{DropReason, Link, ObjectKey, PacketKind, SenderEvent};
+use crate::engine::{DropReason, Link, ObjectKey, PacketKind, SenderEvent, ip_len};
 use crate::ids::{
     BlockNo, ChannelNo, Cookie, MAX_PACKET_NO, PacketNo, ReceiverId, SessionId, ShortCodingId,
     UNICAST_CHANNELS,

@@ -5,8 +5,8 @@ use core::ops::Bound;
 
 use crate::config;
 use crate::engine::Link;
-use crate::engine::sender::{Channel, Sender, ip_len};
-use crate::engine::{Burst, ObjectKey, PacketKind, Run};
+use crate::engine::sender::{Channel, Sender};
+use crate::engine::{Burst, ObjectKey, PacketKind, Run, ip_len};
 use crate::ids::{ChannelNo, ReceiverId};
 use crate::rate::Pacer;
 use crate::time::Time;
