@@ -287,20 +287,21 @@ fn parity(receivers: u32, loss: f64, limit: f64) -> Vec<Line> {
 }
 
 /// Links of log-uniform rates from 1 to 1,000 Mbit/s, whose owners know them, at a sender with 2.5
-/// Gbit/s and a ladder of tiers: how long each takes beside what its link alone would need.
+/// Gbit/s and a ladder of tiers, which begins when the first has joined: how long each takes from
+/// then on, beside what its link alone would need.
 fn tiers(receivers: u64, bytes: u64) -> Vec<Line> {
     let rate = Rate::from_bps(2_500_000_000);
-    // Twelve from 1,000 Mbit/s down to 1.
-    let step = |n: i32| Rate::from_bps((1e9 * 1_000f64.powf(f64::from(-n) / 11.0)) as u64);
-    let tiers: Vec<Rate> = (0..12).map(step).collect();
+    // Twelve: the slowest for the slowest link, each by as much faster than the one below.
+    let step = |n: i32| Rate::from_bps((1e6 * 1_000f64.powf(f64::from(n) / 12.0)) as u64);
+    let tiers: Vec<Rate> = (0..12).rev().map(step).collect();
     let mut world = World::new(Config {
         rate,
-        groups: tiers.len() as u8,
+        groups: tiers.len() as u8 + 1,
         tiers,
         ladder: true,
         adapt: Adapt::Average,
         leave_time: Duration::from_secs(2),
-        wait_for: receivers as u32,
+        wait_for: 1,
         ..Config::new(11)
     })
     .expect("the configuration is sound");

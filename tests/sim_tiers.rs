@@ -23,7 +23,7 @@ fn world(seed: u64, rate: Rate, wait_for: u32) -> World {
     let tiers = rate::halves(rate);
     World::new(Config {
         rate,
-        groups: tiers.len() as u8,
+        groups: tiers.len() as u8 + 1,
         tiers,
         ladder: true,
         adapt: Adapt::Average,

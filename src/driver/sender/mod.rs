@@ -154,8 +154,9 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
     let interface = interface::choose(wanted, base)?;
     check_size(builder.symbol_size, base.is_ipv4(), &interface)?;
     let (rate, tiers) = rates(&builder, &interface)?;
-    if groups.len() == 1 {
-        groups.extend(following(base).take(tiers.len() - 1));
+    if groups.len() == 1 && tiers.len() > 1 {
+        // The first is for announcements: nobody's link is filled before it knows what else there is.
+        groups.extend(following(base).take(tiers.len()));
     }
 
     let clock = Clock::new();

@@ -200,16 +200,22 @@ impl Sender {
         carousels.any(|c| c.listeners + c.unicast > 0)
     }
 
-    /// Every channel is a tier that all objects take turns on, and the first carries announcements
-    /// too; with more groups than tiers, the first carries only those and objects get channels of
-    /// their own.
+    /// Every channel is a tier that all objects take turns on. The first carries announcements too,
+    /// unless there is one group more than tiers; with still more, objects get channels of their own.
     pub(super) fn shares_channels(&self) -> bool {
-        self.channels.len() <= self.config.tiers.len().max(1)
+        self.channels.len() <= self.config.tiers.len().max(1) + self.apart()
+    }
+
+    /// One where the first channel carries announcements only and each tier has one of the others: nobody's
+    /// link is filled before it has chosen a tier.
+    fn apart(&self) -> usize {
+        let tiers = self.config.tiers.len();
+        usize::from(tiers > 1 && self.channels.len() > tiers)
     }
 
     /// Gives an object a channel on each tier, if it has none, and begins its carousel on `tier`.
     pub(super) fn open_channel(&mut self, now: Time, object: ObjectKey, tier: usize) {
-        let shared = self.shares_channels();
+        let shared = self.shares_channels().then(|| self.apart());
         let offered = &mut self.objects[object.0 as usize];
         offered.wanted_at = now;
         if offered.withdrawn.is_some() {
@@ -217,8 +223,8 @@ impl Sender {
         }
         if offered.channels.is_empty() {
             for tier in 0..self.config.tiers.len().max(1).min(self.channels.len()) {
-                let number = if shared {
-                    Some(tier)
+                let number = if let Some(apart) = shared {
+                    Some(tier + apart)
                 } else {
                     let free = |n: &usize| self.channels[*n].tier.is_none_or(|t| t == tier);
                     // The first is for announcements; of the others the one with the fewest objects.

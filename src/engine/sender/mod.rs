@@ -66,8 +66,8 @@ pub struct SenderConfig {
     pub secret: [u8; 32],
     /// Signs what it describes.
     pub key: SigningKey,
-    /// The groups it may use, at least one. The first carries announcements; with one, it carries
-    /// everything.
+    /// The groups it may use, at least one. The first carries announcements; with no more groups than
+    /// tiers, data too.
     pub groups: Vec<SocketAddr>,
     /// The only source receivers shall take groups' packets from (SSM).
     pub source: Option<IpAddr>,
