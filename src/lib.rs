@@ -9,6 +9,7 @@
 //! * [`driver`] (feature `driver`), [`store`] (feature `store`) and [`sim`] know a machine: sockets,
 //!   files, or a pretend one;
 //! * [`engine`] holds the sender and the receiver, the only place where the parts meet;
+//! * [`envelope`] seals and opens the packets of a group;
 //! * [`carousel`], [`nak`], [`rate`], [`unicast_fallback`] and [`assemble`] make one decision each;
 //! * [`wire`], [`object`], [`archive`] and [`url`] are formats, [`fec`] makes parity, [`seal`] keeps
 //!   packets and senders apart; [`config`] the limits and defaults;
@@ -23,6 +24,7 @@ pub mod config;
 #[cfg(feature = "driver")]
 pub mod driver;
 pub mod engine;
+pub mod envelope;
 pub mod fec;
 pub mod ids;
 pub mod nak;

@@ -10,7 +10,7 @@
 //! own, and nobody uses a packet number twice on a channel: so no key meets a nonce twice, also
 //! across restarts, and nobody has to remember anything.
 
-use aes_gcm::{AeadInOut as _, Aes256Gcm, KeyInit as _};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use thiserror::Error;
 
 use crate::ids::{ChannelNo, MAX_PACKET_NO, PacketNo};
@@ -31,15 +31,16 @@ pub struct GroupKey(Secret);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Role {
-    /// A sender; its author id is its session id.
+    /// A sender's data; its author id is its session id.
     Sender = 1,
     /// A receiver; its author id is its receiver id.
     Receiver = 2,
+    /// A sender's control packets, which are numbered apart from its data.
+    SenderControl = 3,
 }
 
 /// The key of one author's packets in one session.
-#[derive(Clone)]
-pub struct SealKey(Aes256Gcm);
+pub struct SealKey(LessSafeKey);
 
 /// A packet that its author did not seal, or not like this.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -55,7 +56,10 @@ impl GroupKey {
     /// The key of an author's packets. Costs two hashes and a key schedule: keep it.
     pub fn packets_of(&self, session: &[u8; SESSION_LEN], role: Role, author: u64) -> SealKey {
         let key = self.packet_key(session, role, author);
-        SealKey(Aes256Gcm::new(key.expose().into()))
+        let key = UnboundKey::new(&AES_256_GCM, key.expose());
+        SealKey(LessSafeKey::new(
+            key.expect("32 bytes are a key of AES-256"),
+        ))
     }
 
     fn packet_key(&self, session: &[u8; SESSION_LEN], role: Role, author: u64) -> Secret {
@@ -78,10 +82,9 @@ impl SealKey {
         payload: &mut [u8],
     ) -> Option<[u8; TAG_LEN]> {
         let nonce = nonce(channel, packet)?;
-        let sealed = self
-            .0
-            .encrypt_inout_detached(&nonce.into(), header, payload.into());
-        sealed.ok().map(Into::into)
+        let (nonce, header) = (Nonce::assume_unique_for_key(nonce), Aad::from(header));
+        let tag = self.0.seal_in_place_separate_tag(nonce, header, payload);
+        tag.ok()?.as_ref().try_into().ok()
     }
 
     /// Opens a packet's payload in place. When it fails, what is in `payload` means nothing.
@@ -98,8 +101,10 @@ impl SealKey {
         tag: &[u8; TAG_LEN],
     ) -> Result<(), Forged> {
         let nonce = nonce(channel, packet).ok_or(Forged)?;
+        let (nonce, header) = (Nonce::assume_unique_for_key(nonce), Aad::from(header));
         self.0
-            .decrypt_inout_detached(&nonce.into(), header, payload.into(), &(*tag).into())
+            .open_in_place_separate_tag(nonce, header, tag, payload)
+            .map(|_| ())
             .map_err(|_| Forged)
     }
 }
@@ -157,14 +162,14 @@ mod tests {
         for group_byte in [1, 2] {
             let group = GroupKey::new(Secret::new([group_byte; 32]));
             for session in [[1; 16], [2; 16]] {
-                for role in [Role::Sender, Role::Receiver] {
+                for role in [Role::Sender, Role::Receiver, Role::SenderControl] {
                     for author in [0, 1, 1 << 63] {
                         keys.insert(*group.packet_key(&session, role, author).expose());
                     }
                 }
             }
         }
-        assert_eq!(keys.len(), 2 * 2 * 2 * 3);
+        assert_eq!(keys.len(), 2 * 2 * 3 * 3);
     }
 
     #[test]

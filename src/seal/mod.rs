@@ -1,8 +1,8 @@
 //! Keys of senders and groups: who signed a description, and whose packet this is.
 //!
 //! Takes keys, bytes and packet numbers; gives signatures, tags and verdicts. It draws no entropy,
-//! reads no clock, and keeps no roster: which key belongs to whom is its caller's to remember. No packet
-//! is sealed with a group key yet.
+//! reads no clock, and keeps no roster: which key belongs to whom is its caller's to remember. Which bytes
+//! of a packet are sealed is [`envelope`](crate::envelope)'s to say.
 
 mod group;
 mod replay;

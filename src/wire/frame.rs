@@ -9,6 +9,9 @@ use crate::ids::{ChannelNo, SessionId};
 /// The version of the format, in the high half of the first byte.
 const VERSION: u8 = 1;
 
+/// More than any datagram has.
+const MAX_DATAGRAM_LEN: usize = u16::MAX as usize;
+
 /// Flag of all packets: a tag stands in place of the checksum.
 const TAGGED: u8 = 0x01;
 /// Flag of all packets from a sender: the session has no way back.
@@ -108,6 +111,58 @@ pub(super) fn open(datagram: &[u8]) -> Result<(Kind, u8, &[u8]), WireError> {
         return Err(WireError::Checksum);
     }
     Ok((kind, flags, packet))
+}
+
+/// Where a datagram's parts stand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Layout {
+    /// A header of so many bytes, then payload.
+    Data {
+        /// Bytes of it.
+        header: usize,
+    },
+    /// A control packet from a sender.
+    FromSender,
+    /// A control packet from a receiver.
+    FromReceiver,
+}
+
+/// A datagram's layout, and whether it carries a tag; none of what is no packet of this version, or too short
+/// to have a header. Nothing else of it is checked.
+pub(crate) fn layout(datagram: &[u8]) -> Option<(Layout, bool)> {
+    let &[first, flags, ..] = datagram else {
+        return None;
+    };
+    let kind = Kind::from_number(first & 0x0f).filter(|_| first >> 4 == VERSION)?;
+    let fits = (kind.min_len()..=MAX_DATAGRAM_LEN).contains(&datagram.len());
+    let layout = match kind {
+        Kind::Data => Layout::Data {
+            header: DATA_HEADER_LEN,
+        },
+        Kind::Part => Layout::Data {
+            header: PART_HEADER_LEN,
+        },
+        Kind::Sync | Kind::Offer | Kind::Confirm | Kind::Heard | Kind::Notice | Kind::Challenge => {
+            Layout::FromSender
+        }
+        Kind::Request | Kind::Nak | Kind::Report | Kind::Ack | Kind::Done => Layout::FromReceiver,
+    };
+    fits.then_some((layout, flags & TAGGED != 0))
+}
+
+/// Says whether a datagram carries a tag.
+pub(crate) fn set_tagged(datagram: &mut [u8], tagged: bool) {
+    if let Some(flags) = datagram.get_mut(1) {
+        *flags = *flags & !TAGGED | if tagged { TAGGED } else { 0 };
+    }
+}
+
+/// Makes a datagram whose tag was good, and whose last bytes are free, one with a checksum.
+pub(crate) fn make_plain(datagram: &mut [u8]) {
+    set_tagged(datagram, false);
+    if let Some((packet, crc)) = datagram.split_last_chunk_mut::<TRAILER_LEN>() {
+        *crc = crc32fast::hash(packet).to_be_bytes();
+    }
 }
 
 /// The first bytes of every packet: version, type, flags, channel.

@@ -22,7 +22,7 @@ mod needs;
 mod offer;
 mod packets;
 #[cfg(test)]
-mod strategies;
+pub(crate) mod strategies;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +31,7 @@ pub use error::WireError;
 pub use packets::*;
 
 use frame::Kind;
+pub(crate) use frame::{Layout, layout, make_plain, set_tagged};
 
 /// Bytes before the payload of a DATA packet.
 pub const DATA_HEADER_LEN: usize = 32;

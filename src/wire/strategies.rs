@@ -66,7 +66,7 @@ fn group() -> impl Strategy<Value = SocketAddr> {
 }
 
 /// Payloads as long as some symbol, or a piece of one.
-pub(super) fn data() -> impl Strategy<Value = (DataHeader, Vec<u8>)> {
+pub(crate) fn data() -> impl Strategy<Value = (DataHeader, Vec<u8>)> {
     let payload = prop_oneof![
         (16_usize..=40).prop_map(|n| (None, n * 64)),
         (any::<u16>(), 1_usize..2_000)
@@ -323,7 +323,7 @@ fn challenge() -> impl Strategy<Value = Challenge> {
     })
 }
 
-pub(super) fn from_sender() -> impl Strategy<Value = FromSender> {
+pub(crate) fn from_sender() -> impl Strategy<Value = FromSender> {
     let body = prop_oneof![
         sync().prop_map(SenderBody::Sync),
         offer().prop_map(|offer| SenderBody::Offer(Box::new(offer))),
@@ -446,7 +446,7 @@ fn done() -> impl Strategy<Value = Vec<Done>> {
     )
 }
 
-pub(super) fn from_receiver() -> impl Strategy<Value = FromReceiver> {
+pub(crate) fn from_receiver() -> impl Strategy<Value = FromReceiver> {
     let nak = (packet_no(), needs(), any::<bool>());
     let body = prop_oneof![
         request().prop_map(ReceiverBody::Request),
