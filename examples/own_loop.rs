@@ -159,6 +159,7 @@ fn send(held: &Held, socket: &UdpSocket) -> Result<(), Failure> {
             seed: 1,
             secret: [7; 32],
             key: SigningKey::new(&Secret::new([8; 32])),
+            sealed: false,
             groups: vec!["239.192.7.99:47999".parse()?],
             source: None,
             group_feedback: false,

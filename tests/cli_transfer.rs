@@ -554,3 +554,41 @@ fn a_sender_has_its_key_from_the_first_start_on() {
     );
     assert_eq!(fs::read(&key).unwrap(), b"no key");
 }
+
+#[test]
+fn who_has_the_group_key_takes_part_and_who_has_not_is_told() {
+    let stage = Stage::new();
+    let film = stage.file("film", 100_000);
+    let key_of = |name: &str| {
+        let ran = run(["keygen", "--group", &stage.text(name)]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        stage.text(name)
+    };
+    let (key, other) = (key_of("key"), key_of("other"));
+    let mut sender = stage.send(&["--stay", "--group-key", &key, &stage.text("film")]);
+    let mut events = sender.lines();
+    events.until("offered");
+    let receive = |into: &str, more: &[&str]| {
+        let more = [more, &["--timeout", "2"]].concat();
+        stage.receive(into, &stage.url, &more).finish()
+    };
+    assert_eq!(receive("a", &["--group-key", &key]).code, Some(0));
+    assert_eq!(fs::read(stage.path("a/film")).unwrap(), film);
+    let without = receive("b", &[]);
+    assert!(
+        without.err.contains("give it with --group-key"),
+        "{without:?}"
+    );
+    let wrong = receive("c", &["--group-key", &other]);
+    assert!(
+        wrong.err.contains("not sealed with this group key"),
+        "{wrong:?}"
+    );
+    assert_eq!((without.code, wrong.code), (Some(4), Some(4)));
+    let no_key = receive("d", &["--group-key", &stage.text("film")]);
+    assert!(
+        no_key.code == Some(3) && no_key.err.contains("film"),
+        "{no_key:?}"
+    );
+    stop(sender);
+}

@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use engines::{drain_receiver, film, group, host, key, receiver, to_group};
-use loopcast::engine::{DropReason, Receiver, ReceiverEvent, Trust, Via};
+use loopcast::engine::{DropReason, Receiver, ReceiverEvent, Target, Trust, Via};
 use loopcast::ids::{Cookie, Hash, ReceiverId, SessionId};
 use loopcast::object::Description;
 use loopcast::seal::{Fingerprint, SigningKey};
@@ -294,7 +294,7 @@ fn a_forger_on_the_path_gets_nothing_in() {
         let content = Content::random("film", 3_000_000, 1_344, 64, seed).unwrap();
         world.offer_content(content).unwrap();
         let sender = world.sender().config().key.public().fingerprint();
-        let group = loopcast::engine::Target::Group {
+        let group = Target::Group {
             group: "239.192.7.0:4700".parse().unwrap(),
             source: None,
         };
@@ -329,5 +329,69 @@ fn a_forger_on_the_path_gets_nothing_in() {
             let named = named.filter(|(_, e)| matches!(e, ReceiverEvent::StrangerMet { .. }));
             assert!(named.count() <= 16);
         }
+    }
+}
+
+#[test]
+fn in_a_group_a_session_is_followed_once_it_has_answered() {
+    let mut ear = Ear::new(Trust::First);
+    ear.receiver = receiver(7, to_group(), |c| c.sealed = true);
+    // Every member could have sealed this, yesterday.
+    ear.hear(ms(1), host(1), &signed(5, "film", GOOD));
+    assert!(ear.started().is_empty());
+    // It asks at once who is there.
+    ear.receiver.handle_timeout(ms(12));
+    assert!(!drain_receiver(&mut ear.receiver, ms(12)).is_empty());
+    let challenge = Challenge {
+        receiver: ReceiverId(7),
+        cookie: Cookie(1),
+        sent_at: 1,
+    };
+    ear.hear(
+        ms(13),
+        host(1),
+        &encoded(6, SenderBody::Challenge(challenge)),
+    );
+    ear.hear(ms(14), host(1), &signed(5, "film", GOOD));
+    assert!(ear.started().is_empty());
+    ear.hear(ms(15), host(1), &signed(6, "film of today", GOOD));
+    assert_eq!(ear.started(), ["film of today"]);
+}
+
+#[test]
+fn sealed_packets_keep_to_the_rate_and_find_their_sender_again() {
+    for seed in 1..4 {
+        let mut world = World::new(Config {
+            sealed: true,
+            stay: true,
+            wait_for: 6,
+            rate: Rate::from_bps(20_000_000),
+            ..Config::new(seed)
+        })
+        .unwrap();
+        // That no stretch of time has more bytes than the rate allows, envelopes included, too.
+        world.check_every_step();
+        let content = Content::random("film", 2_000_000, 1_344, 64, seed).unwrap();
+        world.offer_content(content).unwrap();
+        for n in 0..6 {
+            let mut link = Link::lossy(Duration::from_millis(3 * n), Loss::Random(0.03));
+            // One hears no group, and one but small packets.
+            link.mtu_payload = if n == 4 { 1_250 } else { usize::MAX };
+            let target = Target::Group {
+                group: "239.192.7.0:4700".parse().unwrap(),
+                source: None,
+            };
+            world.add_receiver_with(ms(n), link, target, |c| {
+                c.via = (n == 5).then_some(Via::Unicast);
+            });
+        }
+        world.run_while(ms(900), |_| true);
+        world.restart_sender(Duration::from_millis(300));
+        let all = |w: &World| w.complete() < 6;
+        assert!(
+            world.run_while(ms(120_000), all),
+            "seed {seed}: {}",
+            world.complete()
+        );
     }
 }

@@ -50,6 +50,7 @@ pub fn run(data: &[u8]) {
         seed: 1,
         secret: [3; 32],
         key: SigningKey::new(&Secret::new([3; 32])),
+        sealed: false,
         groups: (0..1 + input.below(3) as u8)
             .map(|i| SocketAddr::from(([239, 1, 1, i], 4_700)))
             .collect(),

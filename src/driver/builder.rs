@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config;
 use crate::driver::{Receiver, Sender, StartError};
 use crate::rate::Adapt;
-use crate::seal::{Fingerprint, SigningKey};
+use crate::seal::{Fingerprint, GroupKey, SigningKey};
 use crate::units::Rate;
 use crate::url::Url;
 
@@ -69,6 +69,7 @@ pub struct SenderBuilder {
     pub(crate) paths: Vec<PathBuf>,
     pub(crate) hash_cache: Option<PathBuf>,
     pub(crate) key: Option<SigningKey>,
+    pub(crate) group_key: Option<GroupKey>,
     pub(crate) seed: Option<u64>,
 }
 
@@ -92,6 +93,7 @@ impl Default for SenderBuilder {
             paths: Vec::new(),
             hash_cache: None,
             key: None,
+            group_key: None,
             seed: None,
         }
     }
@@ -220,6 +222,13 @@ impl SenderBuilder {
         self
     }
 
+    /// Seals every packet with this key: only who has it can read anything of the session, or take part. None
+    /// by default.
+    pub fn group_key(mut self, key: GroupKey) -> SenderBuilder {
+        self.group_key = Some(key);
+        self
+    }
+
     /// Seeds timers and samples, never identities or cookies. From the system by default.
     pub fn seed(mut self, seed: u64) -> SenderBuilder {
         self.seed = Some(seed);
@@ -250,6 +259,7 @@ pub struct ReceiverBuilder {
     pub(crate) max_size: u64,
     pub(crate) downlink: Option<Rate>,
     pub(crate) trust: Option<Fingerprint>,
+    pub(crate) group_key: Option<GroupKey>,
 }
 
 impl Default for ReceiverBuilder {
@@ -269,6 +279,7 @@ impl Default for ReceiverBuilder {
             max_size: u64::MAX,
             downlink: None,
             trust: None,
+            group_key: None,
         }
     }
 }
@@ -367,6 +378,13 @@ impl ReceiverBuilder {
     /// URL. With neither it stays with the first sender that it meets, and says who that is.
     pub fn trust(mut self, sender: Fingerprint) -> ReceiverBuilder {
         self.trust = Some(sender);
+        self
+    }
+
+    /// Takes what is sealed with this key and nothing else, and seals all that it sends. None by default: what
+    /// is sealed is then refused.
+    pub fn group_key(mut self, key: GroupKey) -> ReceiverBuilder {
+        self.group_key = Some(key);
         self
     }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use crate::driver::socket::{SendFault, Socket};
 use crate::engine::{Burst, Link};
+use crate::envelope::Seal;
 use crate::wire;
 
 /// Datagrams that are being sent.
@@ -49,14 +50,26 @@ impl Outgoing {
         self.runs.get(self.run).map_or(0, |r| r.1)
     }
 
-    /// Takes a burst; `slot` has the bytes of its block, if it is a run of data packets.
-    pub(crate) fn load(&mut self, burst: &Burst, slot: &[u8], symbol_size: u16) {
+    /// Takes a burst, in envelopes if there is what makes them; `slot` has the bytes of its block, if it is a
+    /// run of data packets.
+    pub(crate) fn load(
+        &mut self,
+        burst: &Burst,
+        slot: &[u8],
+        symbol_size: u16,
+        mut seal: Option<&mut dyn Seal>,
+    ) {
         self.to = burst.to;
         self.link = burst.link;
         self.clear();
         if burst.run.is_none() {
             self.bytes.extend_from_slice(&burst.control);
-            self.runs.push((self.bytes.len(), self.bytes.len().max(1)));
+            if let Some(seal) = seal {
+                seal.seal(&mut self.bytes, 0);
+            }
+            if !self.bytes.is_empty() {
+                self.runs.push((self.bytes.len(), self.bytes.len()));
+            }
             return;
         }
         let Outgoing { bytes, runs, .. } = self;
@@ -68,7 +81,13 @@ impl Outgoing {
             };
             let start = bytes.len();
             wire::write_data(&header, payload, bytes);
+            if let Some(seal) = &mut seal {
+                seal.seal(bytes, start);
+            }
             let len = bytes.len() - start;
+            if len == 0 {
+                return;
+            }
             match runs.last_mut() {
                 Some(last) if !closed && len <= last.1 => {
                     last.0 = bytes.len();
@@ -145,7 +164,7 @@ mod tests {
     #[test]
     fn a_run_of_symbols_is_one_run_of_datagrams() {
         let mut out = Outgoing::new();
-        out.load(&burst(None, &[1, 2, 7]), &slot(), 1_024);
+        out.load(&burst(None, &[1, 2, 7]), &slot(), 1_024, None);
         let size = wire::data_packet_len(1_024);
         assert_eq!(out.runs, [(3 * size, size)]);
         for (n, datagram) in out.bytes.chunks(size).enumerate() {
@@ -163,7 +182,7 @@ mod tests {
     #[test]
     fn parts_that_end_short_end_their_run() {
         let mut out = Outgoing::new();
-        out.load(&burst(Some(400), &[1, 2]), &slot(), 1_024);
+        out.load(&burst(Some(400), &[1, 2]), &slot(), 1_024, None);
         // 400, 400, 224 for each symbol, with 40 bytes around.
         assert_eq!(
             out.runs,
@@ -174,7 +193,7 @@ mod tests {
     #[test]
     fn a_slot_too_short_sends_nothing() {
         let mut out = Outgoing::new();
-        out.load(&burst(None, &[7]), &slot()[..1_000], 1_024);
+        out.load(&burst(None, &[7]), &slot()[..1_000], 1_024, None);
         assert!(out.is_empty());
     }
 
@@ -185,7 +204,7 @@ mod tests {
         for _ in 0..3 {
             let mut burst = burst(None, &[0, 1]);
             burst.to = socket.local();
-            out.load(&burst, &slot(), 1_024);
+            out.load(&burst, &slot(), 1_024, None);
             assert!(!out.is_empty());
             out.send(&mut socket).unwrap();
             assert!(out.is_empty());

@@ -403,15 +403,15 @@ impl Batch {
     }
 
     /// Every datagram received last, with the address that it came from.
-    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
-        let rooms = self.bytes.chunks_exact(MAX_RECEIVED);
+    pub(crate) fn datagrams(&mut self) -> impl Iterator<Item = (SocketAddr, &mut [u8])> {
+        let rooms = self.bytes.chunks_exact_mut(MAX_RECEIVED);
         rooms
             .zip(&self.metas)
             .take(self.runs)
             .flat_map(|(room, meta)| {
-                let run = &room[..meta.len];
+                let run = &mut room[..meta.len];
                 // An empty datagram has a stride of 0.
-                run.chunks(meta.stride.max(1))
+                run.chunks_mut(meta.stride.max(1))
                     .map(|datagram| (meta.addr, datagram))
             })
     }

@@ -27,12 +27,18 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// An engine's figures, which are of UDP payload, with the headers of UDP and IP.
-    pub(crate) fn with_headers(v4: bool, payload: impl Fn(PacketKind) -> Counter) -> Traffic {
-        let headers = if v4 { 28 } else { 48 };
+    /// An engine's figures, which are of plain UDP payload, with what a group's envelope adds, if packets are
+    /// sealed, and the headers of UDP and IP.
+    pub(crate) fn with_headers(
+        v4: bool,
+        sealed: bool,
+        payload: impl Fn(PacketKind) -> Counter,
+    ) -> Traffic {
+        let ip = if v4 { 28 } else { 48 };
         let mut traffic = Traffic::default();
         for kind in PacketKind::ALL {
             let Counter { packets, bytes } = payload(kind);
+            let headers = ip + if sealed { kind.envelope() as u64 } else { 0 };
             traffic.add(kind, packets, bytes + packets * headers);
         }
         traffic

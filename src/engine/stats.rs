@@ -1,5 +1,8 @@
 //! Figures: what was sent, received and thrown away, by kind and cause.
 
+use crate::envelope::{self, Refused};
+use crate::wire::WireError;
+
 /// Kinds of packets, for figures.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum PacketKind {
@@ -34,6 +37,17 @@ pub enum PacketKind {
 }
 
 impl PacketKind {
+    /// Bytes that a group's envelope adds to it.
+    pub fn envelope(self) -> usize {
+        use PacketKind as K;
+        match self {
+            K::Sync | K::Offer | K::Confirm | K::Heard | K::Notice | K::Challenge => {
+                envelope::CONTROL_OVERHEAD
+            }
+            _ => envelope::OVERHEAD,
+        }
+    }
+
     /// All kinds, in the order of their numbers.
     pub const ALL: [PacketKind; 14] = [
         PacketKind::Data,
@@ -100,11 +114,35 @@ pub enum DropReason {
     Forged,
     /// A description whose signature was not looked at, because too many were wrong.
     Unchecked,
+    /// It is sealed, and there is no group key here.
+    Sealed,
+    /// It is not sealed with the group key that is here.
+    Unsealed,
+}
+
+impl From<WireError> for DropReason {
+    fn from(error: WireError) -> DropReason {
+        match error {
+            WireError::Tagged => DropReason::Sealed,
+            _ => DropReason::Malformed,
+        }
+    }
+}
+
+impl From<Refused> for DropReason {
+    fn from(refused: Refused) -> DropReason {
+        match refused {
+            Refused::Unsealed => DropReason::Unsealed,
+            Refused::OtherSession => DropReason::OtherSession,
+            Refused::Replayed => DropReason::Replayed,
+            Refused::WrongEnd => DropReason::WrongEnd,
+        }
+    }
 }
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [DropReason; 12] = [
+    pub const ALL: [DropReason; 14] = [
         DropReason::Malformed,
         DropReason::OtherSession,
         DropReason::NotWanted,
@@ -117,6 +155,8 @@ impl DropReason {
         DropReason::Untrusted,
         DropReason::Forged,
         DropReason::Unchecked,
+        DropReason::Sealed,
+        DropReason::Unsealed,
     ];
 
     /// A stable name for scripts.
@@ -134,6 +174,8 @@ impl DropReason {
             DropReason::Untrusted => "untrusted",
             DropReason::Forged => "forged",
             DropReason::Unchecked => "unchecked",
+            DropReason::Sealed => "sealed",
+            DropReason::Unsealed => "unsealed",
         }
     }
 }

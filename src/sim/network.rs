@@ -45,7 +45,13 @@ impl World {
             }
         };
         let count = packets.count();
-        let bytes: u64 = (0..count).map(|i| packets.payload(i) as u64 + 28).sum();
+        let around = 28
+            + if self.config.sealed {
+                burst.kind.envelope() as u64
+            } else {
+                0
+            };
+        let bytes: u64 = (0..count).map(|i| packets.payload(i) as u64 + around).sum();
         if let Some(checker) = &mut self.checker {
             checker.sent(self.now, bytes);
             if let Packets::Data { headers, .. } = &packets {

@@ -44,6 +44,9 @@ pub struct Config {
     pub leave_time: Duration,
     /// Multicast groups; one loops everything.
     pub groups: u8,
+    /// Packets go out in a group's envelopes: as long as that, and told by an engine that knows it. The bytes
+    /// themselves stay plain.
+    pub sealed: bool,
     /// NAKs go to a group that all hear.
     pub group_feedback: bool,
     /// Receivers before data starts.
@@ -73,6 +76,7 @@ impl Config {
             adapt: Adapt::Fixed,
             leave_time: Duration::ZERO,
             groups: 1,
+            sealed: false,
             group_feedback: false,
             wait_for: 1,
             stay: false,
@@ -240,6 +244,7 @@ impl World {
         let address = SocketAddr::from(([10, 1 + (index >> 16) as u8, a, b], 40_000));
         let id = ReceiverId(self.rng.next_u64() | 1);
         let mut receiver_config = ReceiverConfig::new(id, self.rng.next_u64(), target);
+        receiver_config.sealed = self.config.sealed;
         change(&mut receiver_config);
         let mut rng = self.rng.fork();
         let receiver = Receiver::new(receiver_config, start);
@@ -507,6 +512,7 @@ fn new_sender(
         seed: rng.next_u64(),
         secret: [7; 32],
         key: SigningKey::new(&Secret::new([7; 32])),
+        sealed: config.sealed,
         groups: groups.to_vec(),
         source: None,
         group_feedback: config.group_feedback,

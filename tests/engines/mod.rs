@@ -38,6 +38,7 @@ pub fn sender(session: u64, change: impl FnOnce(&mut SenderConfig)) -> Sender {
         seed: session,
         secret: [session as u8; 32],
         key: key(session as u8),
+        sealed: false,
         groups: vec![group()],
         source: None,
         group_feedback: false,

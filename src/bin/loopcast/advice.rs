@@ -14,6 +14,8 @@ pub(crate) struct Ways {
     pub(crate) group: Url,
     /// By the address that others reach this machine at, if it has one.
     pub(crate) host: Option<Url>,
+    /// Options that receivers need.
+    options: &'static str,
 }
 
 impl Ways {
@@ -52,37 +54,48 @@ impl Ways {
             host: own
                 .and_then(|ip| Url::address(ip, to.port()).ok())
                 .map(|url| url.with_fingerprint(fingerprint)),
+            options: "",
         }
+    }
+
+    /// The same to a sender that is like this.
+    pub(crate) fn with_options(mut self, one_way: bool, sealed: bool) -> Ways {
+        self.options = match (one_way, sealed) {
+            (false, false) => "",
+            (true, false) => " --one-way",
+            (false, true) => " --group-key KEYFILE",
+            (true, true) => " --one-way --group-key KEYFILE",
+        };
+        self
+    }
+
+    /// The command that receives from `url`, safe to paste into a shell.
+    fn command(&self, url: &Url) -> String {
+        let url = url.to_string();
+        // Brackets are a pattern to a shell.
+        let quote = if url.contains('[') { "'" } else { "" };
+        format!("loopcast receive{} {quote}{url}{quote}", self.options)
     }
 
     /// The lines to print where there is no way back: the group, and that nobody is asked for it.
     pub(crate) fn one_way_lines(&self) -> Vec<String> {
-        let command = command(&self.group).replacen("receive", "receive --one-way", 1);
-        vec!["receive elsewhere with".to_owned(), format!("  {command}")]
+        vec![
+            "receive elsewhere with".to_owned(),
+            format!("  {}", self.command(&self.group)),
+        ]
     }
 
     /// The lines to print: what to type on other machines.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![
             "receive elsewhere with".to_owned(),
-            format!("  {}", command(&self.group)),
+            format!("  {}", self.command(&self.group)),
         ];
         if let Some(host) = &self.host {
             lines.push("or, asking this machine directly,".to_owned());
-            lines.push(format!("  {}", command(host)));
+            lines.push(format!("  {}", self.command(host)));
         }
         lines
-    }
-}
-
-/// The command that receives from `url`, safe to paste into a shell.
-pub(crate) fn command(url: &Url) -> String {
-    let url = url.to_string();
-    // Brackets are a pattern to a shell.
-    if url.contains('[') {
-        format!("loopcast receive '{url}'")
-    } else {
-        format!("loopcast receive {url}")
     }
 }
 
@@ -106,7 +119,7 @@ pub(crate) fn nobody_came(
     if let Some(host) = &ways.host {
         lines.push(format!(
             "  without multicast it works with: {}",
-            command(host)
+            ways.command(host)
         ));
     }
     lines
@@ -243,6 +256,13 @@ mod tests {
     }
 
     #[test]
+    fn receivers_are_told_what_they_need() {
+        let w = ways("loopcast://239.1.1.1:4700", &[], &[]).with_options(true, true);
+        let command = "  loopcast receive --one-way --group-key KEYFILE ";
+        assert_eq!(w.one_way_lines()[1], format!("{command}{}", w.group));
+    }
+
+    #[test]
     fn link_local_and_unbound_addresses_lead_nowhere() {
         let w = ways(
             "loopcast://[ff15::7%eth0]:4700",
@@ -251,7 +271,7 @@ mod tests {
         );
         assert_eq!(w.host, None);
         assert_eq!(
-            command(&w.group),
+            w.command(&w.group),
             format!("loopcast receive '{}'", at("[ff15::7]:4700"))
         );
     }

@@ -168,6 +168,12 @@ pub(crate) struct Send {
     #[arg(long, value_name = "KEYFILE", requires = "encrypt")]
     pub(crate) key: Option<PathBuf>,
 
+    /// Seal every packet with the group key in this file: who has it not can read nothing, and not take part
+    ///
+    /// `loopcast keygen --group FILE` makes one. Receivers need the same file.
+    #[arg(long, value_name = "KEYFILE")]
+    pub(crate) group_key: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) output: Output,
 
@@ -249,6 +255,10 @@ pub(crate) struct Receive {
     /// Unpack archives that have come with this key; the archives stay too
     #[arg(long, value_name = "KEYFILE")]
     pub(crate) key: Option<PathBuf>,
+
+    /// Take what is sealed with the group key in this file, and nothing else
+    #[arg(long, value_name = "KEYFILE")]
+    pub(crate) group_key: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) output: Output,

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use loopcast::seal::GroupKey;
 use loopcast::secret::KeyKind;
-use loopcast::store::{NewKey, read_sender_key, sender_key, sender_key_path};
+use loopcast::store::{NewKey, read_key, read_sender_key, sender_key, sender_key_path};
 
 use crate::args;
 use crate::console::Console;
@@ -22,6 +23,15 @@ pub(crate) fn run(args: &args::Keygen) -> End {
     };
     let end = made.err().unwrap_or(End::quiet(Exit::Complete));
     run::finish(&console, None, &Fields::new(), end)
+}
+
+/// Reads a group key.
+///
+/// # Errors
+///
+/// [`Exit::Environment`] if it can't be read, or is none.
+pub(crate) fn read_group_key(path: &Path) -> Result<GroupKey, End> {
+    Ok(GroupKey::new(read_key(path, KeyKind::Group)?))
 }
 
 fn group(path: &Path, force: bool, console: &Console) -> Result<(), End> {

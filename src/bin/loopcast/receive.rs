@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 use loopcast::driver::{Receiver, ReceiverEvent, ReceiverProgress, ReceiverSummary};
-use loopcast::engine::PathChoice;
+use loopcast::engine::{DropReason, PathChoice};
 use loopcast::secret::Secret;
 use loopcast::store::is_archive;
 use loopcast::url::Place;
@@ -20,6 +20,7 @@ use crate::console::Console;
 use crate::exit::{End, Exit};
 use crate::human;
 use crate::interrupt::Interrupt;
+use crate::keygen::read_group_key;
 use crate::receiver_json;
 use crate::run;
 use crate::stats::{self, StatsFile};
@@ -157,6 +158,9 @@ impl<'a> View<'a> {
         }
         if let Some(most) = args.max_size {
             builder = builder.max_size(most.get());
+        }
+        if let Some(path) = &args.group_key {
+            builder = builder.group_key(read_group_key(path)?);
         }
         if let Some(sender) = args.trust {
             builder = builder.trust(sender);
@@ -327,6 +331,18 @@ impl<'a> View<'a> {
                 "what came stays in .part files in {}",
                 self.args.into.display()
             ));
+        }
+        let dropped = |reason| s.loss.dropped.iter().any(|&(r, _)| r == reason);
+        if s.session.is_none() && dropped(DropReason::Sealed) {
+            lines.push("what was heard is sealed with a group key: get the file, and give it with --group-key".to_owned());
+            return lines.join("\n");
+        }
+        if s.session.is_none() && dropped(DropReason::Unsealed) {
+            lines.push(
+                "what was heard is not sealed with this group key: the sender has another, or none"
+                    .to_owned(),
+            );
+            return lines.join("\n");
         }
         if self.strangers {
             lines.push(

@@ -19,6 +19,7 @@ use crate::console::Console;
 use crate::exit::{End, Exit};
 use crate::human;
 use crate::interrupt::Interrupt;
+use crate::keygen::read_group_key;
 use crate::run;
 use crate::sender_json;
 use crate::stats::{self, StatsFile};
@@ -111,6 +112,9 @@ fn start(args: &args::Send, paths: &[PathBuf]) -> Result<Sender, End> {
     }
     if let Some(interface) = &args.interface {
         builder = builder.interface(interface);
+    }
+    if let Some(path) = &args.group_key {
+        builder = builder.group_key(read_group_key(path)?);
     }
     if let Some(folder) = &args.hash_cache {
         builder = builder.hash_cache(folder);
@@ -242,7 +246,8 @@ impl<'a> View<'a> {
         {
             let own = advice::addresses_of(interface);
             let ways = Ways::new(&self.args.to, self.groups, &own, addresses, *fingerprint);
-            self.ways = Some(ways);
+            let (one_way, sealed) = (self.args.one_way, self.args.group_key.is_some());
+            self.ways = Some(ways.with_options(one_way, sealed));
         }
         if let Some((name, fields)) = sender_json::event(event, self.ways.as_ref()) {
             self.console.event(name, fields);

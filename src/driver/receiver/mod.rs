@@ -33,6 +33,7 @@ use crate::driver::{
     Spent, StartError, Traffic, Via, entropy,
 };
 use crate::engine::{self, DropReason, PacketKind, ReceiverConfig, Target, Trust};
+use crate::envelope::ReceiverEnvelopes;
 use crate::ids::ReceiverId;
 use crate::rng::Rng;
 use crate::seal::Fingerprint;
@@ -100,6 +101,7 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
             Via::Unicast => Some(engine::Via::Unicast),
         },
         trust,
+        sealed: builder.group_key.is_some(),
         one_way: silent,
         sync_timeout: builder.sync_timeout,
         sender_timeout: builder.timeout,
@@ -133,6 +135,7 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
     let disk = spawn("loopcast-disk", move || disk.run(&jobs))?;
     let parts = Setup {
         engine,
+        envelopes: builder.group_key.map(|key| ReceiverEnvelopes::new(key, id)),
         clock,
         control: control.clone(),
         poll,
@@ -258,6 +261,7 @@ fn summary(id: ReceiverId, now: Time, remains: Remains, spent: Spent) -> Receive
         RunOutcome::Failed
     };
     let stats = remains.engine.stats();
+    let sealed = remains.engine.config().sealed;
     let own = remains.overflowed + remains.stalled + remains.discarded_data;
     let dropped = DropReason::ALL.into_iter().map(|r| (r, stats.dropped(r)));
     let dropped = dropped
@@ -269,8 +273,8 @@ fn summary(id: ReceiverId, now: Time, remains: Remains, spent: Spent) -> Receive
         session: remains.session,
         sender: remains.sender,
         path: remains.path,
-        sent: Traffic::with_headers(remains.v4, |kind| stats.sent(kind)),
-        received: Traffic::with_headers(remains.v4, |kind| stats.received(kind)),
+        sent: Traffic::with_headers(remains.v4, sealed, |kind| stats.sent(kind)),
+        received: Traffic::with_headers(remains.v4, sealed, |kind| stats.received(kind)),
         loss: Loss {
             network: stats.lost.saturating_sub(own),
             overflowed: remains.overflowed,

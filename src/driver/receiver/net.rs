@@ -25,6 +25,7 @@ use crate::driver::{DriverError, ReceiverEvent};
 use crate::engine::{
     self, Burst, Command, ObjectKey, PacketKind, PathChoice, StoreFault, Verdict, Via,
 };
+use crate::envelope::{ReceiverEnvelopes, Seal};
 use crate::ids::SessionId;
 use crate::rng::Rng;
 use crate::seal::Fingerprint;
@@ -50,6 +51,7 @@ const MAX_PAGES: usize = 4_096;
 /// What the network thread is made of.
 pub(crate) struct Setup {
     pub(crate) engine: engine::Receiver,
+    pub(crate) envelopes: Option<ReceiverEnvelopes>,
     pub(crate) clock: Clock,
     pub(crate) control: Arc<Control>,
     pub(crate) poll: Poll,
@@ -86,6 +88,7 @@ pub(crate) struct Remains {
 /// The loop's state.
 pub(crate) struct Net {
     engine: engine::Receiver,
+    envelopes: Option<ReceiverEnvelopes>,
     clock: Clock,
     control: Arc<Control>,
     poll: Poll,
@@ -142,6 +145,7 @@ impl Net {
             .map_err(trouble)?;
         Ok(Net {
             engine: parts.engine,
+            envelopes: parts.envelopes,
             clock: parts.clock,
             control: parts.control,
             poll,
@@ -387,7 +391,8 @@ impl Net {
             if !self.engine.poll_transmit(self.clock.now(), &mut self.burst) {
                 return;
             }
-            self.out.load(&self.burst, &[], 0);
+            let seal = self.envelopes.as_mut().map(|e| e as &mut dyn Seal);
+            self.out.load(&self.burst, &[], 0, seal);
         }
     }
 
@@ -533,13 +538,20 @@ impl Net {
         true
     }
 
-    fn take(&mut self, now: Time, from: SocketAddr, via: Via, datagram: &[u8]) {
+    fn take(&mut self, now: Time, from: SocketAddr, via: Via, datagram: &mut [u8]) {
         let data = datagram.first().is_some_and(|b| matches!(b & 0xf, 1 | 2));
         if (self.drop_group && via == Via::Group) || self.drop_rng.chance(self.drop_rate) {
             self.discarded += 1;
             self.discarded_data += u64::from(data);
             return;
         }
+        let datagram = match &mut self.envelopes {
+            None => &*datagram,
+            Some(envelopes) => match envelopes.open(now, datagram) {
+                Ok(plain) => &datagram[plain],
+                Err(refused) => return self.engine.handle_unopened(refused),
+            },
+        };
         match data.then(|| wire::parse(datagram)) {
             Some(Ok(Packet::Data(header, payload))) => {
                 let verdict = self.engine.handle_data(now, &header, via, datagram.len());
@@ -635,6 +647,9 @@ impl Net {
         let told = match event {
             E::SenderFound { session, address } => {
                 self.session = Some(session);
+                if let Some(envelopes) = &mut self.envelopes {
+                    envelopes.follow(session);
+                }
                 ReceiverEvent::Heard { session, address }
             }
             E::SenderKnown {

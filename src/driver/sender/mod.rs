@@ -30,6 +30,7 @@ use crate::driver::{
     SenderSummary, Spent, StartError, Traffic, entropy, paths,
 };
 use crate::engine::{self, DropReason, PacketKind, SenderConfig};
+use crate::envelope::{self, SenderEnvelopes};
 use crate::ids::SessionId;
 use crate::object::{Codec, Geometry};
 use crate::rate::{self, Adapt};
@@ -152,7 +153,8 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         .or(url.interface())
         .or(source_text.as_deref());
     let interface = interface::choose(wanted, base)?;
-    check_size(builder.symbol_size, base.is_ipv4(), &interface)?;
+    let sealed = builder.group_key.is_some();
+    check_size(builder.symbol_size, base.is_ipv4(), sealed, &interface)?;
     let (rate, tiers) = rates(&builder, &interface)?;
     if groups.len() == 1 && tiers.len() > 1 {
         // The first is for announcements: nobody's link is filled before it knows what else there is.
@@ -196,6 +198,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         seed: builder.seed.map_or_else(entropy::nonzero, Ok)?,
         secret: entropy::bytes()?,
         key,
+        sealed,
         groups,
         source: url.source(),
         group_feedback: builder.feedback == FeedbackMode::Group,
@@ -216,6 +219,10 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         elsewhere: builder.elsewhere.clone(),
     };
     let engine = engine::Sender::new(config, clock.now())?;
+    let fresh = entropy::bytes()?;
+    let envelopes = builder
+        .group_key
+        .map(|key| SenderEnvelopes::new(key, session, fresh));
     setting_up.outbox.tell(SenderEvent::Listening {
         session,
         group: Some(base),
@@ -262,6 +269,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
     };
     let parts = Parts {
         engine,
+        envelopes,
         clock,
         control: control.clone(),
         poll,
@@ -356,9 +364,10 @@ fn slots(memory: usize, symbol_size: u16, k: u16, codec: Codec) -> u16 {
 }
 
 /// Whether packets with such symbols fit the interface.
-fn check_size(size: u16, v4: bool, interface: &Interface) -> Result<(), StartError> {
+fn check_size(size: u16, v4: bool, sealed: bool, interface: &Interface) -> Result<(), StartError> {
     let headers = if v4 { 28 } else { 48 };
-    let around = headers + wire::data_packet_len(0) as u32;
+    let envelope = if sealed { envelope::OVERHEAD } else { 0 };
+    let around = headers + (wire::data_packet_len(0) + envelope) as u32;
     let packet = u32::from(size) + around;
     match interface.mtu() {
         Some(mtu) if packet > mtu => Err(StartError::SymbolTooLarge {
@@ -485,7 +494,7 @@ fn summary(
         overflowed,
         v4,
     } = remains;
-    let stats = engine.stats();
+    let (stats, sealed) = (engine.stats(), engine.config().sealed);
     let outcome = if stopped {
         RunOutcome::Stopped
     } else if objects.iter().all(|o| o.withdrawn.is_some()) && !not_offered.is_empty() {
@@ -500,8 +509,8 @@ fn summary(
         outcome,
         session,
         fingerprint,
-        sent: Traffic::with_headers(v4, |kind| stats.sent(kind)),
-        received: Traffic::with_headers(v4, |kind| stats.received(kind)),
+        sent: Traffic::with_headers(v4, sealed, |kind| stats.sent(kind)),
+        received: Traffic::with_headers(v4, sealed, |kind| stats.received(kind)),
         loss: Loss {
             overflowed,
             dropped: dropped.filter(|(_, n)| *n > 0).collect(),

@@ -27,6 +27,7 @@ use crate::driver::socket::{Batch, SendFault, Socket};
 use crate::driver::speed::Speed;
 use crate::driver::{DriverError, SenderEvent, SenderObject};
 use crate::engine::{self, Burst, Link, ObjectKey, ReadFault};
+use crate::envelope::{Seal, SenderEnvelopes};
 use crate::store::Source;
 use crate::time::Time;
 
@@ -83,6 +84,7 @@ struct Offered {
 /// What the network thread is made of.
 pub(crate) struct Parts {
     pub(crate) engine: engine::Sender,
+    pub(crate) envelopes: Option<SenderEnvelopes>,
     pub(crate) clock: Clock,
     pub(crate) control: Arc<Control>,
     pub(crate) poll: Poll,
@@ -110,6 +112,7 @@ pub(crate) struct Remains {
 /// The loop's state.
 pub(crate) struct Net {
     engine: engine::Sender,
+    envelopes: Option<SenderEnvelopes>,
     clock: Clock,
     control: Arc<Control>,
     poll: Poll,
@@ -180,6 +183,7 @@ impl Net {
         let slots = engine.config().slots;
         let mut net = Net {
             engine,
+            envelopes: parts.envelopes,
             clock,
             control: parts.control,
             alarm,
@@ -460,8 +464,9 @@ impl Net {
             let symbol_size =
                 symbol_size.map_or(0, |o| o.source.description().geometry.symbol_size());
             let slot = run.and_then(|r| self.slots.get(usize::from(r.slot.0))?.as_deref());
-            self.out
-                .load(&self.burst, slot.unwrap_or_default(), symbol_size);
+            let seal = self.envelopes.as_mut().map(|e| e as &mut dyn Seal);
+            let slot = slot.unwrap_or_default();
+            self.out.load(&self.burst, slot, symbol_size, seal);
         }
         self.out.is_empty() || self.send_loaded()
     }
@@ -563,7 +568,17 @@ impl Net {
             }
             let now = self.clock.now();
             for (from, datagram) in batch.datagrams() {
-                self.engine.handle_datagram(now, from, link, datagram);
+                let plain = match &mut self.envelopes {
+                    None => &*datagram,
+                    Some(envelopes) => match envelopes.open(datagram) {
+                        Ok(plain) => &datagram[plain],
+                        Err(refused) => {
+                            self.engine.handle_unopened(refused);
+                            continue;
+                        }
+                    },
+                };
+                self.engine.handle_datagram(now, from, link, plain);
                 self.drain_engine();
             }
             self.drain();

@@ -9,6 +9,7 @@ use crate::engine::receiver::channel::{Arrival, UnicastRx};
 use crate::engine::receiver::download::{Download, State};
 use crate::engine::receiver::{MAX_DOWNLOADS, Receiver, Session};
 use crate::engine::{Command, DropReason, ObjectKey, PacketKind, ReceiverEvent, Verdict, Via};
+use crate::envelope::Refused;
 use crate::ids::{ChannelNo, Cookie, SessionId, ShortCodingId, UNICAST_CHANNELS};
 use crate::nak::Timing;
 use crate::nak::backoff::k_for;
@@ -46,9 +47,14 @@ impl Receiver {
             Ok(Packet::FromReceiver(packet)) => {
                 self.handle_receiver(now, via, &packet, datagram.len())
             }
-            Err(_) => self.stats.dropped.add(DropReason::Malformed),
+            Err(error) => self.stats.dropped.add(error.into()),
         }
         Verdict::Ignore
+    }
+
+    /// A datagram came that the group's envelopes refuse: it is counted.
+    pub fn handle_unopened(&mut self, refused: Refused) {
+        self.stats.dropped.add(refused.into());
     }
 
     /// A data packet of `len` bytes of UDP payload came whose checksum holds; for drivers that have
@@ -246,10 +252,13 @@ impl Receiver {
         let ours = match &packet.body {
             SenderBody::Challenge(c) => c.receiver == self.config.id,
             SenderBody::Notice(n) => n.receiver == self.config.id,
-            SenderBody::Offer(_) => true,
+            SenderBody::Offer(_) => !self.takes_answers_only(),
             _ => false,
         };
         if !ours || packet.session == SessionId(0) {
+            if self.config.sealed {
+                self.joining.heard_someone(now, &mut self.rng);
+            }
             self.stats.dropped.add(DropReason::OtherSession);
             return false;
         }

@@ -73,6 +73,9 @@ pub struct ReceiverConfig {
     pub name: Option<String>,
     /// Whose descriptions to take.
     pub trust: Trust,
+    /// All that it hears comes in a group's envelopes: a sender must answer it before it is followed, unless
+    /// nothing can be asked.
+    pub sealed: bool,
     /// Use this path only; by itself finds out when none.
     pub via: Option<Via>,
     /// Send nothing at all, whatever the session is like: the target must be a group.
@@ -98,6 +101,7 @@ impl ReceiverConfig {
             target,
             name: None,
             trust: Trust::First,
+            sealed: false,
             via: None,
             one_way: false,
             sync_timeout: config::SYNC_TIMEOUT,

@@ -88,7 +88,10 @@ impl Receiver {
         // Those of other sessions than the one followed are dropped as such: see `is_our_session`.
         let undecided = self.trusted.key.is_none() && self.config.trust == Trust::First;
         let follows_other = |s: &Session| s.id != id && (s.vouched || undecided);
-        if self.session.as_ref().is_some_and(follows_other) {
+        let followed = |s: &Session| s.id == id;
+        if self.session.as_ref().is_some_and(follows_other)
+            || self.takes_answers_only() && !self.session.as_ref().is_some_and(followed)
+        {
             return true;
         }
         if !self.trusted.takes(self.config.trust, &offer.signature) {
@@ -120,6 +123,12 @@ impl Receiver {
         }
         self.vouch(now, id);
         true
+    }
+
+    /// What was caught of a group's old session could be told again: one is followed that has answered, where any
+    /// can be asked.
+    pub(super) fn takes_answers_only(&self) -> bool {
+        self.config.sealed && !self.silent
     }
 
     /// What is known under the coding of an offer.

@@ -66,6 +66,8 @@ pub struct SenderConfig {
     pub secret: [u8; 32],
     /// Signs what it describes.
     pub key: SigningKey,
+    /// All that it sends goes out in a group's envelopes, which its rate is to have room for.
+    pub sealed: bool,
     /// The groups it may use, at least one. The first carries announcements; with no more groups than
     /// tiers, data too.
     pub groups: Vec<SocketAddr>,
@@ -627,6 +629,17 @@ impl Sender {
         let group = self.channels[usize::from(number)].group;
         self.send_to(group, Link::GROUP, number, body, kind);
     }
+}
+
+/// Bytes that a group's envelope adds to a packet, if it gets one.
+fn envelope(sealed: bool, kind: PacketKind) -> usize {
+    if sealed { kind.envelope() } else { 0 }
+}
+
+/// Bytes of a padded SYNC, which is to be as long as a data packet when it leaves.
+fn padded_len(sealed: bool, symbol_size: u16) -> u16 {
+    let more = envelope(sealed, PacketKind::Sync) - envelope(sealed, PacketKind::Data);
+    (wire::data_packet_len(symbol_size) - more) as u16
 }
 
 fn notice(code: NoticeCode, receiver: ReceiverId, coding: ShortCodingId, text: &str) -> Notice {

@@ -8,9 +8,10 @@ use crate::engine::sender::losses::Losses;
 use crate::engine::sender::roster::{MAX_MEMBERS, Member};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::sender::{
-    Channel, HEARD_DELAY, HEARD_PER_PACKET, OFFERS_PER_ANSWER, Sender, notice,
+    Channel, HEARD_DELAY, HEARD_PER_PACKET, OFFERS_PER_ANSWER, Sender, envelope, notice,
 };
 use crate::engine::{DropReason, Link, ObjectKey, PacketKind, SenderEvent, ip_len};
+use crate::envelope::Refused;
 use crate::ids::{
     BlockNo, ChannelNo, Cookie, MAX_PACKET_NO, PacketNo, ReceiverId, SessionId, ShortCodingId,
     UNICAST_CHANNELS,
@@ -37,7 +38,7 @@ impl Sender {
             Ok(Packet::FromReceiver(packet)) => packet,
             Ok(Packet::Data(header, _)) => return self.handle_other_sender(header.session, from),
             Ok(Packet::FromSender(other)) => return self.handle_other_sender(other.session, from),
-            Err(_) => return self.stats.dropped.add(DropReason::Malformed),
+            Err(error) => return self.stats.dropped.add(error.into()),
         };
         let kind = match &packet.body {
             ReceiverBody::Request(_) => PacketKind::Request,
@@ -55,6 +56,11 @@ impl Sender {
             self.handle_packet(now, from, link, packet);
             self.update(now);
         }
+    }
+
+    /// A datagram came that the group's envelopes refuse: it is counted.
+    pub fn handle_unopened(&mut self, refused: Refused) {
+        self.stats.dropped.add(refused.into());
     }
 
     fn handle_other_sender(&mut self, session: SessionId, address: SocketAddr) {
@@ -443,7 +449,10 @@ impl Sender {
             .description
             .geometry
             .symbol_size();
-        ip_len(to, wire::data_packet_len(size))
+        ip_len(
+            to,
+            wire::data_packet_len(size) + envelope(self.config.sealed, PacketKind::Data),
+        )
     }
 
     /// Says that a join or done was heard: in batches on the channel, at once over unicast.

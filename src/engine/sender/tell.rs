@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::engine::sender::carousel::Phase;
 use crate::engine::sender::offered::Offered;
-use crate::engine::sender::{CONTROL_SHARE, HEARD_PER_PACKET, Sender};
+use crate::engine::sender::{CONTROL_SHARE, HEARD_PER_PACKET, Sender, padded_len};
 use crate::engine::{ObjectKey, PacketKind};
 use crate::ids::ChannelNo;
 use crate::nak::backoff::k_for;
@@ -106,7 +106,7 @@ impl Sender {
             .description
             .geometry
             .symbol_size();
-        let size = wire::data_packet_len(size) as u16;
+        let size = padded_len(self.config.sealed, size);
         let least = self.least_interval(160 + u64::from(size) / 4, running);
         let report_interval = self.report_interval(number);
         let channel = &mut self.channels[number];
@@ -186,7 +186,10 @@ impl Sender {
             let Some((_, offered)) = wanted.next() else {
                 continue;
             };
-            let size = wire::data_packet_len(offered.description.geometry.symbol_size()) as u16;
+            let size = padded_len(
+                self.config.sealed,
+                offered.description.geometry.symbol_size(),
+            );
             let sync = Sync {
                 coding: offered.coding,
                 next_packet,

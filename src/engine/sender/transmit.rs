@@ -5,7 +5,7 @@ use core::ops::Bound;
 
 use crate::config;
 use crate::engine::Link;
-use crate::engine::sender::{Channel, Sender};
+use crate::engine::sender::{Channel, Sender, envelope};
 use crate::engine::{Burst, ObjectKey, PacketKind, Run, ip_len};
 use crate::ids::{ChannelNo, ReceiverId};
 use crate::rate::Pacer;
@@ -36,7 +36,10 @@ impl Sender {
         }
         self.make_confirms();
         if self.outbox.pop(burst) {
-            let bytes = ip_len(burst.to, burst.control.len());
+            let bytes = ip_len(
+                burst.to,
+                burst.control.len() + envelope(self.config.sealed, burst.kind),
+            );
             self.pacer.sent(bytes);
             self.stats
                 .sent
@@ -119,6 +122,7 @@ impl Sender {
         burst: &mut Burst,
     ) -> bool {
         let one_way = self.config.one_way.is_some();
+        let around = envelope(self.config.sealed, PacketKind::Data);
         let channel = &mut self.channels[usize::from(number)];
         let slots = &mut self.slots;
         let turn = self.repair_turn;
@@ -136,7 +140,7 @@ impl Sender {
             return false;
         };
         let payload = wire::data_packet_len(carousel.geometry.symbol_size());
-        let each = ip_len(channel.group, payload);
+        let each = ip_len(channel.group, payload + around);
         let max = ((credit / each).max(1) as usize)
             .min(MAX_RUN)
             .min(MAX_RUN_BYTES / payload);
@@ -225,6 +229,8 @@ impl Sender {
     }
 
     fn member_burst(&mut self, now: Time, id: ReceiverId, credit: u64, burst: &mut Burst) -> bool {
+        let sealed = self.config.sealed;
+        let around = envelope(sealed, PacketKind::UnicastData);
         let Some(member) = self.roster.members.get_mut(&id) else {
             return false;
         };
@@ -243,7 +249,7 @@ impl Sender {
         };
         let offered = &self.objects[key.0 as usize];
         let symbol_size = offered.description.geometry.symbol_size();
-        let part_len = path.part_len(symbol_size);
+        let part_len = path.part_len(symbol_size, sealed);
         let (payload, parts) = match part_len {
             Some(len) => (
                 usize::from(len) + wire::PART_HEADER_LEN + wire::TRAILER_LEN,
@@ -251,7 +257,7 @@ impl Sender {
             ),
             None => (wire::data_packet_len(symbol_size), 1),
         };
-        let each = ip_len(to, payload) * u64::from(parts);
+        let each = ip_len(to, payload + around) * u64::from(parts);
         path.symbol_len = each;
         let allowed = credit.min(path.congestion.allowance(now));
         if !path.congestion.may_send(now, each) {
@@ -300,7 +306,7 @@ impl Sender {
         self.pacer.sent(symbols * each);
         self.unicast_pacer.sent(symbols * each);
         let packets = symbols * u64::from(parts);
-        let bytes = symbols * (each - u64::from(parts) * ip_len(to, 0));
+        let bytes = symbols * (each - u64::from(parts) * ip_len(to, around));
         self.stats.sent.add(PacketKind::UnicastData, packets, bytes);
         burst.to = to;
         burst.link = link;

@@ -4,7 +4,8 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use crate::carousel::Repairs;
-use crate::engine::ObjectKey;
+use crate::engine::sender::{envelope, padded_len};
+use crate::engine::{ObjectKey, PacketKind};
 use crate::ids::{BlockNo, ChannelNo, PacketNo, SymbolNo};
 use crate::object::Geometry;
 use crate::range_set::RangeSet;
@@ -214,12 +215,12 @@ impl UnicastPath {
 
     /// The length of parts to send symbols in, when several full-sized packets were lost while
     /// smaller ones came back.
-    pub(super) fn part_len(&self, symbol_size: u16) -> Option<u16> {
-        let whole = wire::data_packet_len(symbol_size);
-        let narrow =
-            self.padded_then_heard >= NARROW_PROBES && usize::from(self.largest_heard) < whole;
+    pub(super) fn part_len(&self, symbol_size: u16, sealed: bool) -> Option<u16> {
+        let narrow = self.padded_then_heard >= NARROW_PROBES
+            && self.largest_heard < padded_len(sealed, symbol_size);
         narrow.then(|| {
-            let room = NARROW_PAYLOAD - (wire::PART_HEADER_LEN + wire::TRAILER_LEN) as u16;
+            let around = envelope(sealed, PacketKind::UnicastData) + wire::PART_HEADER_LEN;
+            let room = NARROW_PAYLOAD - (around + wire::TRAILER_LEN) as u16;
             let parts = symbol_size.div_ceil(room);
             symbol_size.div_ceil(parts).next_multiple_of(64)
         })
@@ -315,14 +316,14 @@ mod tests {
             p.sync_sent(true);
         }
         assert_eq!(
-            p.part_len(1_344),
+            p.part_len(1_344, false),
             None,
             "the receiver has not been heard since"
         );
         p.heard(80);
-        let part = p.part_len(1_344).unwrap();
+        let part = p.part_len(1_344, false).unwrap();
         assert!(part % 64 == 0 && part < 1_200 && part * 2 >= 1_344);
         p.heard(1_380);
-        assert_eq!(p.part_len(1_344), None);
+        assert_eq!(p.part_len(1_344, false), None);
     }
 }

@@ -164,9 +164,11 @@ impl Net {
     pub(super) fn figures(&mut self, now: Time) {
         self.roster.update(now, self.engine.receivers());
         let stats = self.engine.stats();
-        let sent_bytes = Traffic::with_headers(self.v4, |kind| stats.sent(kind))
-            .total()
-            .bytes;
+        let sent_bytes = Traffic::with_headers(self.v4, self.engine.config().sealed, |kind| {
+            stats.sent(kind)
+        })
+        .total()
+        .bytes;
         self.outbox
             .tell_figures(SenderEvent::Progress(SenderProgress {
                 tiers: self.engine.channels().collect(),
