@@ -6,6 +6,7 @@
 //! Ends with 1 if any case failed; without root it says that it measures nothing and ends with 0.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod attacker;
 mod bench;
 mod cases;
 #[path = "../../tests/support/content.rs"]

@@ -1,5 +1,6 @@
 //! The cases by name, and what they share: one transfer from host 0 to the others, timed.
 
+mod attacked;
 mod fallback;
 mod faults;
 mod multicast;
@@ -135,6 +136,16 @@ pub(crate) const ALL: &[Case] = &[
         name: "source_truncated_and_rewritten",
         promise: "one source truncated, one rewritten during a send: named, nobody gets a mixture",
         run: faults::source_truncated_and_rewritten,
+    },
+    Case {
+        name: "attacked_group",
+        promise: "with a group key, 10,000 forged and repeated packets a second: within 1.3 x the time without",
+        run: attacked::attacked_group,
+    },
+    Case {
+        name: "attacked_plain",
+        promise: "the same without a key: no wrong bytes, nobody dies, all complete once it is over",
+        run: attacked::attacked_plain,
     },
     Case {
         name: "slow_receiver",
