@@ -6,6 +6,7 @@
 //! * [`feedback`]: NAKs, acknowledgements and reports;
 //! * [`seat`]: the tier it listens on;
 //! * [`trust`]: whose descriptions it takes;
+//! * [`watch`]: whether its sender is alive, and giving up;
 //! * [`download`] and [`channel`]: its parts.
 
 mod arrivals;
@@ -16,6 +17,7 @@ mod feedback;
 mod joining;
 mod seat;
 mod trust;
+mod watch;
 
 pub use trust::Trust;
 
@@ -473,130 +475,6 @@ impl Receiver {
         self.send_due_requests(now);
         self.send_due_dones(now);
         self.watch_sender(now);
-    }
-
-    /// When the sender last did what it is waited for: where nobody can be asked, data alone counts.
-    fn alive_at(&self) -> Time {
-        if self.silent {
-            self.data_at
-        } else {
-            self.heard_at
-        }
-    }
-
-    /// The sender may be gone, for a while or for good.
-    fn watch_sender(&mut self, now: Time) {
-        let silent = now.since(self.followed_at());
-        if now.since(self.alive_at()) >= self.config.sender_timeout && !self.joining.is_leaving() {
-            let silent = now.since(self.alive_at());
-            let text = match &self.session {
-                Some(s) if self.silent => {
-                    format!(
-                        "no data from the sender at {} for {} s",
-                        s.address,
-                        silent.as_secs()
-                    )
-                }
-                Some(s) => format!(
-                    "nothing heard from the sender at {} for {} s",
-                    s.address,
-                    silent.as_secs()
-                ),
-                None if self.silent => format!("no sender was heard within {} s", silent.as_secs()),
-                None => format!("no sender answered within {} s", silent.as_secs()),
-            };
-            return self.give_up(text);
-        }
-        if self.joining.is_leaving() && silent >= SENDER_SILENCE {
-            // Everything has ended here, and nobody is left who would hear of it.
-            return self.left();
-        }
-        if self.session.is_some() && silent >= SENDER_SILENCE {
-            self.lose_session(now);
-        }
-    }
-
-    /// When the sender that is followed was last alive, or was taken up.
-    fn followed_at(&self) -> Time {
-        let since = self.session.as_ref().map(|s| s.since);
-        since.map_or(self.heard_at, |since| since.max(self.heard_at))
-    }
-
-    /// The sender is alive. One whose place only strangers take does not count, or they would be waited
-    /// for without end.
-    fn heard(&mut self, now: Time) {
-        if !self.trusted.estranged {
-            self.heard_at = now;
-        }
-    }
-
-    /// Whoever answers next is followed; what is here stays valid by its coding id.
-    fn lose_session(&mut self, now: Time) {
-        self.session = None;
-        self.unicast = None;
-        self.channels.clear();
-        self.downloads.iter_mut().for_each(Download::lose_position);
-        self.report_due = None;
-        self.joining.restart(now, &mut self.rng);
-    }
-
-    /// It sends nothing from now on, or may again: a session with or without a way back was found.
-    fn fall_silent(&mut self, now: Time, one_way: bool) {
-        let silent = one_way || self.config.one_way;
-        if core::mem::replace(&mut self.silent, silent) == silent {
-            return;
-        }
-        self.outbox.clear();
-        if silent {
-            // The group is the only path there is.
-            self.probe = Probe::forced(false);
-            self.events.push_back(ReceiverEvent::NoWayBack);
-        } else if self.config.via.is_none() {
-            self.probe = Probe::new(self.config.sync_timeout);
-            self.joining.restart(now, &mut self.rng);
-        }
-    }
-
-    /// What is lacking, for people, where nobody can be asked for it.
-    fn say_what_lacks(&self) -> String {
-        let lacking = self.downloads.iter().filter(|d| !d.has_ended());
-        let words: Vec<String> = lacking
-            .map(|d| {
-                let g = d.geometry();
-                let (lacks, blocks) = (d.blocks_lacking(), g.blocks());
-                format!("{lacks} of {blocks} blocks of {}", d.description.name)
-            })
-            .take(10)
-            .collect();
-        if words.is_empty() {
-            return String::new();
-        }
-        format!(
-            "; {} lack something and nobody can be asked for it: receive again while the sender loops",
-            words.join(", ")
-        )
-    }
-
-    fn give_up(&mut self, mut reason: String) {
-        if self.ended {
-            return;
-        }
-        if self.silent {
-            reason += &self.say_what_lacks();
-        }
-        reason += &self.say_whom_met();
-        for download in &mut self.downloads {
-            if !download.has_ended() {
-                download.state = State::Ended(Outcome::Failed);
-                self.commands.push_back(Command::Abandon {
-                    object: download.key,
-                    keep: true,
-                });
-            }
-        }
-        self.ended = true;
-        self.outbox.clear();
-        self.events.push_back(ReceiverEvent::GaveUp { reason });
     }
 
     /// The receiver's path may have changed.
