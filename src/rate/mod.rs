@@ -10,7 +10,7 @@ mod ladder;
 mod pacer;
 mod placement;
 
-pub use control::{Adapt, LEAVE_TIME, Limits, RateControl, START, Sample};
+pub use control::{Adapt, BACK_OFF, LEAVE_TIME, Limits, RateControl, START, Sample};
 pub use grtt::Grtt;
 pub use ladder::{LadderError, halves, shares, tiers};
 pub use pacer::Pacer;

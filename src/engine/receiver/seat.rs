@@ -4,7 +4,7 @@
 use crate::engine::receiver::Receiver;
 use crate::engine::receiver::channel::ChannelRx;
 use crate::engine::{Command, ReceiverEvent, Via};
-use crate::rate::{Cause, LEAVE_TIME, Move, Placement, Round};
+use crate::rate::{self, Cause, LEAVE_TIME, Move, Placement, Round};
 use crate::time::Time;
 use crate::units::Rate;
 use crate::wire::{ChannelInfo, MoveCause};
@@ -168,7 +168,7 @@ impl Receiver {
             Cause::PathLoss => MoveCause::PathLoss,
         };
         self.seat.delivered = match to {
-            Move::Down(_) | Move::Unicast => Some(round.delivered),
+            Move::Down(_) | Move::Unicast => Some(round.delivered.mul_f64(rate::BACK_OFF)),
             Move::Up(_) => None,
         };
         match to {
