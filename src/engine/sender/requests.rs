@@ -8,7 +8,8 @@ use crate::engine::sender::losses::Losses;
 use crate::engine::sender::roster::{MAX_MEMBERS, Member};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::sender::{
-    Channel, HEARD_DELAY, HEARD_PER_PACKET, OFFERS_PER_ANSWER, Sender, envelope, notice,
+    Channel, HEARD_DELAY, HEARD_PER_PACKET, HEARD_TOGETHER, OFFERS_PER_ANSWER, Sender, envelope,
+    notice,
 };
 use crate::engine::{DropReason, Link, ObjectKey, PacketKind, SenderEvent, ip_len};
 use crate::envelope::Refused;
@@ -455,7 +456,8 @@ impl Sender {
         )
     }
 
-    /// Says that a join or done was heard: in batches on the channel, at once over unicast.
+    /// Says that a join or done was heard: in batches on the channel, at once over unicast and to each of a
+    /// large group.
     fn acknowledge(&mut self, now: Time, id: ReceiverId, channel: ChannelNo, counter: u64) {
         let Some(member) = self.roster.members.get(&id) else {
             return;
@@ -464,8 +466,9 @@ impl Sender {
             receiver: id,
             counter: counter as u32,
         };
-        if member.unicast.is_some() || usize::from(channel) >= self.channels.len() {
-            let (to, link) = (member.address, member.link);
+        let (to, link) = (member.address, member.link);
+        let alone = member.unicast.is_some() || usize::from(channel) >= self.channels.len();
+        if alone || self.roster.members.len() > HEARD_TOGETHER {
             return self.send_to(
                 to,
                 link,
