@@ -5,7 +5,9 @@ use core::time::Duration;
 
 use crate::carousel::Surplus;
 use crate::engine::sender::carousel::{Carousel, Phase};
-use crate::engine::sender::{CHANNEL_LINGER, Channel, END_NOTICES, SILENCE, Sender, notice};
+use crate::engine::sender::{
+    CHANNEL_LINGER, COUNT_TIME, COUNTED_AT_ONCE, Channel, END_NOTICES, SILENCE, Sender, notice,
+};
 use crate::engine::{ObjectKey, PacketKind, SenderEvent};
 use crate::ids::{ChannelNo, ReceiverId, ShortCodingId};
 use crate::time::Time;
@@ -14,6 +16,11 @@ use crate::wire::{NoticeCode, SenderBody};
 impl Sender {
     pub(super) fn count_listeners(&mut self, now: Time) {
         self.recount = false;
+        let count = self.roster.members.len();
+        if count > COUNTED_AT_ONCE {
+            self.count_due = now + COUNT_TIME * count as u32;
+        }
+        self.active = self.roster.active();
         let members = self.roster.members.iter();
         self.unicast_members = members
             .filter(|(_, m)| m.unicast.is_some())
@@ -145,7 +152,7 @@ impl Sender {
         let over = if one_way {
             self.all_passed()
         } else {
-            came && self.roster.active() == 0
+            came && self.active == 0 && !self.recount
         };
         if over && !self.config.stay && !self.preparing && !self.finished {
             self.flush_heard_now();

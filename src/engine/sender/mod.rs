@@ -172,6 +172,10 @@ const HEARD_PER_PACKET: usize = 90;
 /// With more receivers each is told alone that it was heard: a group of 100,000 would hear 2.4 MB of others'
 /// acknowledgements, 19 s of a link of 1 Mbit/s.
 const HEARD_TOGETHER: usize = 1_000;
+/// Counting who listens takes some time for each receiver; of a larger group it is done once in so long for
+/// each, some hundredths of the time.
+const COUNTED_AT_ONCE: usize = 1_000;
+const COUNT_TIME: Duration = Duration::from_micros(1);
 /// The end is announced so often.
 const END_NOTICES: u32 = 3;
 /// SYNCs and announcements each stay within this share of the rate.
@@ -192,6 +196,10 @@ pub struct Sender {
     roster: Roster,
     /// Somebody joined, moved, finished or left: counts of listeners are to be made anew.
     recount: bool,
+    /// A large group is not counted anew before.
+    count_due: Time,
+    /// Receivers that are here and not done, when they were last counted.
+    active: usize,
     slots: Slots,
     /// Blocks that are needed next, for [`Sender::poll_read`].
     wanted: Vec<WantedBlock>,
@@ -312,6 +320,8 @@ impl Sender {
             by_coding: BTreeMap::new(),
             roster: Roster::default(),
             recount: false,
+            count_due: now,
+            active: 0,
             slots: Slots::new(config.slots),
             wanted: Vec::new(),
             outbox: Outbox::default(),
@@ -529,6 +539,7 @@ impl Sender {
             (set(Some(self.announce_due)), Timer::Announce),
             (self.heard_due, Timer::Heard),
             (Some(self.silence_due), Timer::Silence),
+            (self.recount.then_some(self.count_due), Timer::Silence),
             (set(unicast), Timer::Unicast),
             (set(self.next_round()), Timer::Rate),
         ])
@@ -582,7 +593,7 @@ impl Sender {
 
     /// Brings counts and phases up to date after any input.
     fn update(&mut self, now: Time) {
-        if self.recount {
+        if self.recount && self.count_due <= now {
             self.count_listeners(now);
         }
         self.advance(now);

@@ -48,9 +48,7 @@ impl Sender {
             // One more than there is tells a receiver of all to wait for what is being prepared.
             total: self.objects.iter().filter(live).count() as u32 + u32::from(self.preparing),
             grtt: self.grtt(),
-            receivers: (self.roster.active() as u32)
-                .max(self.config.wait_for)
-                .max(1),
+            receivers: (self.active as u32).max(self.config.wait_for).max(1),
             description: offered.description.clone(),
             signature: offered.signature,
             channels: offered
