@@ -13,11 +13,12 @@ use engines::{
 };
 use loopcast::engine::{Link, PacketKind, Receiver, Sender, SenderEvent, Via};
 use loopcast::ids::{ChannelNo, SessionId, ShortCodingId};
+use loopcast::rate::Adapt;
 use loopcast::time::Time;
 use loopcast::units::Rate;
 use loopcast::wire::{
     ChannelInfo, DataHeader, Done, Feedback, FromSender, Offer, Outcome, Position, ReceiverBody,
-    SenderBody, Signature, Stage, Sync,
+    Report, SenderBody, Signature, Stage, Sync,
 };
 
 const SESSION: SessionId = SessionId(0x11);
@@ -184,4 +185,41 @@ fn who_was_told_to_report_rarely_is_waited_for() {
     all(&mut s, 600_000);
     let mut events = core::iter::from_fn(|| s.poll_event());
     assert!(events.any(|e| matches!(e, SenderEvent::Gone { .. })));
+}
+
+/// All of it comes, and the disk has time for a third: the rate follows the disk.
+#[test]
+fn what_a_disk_has_no_time_for_came_too_fast() {
+    const DISK: u64 = 30_000_000;
+    let mut s = sender(SESSION.0, |c| c.adapt = Adapt::Average);
+    s.offer(Time::ZERO, film("film", 1 << 30)).unwrap();
+    drain(&mut s, Time::ZERO);
+    let cookie = join(&mut s, ms(1), 5, host(10), Stage::JoinGroup);
+    let (mut packets, mut bytes, mut stalled, mut counter) = (0, 0, 0, 2);
+    for at in 2..6_000 {
+        let now = ms(at);
+        if s.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            s.handle_timeout(now);
+        }
+        let sent = drain(&mut s, now).data;
+        packets += sent.len() as u64;
+        bytes += sent.iter().map(|(_, _, len)| *len as u64).sum::<u64>();
+        if at % 50 == 0 && packets > 0 {
+            let rate = Rate::from_bps(bytes * 8 * 20);
+            stalled += packets.saturating_sub(packets * DISK / rate.as_bps().max(DISK));
+            let report = Report {
+                coding: film("film", 1 << 30).coding().short(),
+                throughput: rate,
+                packets: core::mem::take(&mut packets) + s.receivers().next().unwrap().packets,
+                stalled,
+                ..Report::default()
+            };
+            bytes = 0;
+            let datagram = packet(5, counter, SESSION, cookie, ReceiverBody::Report(report));
+            s.handle_datagram(now, host(10), Link(1), &datagram);
+            counter += 1;
+        }
+    }
+    let rate = s.channels().next().unwrap().rate.as_bps();
+    assert!((DISK / 2..DISK * 5 / 4).contains(&rate), "{rate}");
 }

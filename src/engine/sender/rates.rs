@@ -188,18 +188,21 @@ impl Sender {
         if !held {
             member.losses.add(came, lost);
         }
-        // What its own buffer could not take came too fast as well.
+        // What its own buffer or disk could not take came too fast as well.
         let overflowed = report.overflowed.saturating_sub(before.overflowed);
+        let stalled = report.stalled.saturating_sub(before.stalled).min(came);
+        let kept = (came - stalled) as f64 / came.max(1) as f64;
         let lost = lost.saturating_add(overflowed);
+        let sent = came.saturating_add(lost).max(1);
         let payload = wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE);
         let headers = ip_len(member.address, payload) as f64 / payload as f64;
         let sample = Sample {
-            delivered: report.throughput.mul_f64(headers),
-            lost: lost as f64 / came.saturating_add(lost).max(1) as f64,
+            delivered: report.throughput.mul_f64(headers * kept),
+            lost: lost.saturating_add(stalled) as f64 / sent as f64,
             over,
         };
         control.handle_report(now, id, sample);
-        if !held && overflowed == 0 {
+        if !held && overflowed + stalled == 0 {
             self.channels[usize::from(number)].hear_run(report.longest_run);
         }
         self.follow_losses(now, number);
