@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use loopcast::units::Rate;
+
 use crate::args;
 use crate::console::Console;
 use crate::exit::{End, Exit};
@@ -31,6 +33,8 @@ use report::{Report, Row};
 use tool::{Job, Mode, Peer, Tool};
 use transfer::Failure;
 
+/// What copies are written at, at least, where no rate is given: a slow disk's 20 MB/s.
+const SLOWEST: Rate = Rate::from_bps(160_000_000);
 /// Time for a transfer besides what its rate asks for: several times what the slowest tool took.
 const LIMIT: Duration = Duration::from_secs(30);
 /// The same with `--quick`, whose file is small.
@@ -158,7 +162,7 @@ impl<'a> Bench<'a> {
         let limit = match setting.pace {
             // A unicast sender has to send as often as there are receivers.
             Pace::At(rate) => rate.time_for(self.subject.size * setting.receivers as u64 * 2),
-            Pace::Unlimited => Duration::ZERO,
+            Pace::Unlimited => SLOWEST.time_for(self.subject.size * setting.receivers as u64),
         };
         let mut rows: Vec<Row> = self.tools.iter().map(|&t| Row::new(setting, t)).collect();
         for run in 1..=self.runs {
