@@ -11,7 +11,7 @@ use core::time::Duration;
 use engines::{
     drain, drain_receiver, film, group, host, join, key, packet, receiver, sender, to_group,
 };
-use loopcast::engine::{Link, PacketKind, Receiver, Sender, SenderEvent, Via};
+use loopcast::engine::{Link, PacketKind, Receiver, ReceiverEvent, Sender, SenderEvent, Via};
 use loopcast::ids::{ChannelNo, SessionId, ShortCodingId};
 use loopcast::rate::Adapt;
 use loopcast::time::Time;
@@ -135,6 +135,26 @@ fn a_position_goes_for_its_own_channel() {
     // What its own channel says counts.
     data(&mut r, ms(600), 1, 2, 2);
     assert!(naks_after(&mut r, ms(601), 500) > 0);
+}
+
+/// Announcements get through and the group of its tier does not: it is served by unicast.
+#[test]
+fn another_group_is_no_proof_of_ones_own() {
+    let mut r = on_the_slow_tier();
+    for at in 0..40 {
+        let now = ms(100 + at * 100);
+        if r.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            r.handle_timeout(now);
+        }
+        let SenderBody::Sync(mut told) = sync(0, 0, true) else {
+            panic!();
+        };
+        told.padded_to = 1_380;
+        tell(&mut r, now, 0, SenderBody::Sync(told));
+    }
+    let mut events = core::iter::from_fn(|| r.poll_event());
+    let fell = |e: &ReceiverEvent| matches!(e, ReceiverEvent::Path(path) if path.is_unicast());
+    assert!(events.any(|e| fell(&e)));
 }
 
 /// Of a large group each may report once a minute. When the others are done the last may report more

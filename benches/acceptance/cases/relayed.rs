@@ -57,7 +57,17 @@ fn relayed(bench: &Bench, path: Path, per_mille: u32, wire: Limit) -> Result<Vec
         receiver.wait_until_up()?;
     }
     let before = near.host(0).sent_bytes()?;
-    let args = ["--to", GROUP, "--rate", "100M", "--wait-for", "4"];
+    // One tier, so one group, which the relay passes.
+    let args = [
+        "--to",
+        GROUP,
+        "--rate",
+        "100M",
+        "--tiers",
+        "100M",
+        "--wait-for",
+        "4",
+    ];
     let mut sender = desk.loopcast.send(near.host(0), &args, &[&file])?;
     let deadline = sender.started + Duration::from_secs(120);
     let mut last = Duration::ZERO;

@@ -96,7 +96,7 @@ impl Receiver {
             if gap {
                 path.ask_soon(now, pause);
             }
-        } else if via == Via::Group {
+        } else if via == Via::Group && self.proves(header.channel) {
             let course = self.probe.heard_full(now);
             self.take_course(now, course);
         }
@@ -296,6 +296,13 @@ impl Receiver {
         matches!(body, SenderBody::Offer(offer) if self.is_wanted(&offer.description.name))
     }
 
+    /// What is heard on a channel shows that data gets here: on one that something it lacks runs on, or on
+    /// any while it does not know of one. That announcements get here says nothing of another group.
+    fn proves(&self, number: ChannelNo) -> bool {
+        let live = || self.downloads.iter().filter(|d| d.is_receiving());
+        live().next().is_none() || live().any(|d| d.listens_on(number))
+    }
+
     fn note_time(&mut self, now: Time, sent_at: u64) {
         if let Some(session) = &mut self.session
             && session.echo.is_none_or(|(before, _)| sent_at > before)
@@ -343,7 +350,7 @@ impl Receiver {
         let channel = self.channel(number);
         let current = sync.next_packet >= channel.seen_to;
         let missed = channel.told(sync.next_packet);
-        if via == Via::Group {
+        if via == Via::Group && self.proves(number) {
             let course = if sync.padded_to > 0 {
                 let course = self.probe.heard_full(now);
                 self.probe.expect(now, sync.next_sync);
