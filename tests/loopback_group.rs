@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use loopback_support::{Place, finish, key, random_file};
+use loopcast::Receiver;
 use loopcast::driver::{FeedbackMode, ReceiverSummary, RunOutcome, Via};
 use loopcast::engine::{DropReason, PacketKind};
 use loopcast::ids::{ReceiverId, SessionId, ShortCodingId};
@@ -26,6 +27,14 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 fn group(n: u8) -> GroupKey {
     GroupKey::new(Secret::new([n; 32]))
+}
+
+/// Receivers 0 and 1, which have the key and lose so much.
+fn two_members(place: &Place, loses: f64) -> Vec<Receiver> {
+    let members = (0..2).map(|n| place.receiver(n).group_key(group(1)).seed(n as u64));
+    members
+        .map(|member| member.drop_rate(loses).start().unwrap())
+        .collect()
 }
 
 fn dropped(summary: &ReceiverSummary, reason: DropReason) -> u64 {
@@ -77,16 +86,7 @@ fn members_hear_each_others_naks() {
     let sender = place.sender().group_key(group(1)).wait_for(2);
     let sender = sender.feedback(FeedbackMode::Group).offer_path(&file);
     let sender = sender.start().unwrap();
-    let members: Vec<_> = (0..2)
-        .map(|n| {
-            place
-                .receiver(n)
-                .group_key(group(1))
-                .drop_rate(0.05)
-                .seed(n as u64)
-        })
-        .map(|member| member.start().unwrap())
-        .collect();
+    let members = two_members(&place, 0.05);
     let mut heard = 0;
     for (n, member) in members.into_iter().enumerate() {
         let summary = finish(member);
@@ -251,16 +251,7 @@ fn who_repeats_and_forges_on_the_path_hinders_nobody() {
     // One tier: what the attacker hears is all that there is.
     let sender = sender.tiers(vec!["20M".parse().unwrap()]).offer_path(&file);
     let sender = sender.start().unwrap();
-    let members: Vec<_> = (0..2)
-        .map(|n| {
-            place
-                .receiver(n)
-                .group_key(group(1))
-                .drop_rate(0.01)
-                .seed(3)
-        })
-        .map(|member| member.start().unwrap())
-        .collect();
+    let members = two_members(&place, 0.01);
     for (n, member) in members.into_iter().enumerate() {
         let summary = finish(member);
         assert_eq!(summary.outcome, RunOutcome::Complete, "{summary:?}");

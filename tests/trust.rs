@@ -84,6 +84,16 @@ struct Ear {
     events: Vec<ReceiverEvent>,
 }
 
+/// What a sender answers to our requests.
+fn answer(session: u64) -> Vec<u8> {
+    let challenge = Challenge {
+        receiver: ReceiverId(7),
+        cookie: Cookie(1),
+        sent_at: 1,
+    };
+    encoded(session, SenderBody::Challenge(challenge))
+}
+
 impl Ear {
     fn new(trust: Trust) -> Ear {
         Ear {
@@ -149,16 +159,7 @@ fn the_sender_asked_for_is_found_behind_strangers() {
     let mut ear = Ear::new(Trust::Only(print(GOOD)));
     // A stranger describes something, and has even answered us.
     ear.hear(ms(1), host(2), &signed(6, "film", OTHER));
-    let challenge = Challenge {
-        receiver: ReceiverId(7),
-        cookie: Cookie(1),
-        sent_at: 1,
-    };
-    ear.hear(
-        ms(2),
-        host(2),
-        &encoded(6, SenderBody::Challenge(challenge)),
-    );
+    ear.hear(ms(2), host(2), &answer(6));
     ear.hear(ms(3), host(2), &signed(6, "film", OTHER));
     assert!(ear.started().is_empty());
     // It makes room at once.
@@ -342,16 +343,7 @@ fn in_a_group_a_session_is_followed_once_it_has_answered() {
     // It asks at once who is there.
     ear.receiver.handle_timeout(ms(12));
     assert!(!drain_receiver(&mut ear.receiver, ms(12)).is_empty());
-    let challenge = Challenge {
-        receiver: ReceiverId(7),
-        cookie: Cookie(1),
-        sent_at: 1,
-    };
-    ear.hear(
-        ms(13),
-        host(1),
-        &encoded(6, SenderBody::Challenge(challenge)),
-    );
+    ear.hear(ms(13), host(1), &answer(6));
     ear.hear(ms(14), host(1), &signed(5, "film", GOOD));
     assert!(ear.started().is_empty());
     ear.hear(ms(15), host(1), &signed(6, "film of today", GOOD));

@@ -367,8 +367,8 @@ impl ReceiverBuilder {
         self
     }
 
-    /// What the downlink carries: it begins on the fastest tier that fits, and goes to no faster one. Unknown by default; it then
-    /// begins on the fastest of all, whose rate finds what its receivers can take.
+    /// What the downlink carries: it begins on the fastest tier that fits, and goes to no faster one.
+    /// Unknown by default; it then begins on the fastest of all, whose rate finds what its receivers can take.
     pub fn downlink(mut self, rate: Rate) -> ReceiverBuilder {
         self.downlink = Some(rate);
         self

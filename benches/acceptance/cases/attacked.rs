@@ -55,12 +55,7 @@ pub(crate) fn attacked_group(bench: &Bench) -> Result<Vec<Measure>, String> {
             "",
             Limit::AtMost(1.3),
         ),
-        Measure::new(
-            "the attacker's packets",
-            rate,
-            "/s",
-            Limit::AtLeast(9_000.0),
-        ),
+        forged(rate),
         Measure::new("last copy, not attacked", undisturbed, "s", Limit::Free),
     ])
 }
@@ -107,12 +102,13 @@ pub(crate) fn attacked_plain(bench: &Bench) -> Result<Vec<Measure>, String> {
             "of 4",
             Limit::AtLeast(4.0),
         ),
-        Measure::new(
-            "the attacker's packets",
-            rate,
-            "/s",
-            Limit::AtLeast(9_000.0),
-        ),
+        forged(rate),
         Measure::new("from its end to the last copy", after, "s", Limit::Free),
     ])
+}
+
+/// That the attack was one.
+fn forged(rate: f64) -> Measure {
+    let limit = Limit::AtLeast(9_000.0);
+    Measure::new("the attacker's packets", rate, "/s", limit)
 }

@@ -1,0 +1,303 @@
+//! Channels that look for their rate behind simulated bottlenecks.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::rng::Rng;
+
+const GRTT: Duration = Duration::from_millis(2);
+
+fn mbps(n: u64) -> Rate {
+    Rate::from_bps(n * 1_000_000)
+}
+
+fn limits(ceiling: u64) -> Limits {
+    Limits {
+        floor: Rate::from_bps(64_000),
+        ceiling: mbps(ceiling),
+    }
+}
+
+/// A receiver behind a link with a drop-tail queue and loss of its own.
+struct Path {
+    carries: f64,
+    loses: f64,
+    queue: f64,
+    waiting: f64,
+    came: f64,
+    /// What was dropped, and how much stands before it: it is missed when that has come.
+    dropped: VecDeque<(f64, f64)>,
+    missed: f64,
+    since: Time,
+    due: Time,
+}
+
+impl Path {
+    fn new(carries: Rate, loses: f64, queue: Duration) -> Path {
+        let carries = carries.as_bps() as f64;
+        Path {
+            carries,
+            loses,
+            queue: carries * queue.as_secs_f64(),
+            waiting: 0.0,
+            came: 0.0,
+            dropped: VecDeque::new(),
+            missed: 0.0,
+            since: Time::ZERO,
+            due: Time::ZERO,
+        }
+    }
+
+    /// Bits that were sent in `step`.
+    fn carry(&mut self, sent: f64, step: Duration) {
+        let out = self.waiting.min(self.carries * step.as_secs_f64());
+        self.waiting -= out;
+        let taken = sent.min(self.queue + self.carries * step.as_secs_f64() - self.waiting);
+        self.waiting += taken;
+        if sent > taken {
+            self.dropped.push_back((sent - taken, self.waiting));
+        }
+        for (_, before) in &mut self.dropped {
+            *before -= out;
+        }
+        while let Some(&(bits, before)) = self.dropped.front()
+            && before <= 0.0
+        {
+            self.missed += bits;
+            self.dropped.pop_front();
+        }
+        self.came += out * (1.0 - self.loses);
+        self.missed += out * self.loses;
+    }
+
+    fn sample(&mut self, now: Time) -> Sample {
+        let over = now.since(core::mem::replace(&mut self.since, now));
+        let came = core::mem::take(&mut self.came);
+        let missed = core::mem::take(&mut self.missed);
+        Sample {
+            delivered: Rate::from_bps((came / over.as_secs_f64()) as u64),
+            lost: missed / (came + missed).max(1.0),
+            over,
+        }
+    }
+}
+
+/// Runs for so many seconds; gives the mean of what was sent, a second, in the last half.
+fn run(
+    control: &mut RateControl,
+    paths: &mut [Path],
+    from: Time,
+    seconds: u64,
+    rng: &mut Rng,
+) -> f64 {
+    run_on(mbps(1_000_000), control, paths, from, seconds, rng)
+}
+
+/// The same on a machine that can't send faster than `most`.
+fn run_on(
+    most: Rate,
+    control: &mut RateControl,
+    paths: &mut [Path],
+    from: Time,
+    seconds: u64,
+    rng: &mut Rng,
+) -> f64 {
+    const STEP: Duration = Duration::from_micros(500);
+    let end = from + Duration::from_secs(seconds);
+    let half = from + Duration::from_secs(seconds) / 2;
+    let (mut now, mut late) = (from, 0.0);
+    while now < end {
+        let bits = control.rate().min(most).as_bps() as f64 * STEP.as_secs_f64();
+        control.handle_sent((bits / 8.0) as u64);
+        now += STEP;
+        let least = if control.is_starting() { 5 } else { 200 };
+        let interval = Duration::from_millis(least);
+        for (id, path) in paths.iter_mut().enumerate() {
+            path.carry(bits, STEP);
+            if path.due <= now {
+                path.due = now + interval.mul_f64(0.5 + rng.unit());
+                let sample = path.sample(now);
+                control.handle_report(now, ReceiverId(id as u64 + 1), sample);
+            }
+        }
+        if control.poll_timeout().is_some_and(|at| at <= now) {
+            control.handle_timeout(now, GRTT, paths.len() as u32, interval);
+        }
+        if now > half {
+            late += bits;
+        }
+    }
+    late / (end.since(half)).as_secs_f64()
+}
+
+#[test]
+fn a_bottleneck_is_filled_and_not_flooded() {
+    let links = [
+        (10, 20),
+        (10, 200),
+        (10, 500),
+        (50, 50),
+        (50, 500),
+        (200, 20),
+        (900, 50),
+    ];
+    for (carries, queue) in links {
+        let mut rng = Rng::new(carries);
+        let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
+        let mut paths = [Path::new(mbps(carries), 0.0, Duration::from_millis(queue))];
+        let mean = run(&mut control, &mut paths, Time::ZERO, 40, &mut rng) / 1e6;
+        let of = carries as f64;
+        // What fills half a second of queue is noticed late, and overfills it each time.
+        let most = if queue == 500 { 1.15 } else { 1.06 };
+        assert!(
+            (0.88 * of..most * of).contains(&mean),
+            "{mean:.1} of {of} with {queue} ms"
+        );
+    }
+}
+
+/// It doubled to more than the machine sends, and only then the receivers could not take it.
+#[test]
+fn a_rate_that_the_machine_does_not_reach_comes_down_all_the_same() {
+    let mut rng = Rng::new(7);
+    let most = mbps(1_900);
+    let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(10_000), None);
+    let mut paths = [Path::new(mbps(5_000), 0.0, Duration::from_millis(20))];
+    run_on(most, &mut control, &mut paths, Time::ZERO, 1, &mut rng);
+    assert!(control.is_starting() && control.rate() > most);
+    paths[0] = Path::new(mbps(1_600), 0.0, Duration::from_millis(20));
+    paths[0].since = Time::from_millis(1_000);
+    let from = Time::from_millis(1_000);
+    let mean = run_on(most, &mut control, &mut paths, from, 4, &mut rng) / 1e6;
+    assert!((1_350.0..1_650.0).contains(&mean), "{mean}");
+}
+
+#[test]
+fn what_the_path_loses_lowers_no_rate() {
+    let mut rng = Rng::new(5);
+    let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(300), None);
+    let path = || Path::new(mbps(10_000), 0.2, Duration::from_millis(20));
+    let mut paths = [path(), path(), path()];
+    let mean = run(&mut control, &mut paths, Time::ZERO, 5, &mut rng) / 1e6;
+    assert!(mean > 290.0, "{mean}");
+}
+
+#[test]
+fn the_average_or_the_lowest_is_followed() {
+    for (adapt, low, high) in [(Adapt::Average, 60.0, 120.0), (Adapt::Lowest, 17.0, 21.0)] {
+        let mut rng = Rng::new(6);
+        let mut control = RateControl::new(Time::ZERO, adapt, limits(1_000), None);
+        let path = |n| Path::new(mbps(n), 0.0, Duration::from_millis(50));
+        let mut paths = [path(20), path(100), path(150), path(150)];
+        let mean = run(&mut control, &mut paths, Time::ZERO, 20, &mut rng) / 1e6;
+        assert!((low..high).contains(&mean), "{adapt:?}: {mean}");
+    }
+}
+
+#[test]
+fn a_link_that_falls_is_followed_down_and_up() {
+    for queue in [20, 50, 200, 500] {
+        let mut rng = Rng::new(7);
+        let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
+        let link = |n| [Path::new(mbps(n), 0.0, Duration::from_millis(queue))];
+        run(&mut control, &mut link(100), Time::ZERO, 5, &mut rng);
+        let low = run(
+            &mut control,
+            &mut link(5),
+            Time::from_millis(5_000),
+            10,
+            &mut rng,
+        ) / 1e6;
+        assert!((3.0..7.0).contains(&low), "{low} with {queue} ms");
+        let back = run(
+            &mut control,
+            &mut link(100),
+            Time::from_millis(15_000),
+            20,
+            &mut rng,
+        );
+        assert!(back / 1e6 > 75.0, "{back} with {queue} ms");
+    }
+}
+
+#[test]
+fn it_waits_below_what_the_last_congestion_left() {
+    const STEP: Duration = Duration::from_millis(50);
+    let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
+    let link = |n| Path::new(mbps(n), 0.0, Duration::from_millis(50));
+    let round = |control: &mut RateControl, path: &mut Path, at: Time| {
+        let bytes = control.rate().bytes_in(STEP);
+        control.handle_sent(bytes);
+        path.carry(bytes as f64 * 8.0, STEP);
+        control.handle_report(at, ReceiverId(1), path.sample(at));
+        control.handle_timeout(at, GRTT, 1, STEP);
+    };
+    let (mut path, mut at, mut before) = (link(50), Time::ZERO, Rate::ZERO);
+    while control.rate() >= before {
+        before = control.rate();
+        at += STEP;
+        round(&mut control, &mut path, at);
+    }
+    // Ten times as much room changes nothing before its time.
+    let (mut path, fell, mut highest) = (link(500), at, Rate::ZERO);
+    while at < fell + WAIT {
+        highest = highest.max(control.rate());
+        at += STEP;
+        round(&mut control, &mut path, at);
+    }
+    assert!((mbps(46)..=mbps(49)).contains(&highest), "{highest:?}");
+    while at < fell + WAIT + Duration::from_secs(2) {
+        at += STEP;
+        round(&mut control, &mut path, at);
+    }
+    assert!(control.rate() > mbps(60), "{:?}", control.rate());
+}
+
+#[test]
+fn silence_halves_the_rate() {
+    let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(100), Some(mbps(80)));
+    control.handle_sent(1);
+    assert!(!control.handle_timeout(Time::from_millis(900), GRTT, 1, Duration::from_millis(200)));
+    assert!(control.handle_timeout(
+        Time::from_millis(1_100),
+        GRTT,
+        1,
+        Duration::from_millis(200)
+    ));
+    assert_eq!(control.rate(), mbps(40));
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_reported_the_limits_hold(
+        reports in prop::collection::vec((0u64..3_000_000_000, 0.0f64..=1.0, 0u64..500, 1u64..2_000), 1..200),
+        ceiling in 1u64..2_000,
+    ) {
+        let limits = limits(ceiling);
+        let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits, None);
+        let mut now = Time::ZERO;
+        for (bps, lost, gap, who) in reports {
+            now += Duration::from_millis(gap);
+            control.handle_sent(bps / 80);
+            let sample = Sample { delivered: Rate::from_bps(bps), lost, over: Duration::from_millis(gap) };
+            control.handle_report(now, ReceiverId(who), sample);
+            control.handle_timeout(now, GRTT, 3, Duration::from_millis(50));
+            let rate = control.rate();
+            prop_assert!(limits.floor <= rate && rate <= limits.ceiling);
+            prop_assert!(control.kept.len() <= MAX_KEPT);
+        }
+    }
+
+    #[test]
+    fn without_reports_nothing_rises(gaps in prop::collection::vec(1u64..2_000, 1..60)) {
+        let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
+        let mut now = Time::ZERO;
+        for gap in gaps {
+            now += Duration::from_millis(gap);
+            control.handle_sent(100_000);
+            let before = control.rate();
+            control.handle_timeout(now, GRTT, 1, Duration::from_millis(5));
+            prop_assert!(control.rate() <= before);
+        }
+    }
+}
