@@ -64,6 +64,8 @@ const CONGESTED: f64 = 0.005;
 /// Congestion brings the rate to this share of what was delivered, so that queues drain and a TCP
 /// flow beside finds room (CUBIC itself goes to 0.7, RFC 9438 §4.6).
 pub const BACK_OFF: f64 = 0.85;
+/// Standard deviations that a round's loss must be above the path's share.
+const DEVIATIONS: f64 = 5.0;
 /// After a decrease, a path that loses the same share at any rate still does, and a bottleneck loses
 /// less or nothing. Within this share of the difference it is the path's.
 const STAYED: f64 = 0.25;
@@ -412,8 +414,10 @@ impl RateControl {
             packets,
         } = self.path_loss();
         let beyond = (outcome.lost - path) / (1.0 - path).max(0.01);
+        // Few packets without a loss don't tell that nothing is lost (Jeffreys' prior).
+        let likely = (path * packets + 0.5) / (packets + 1.0);
         let known = 1.0 / packets.max(1.0) + 1.0 / outcome.packets.max(1.0);
-        let noise = 4.0 * (path * (1.0 - path) * known).sqrt();
+        let noise = DEVIATIONS * (likely * (1.0 - likely) * known).sqrt();
         let carried = self.capacity() / (1.0 - path).max(0.01);
         beyond > CONGESTED.max(noise) && carried < self.rate * (1.0 - CONGESTED)
     }
@@ -463,18 +467,18 @@ impl RateControl {
         }
     }
 
-    /// What is lost at any rate: the mean of the lowest quarter of what was.
+    /// What is lost at any rate: the mean of the lowest quarter of what was, and how many packets would
+    /// tell it as surely.
     fn path_loss(&self) -> Loss {
         let mut losses: Vec<Loss> = self.losses.iter().copied().collect();
         losses.sort_unstable_by(|a, b| a.share.total_cmp(&b.share));
-        let quarter = losses.len().div_ceil(4);
-        let (lost, packets) = losses
-            .iter()
-            .take(quarter)
-            .fold((0.0, 0.0), |(l, p), of| (l + of.share, p + of.packets));
+        losses.truncate(losses.len().div_ceil(4));
+        let unsure: f64 = losses.iter().map(|l| 1.0 / l.packets.max(1.0)).sum();
+        let share: f64 = losses.iter().map(|l| l.share).sum();
+        let rounds = losses.len().max(1) as f64;
         Loss {
-            share: lost / quarter.max(1) as f64,
-            packets,
+            share: share / rounds,
+            packets: rounds * rounds / unsure.max(1e-9),
         }
     }
 }

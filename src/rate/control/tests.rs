@@ -182,6 +182,32 @@ fn what_the_path_loses_lowers_no_rate() {
     assert!(mean > 290.0, "{mean}");
 }
 
+/// A short round that happens to lose nothing proves no path that loses nothing: with 129 packets and
+/// one loss in a hundred, one in four does.
+#[test]
+fn a_lucky_round_is_no_measure() {
+    let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(100), Some(mbps(100)));
+    let mut now = Time::ZERO;
+    let losses = [0.0, 0.0067, 0.011, 0.0109, 0.0118];
+    for (lost, packets) in losses
+        .into_iter()
+        .zip([129.0, 422.0, 7_546.0, 6_863.0, 8_667.0])
+    {
+        let over = Duration::from_secs_f64(packets * PACKET * 8.0 / 100e6);
+        now += over + GRTT;
+        control.handle_sent((100e6 / 8.0 * over.as_secs_f64()) as u64);
+        let delivered = mbps(100).mul_f64(1.0 - lost);
+        let sample = Sample {
+            delivered,
+            lost,
+            over,
+        };
+        control.handle_report(now, ReceiverId(1), sample);
+        control.handle_timeout(now, GRTT, 1, over);
+        assert_eq!(control.rate(), mbps(100), "{lost} of {packets}");
+    }
+}
+
 #[test]
 fn the_average_or_the_lowest_is_followed() {
     for (adapt, low, high) in [(Adapt::Average, 60.0, 120.0), (Adapt::Lowest, 17.0, 21.0)] {
