@@ -28,6 +28,7 @@ mod field;
 #[cfg(test)]
 mod tests;
 
+use reed_solomon_simd::engine::{DefaultEngine, tables};
 use thiserror::Error;
 
 use crate::config;
@@ -63,6 +64,12 @@ pub enum FecError {
         /// How many there must be.
         needed: usize,
     },
+}
+
+/// Builds the tables that the process keeps, for which the first block would otherwise wait.
+pub fn prepare() {
+    let _ = DefaultEngine::new();
+    tables::get_log_walsh();
 }
 
 /// How many symbols of what size: what work memory is laid out for.

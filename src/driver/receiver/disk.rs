@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::driver::control::Control;
 use crate::engine::{ObjectKey, StoreFault};
+use crate::fec;
 use crate::ids::BlockNo;
 use crate::object::Description;
 use crate::range_set::RangeSet;
@@ -87,6 +88,8 @@ impl Disk {
     /// Works until nobody can give it jobs any more. What is not finished then stays for a later
     /// run.
     pub(crate) fn run(mut self, jobs: &Receiver<Job>) {
+        // Before the first data comes, which must not wait for it.
+        fec::prepare();
         while let Ok(job) = jobs.recv() {
             self.work(job);
             // One wake for all that is done, unless there is more to do soon.

@@ -31,6 +31,7 @@ use crate::driver::{
 };
 use crate::engine::{self, DropReason, PacketKind, SenderConfig};
 use crate::envelope::{self, SenderEnvelopes};
+use crate::fec;
 use crate::ids::SessionId;
 use crate::object::{Codec, Geometry};
 use crate::rate::{self, Adapt};
@@ -264,6 +265,9 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
     let reader = {
         let (to_net, control) = (to_net.clone(), control.clone());
         spawn("loopcast-read", move || {
+            if codec != Codec::None {
+                fec::prepare();
+            }
             workers::read(&to_read, &to_net, &control)
         })?
     };
