@@ -79,7 +79,7 @@ const REST: u32 = 2;
 /// It waits at this share of what the last congestion left, until so long after the rate came down:
 /// a TCP flow beside takes some seconds to come back to what it had (CUBIC waits on such a plateau too,
 /// RFC 9438 §4.2), and gets no further where we are back first. On 50 Mbit/s with a queue of 50 ms TCP kept
-/// 0.26 to 0.35 of the link so, and 0.21 to 0.36 without the wait and with congestion from 2 % of loss
+/// 0.23 to 0.30 of the link so, and 0.21 to 0.36 without the wait and with congestion from 2 % of loss
 /// (`benches/acceptance`, group_beside_tcp).
 const PLATEAU: f64 = 0.96;
 const WAIT: Duration = Duration::from_secs(3);
