@@ -19,7 +19,7 @@
 //!
 //! Both sides keep their work memory (twice the bytes of a block's source symbols for as much
 //! parity, never more than four times those of source and parity), and the process keeps 8.5 MB of
-//! tables from the first use on.
+//! tables from [`prepare`], or the first use, on.
 
 mod decoder;
 mod encoder;
@@ -66,7 +66,7 @@ pub enum FecError {
     },
 }
 
-/// Builds the tables that the process keeps, for which the first block would otherwise wait.
+/// Builds the tables that the process keeps, for which the first block would otherwise wait some 8 ms.
 pub fn prepare() {
     let _ = DefaultEngine::new();
     tables::get_log_walsh();

@@ -64,7 +64,8 @@ const CONGESTED: f64 = 0.005;
 /// Congestion brings the rate to this share of what was delivered, so that queues drain and a TCP
 /// flow beside finds room (CUBIC itself goes to 0.7, RFC 9438 §4.6).
 pub const BACK_OFF: f64 = 0.85;
-/// Standard deviations that a round's loss must be above the path's share.
+/// Standard deviations that a round's loss must be above the path's share; one of them because that is
+/// a mean of the lowest rounds.
 const DEVIATIONS: f64 = 5.0;
 /// After a decrease, a path that loses the same share at any rate still does, and a bottleneck loses
 /// less or nothing. Within this share of the difference it is the path's.

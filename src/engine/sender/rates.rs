@@ -213,7 +213,7 @@ impl Sender {
     }
 
     /// The mean time between the reports of each receiver on a channel: often enough to follow, and
-    /// all of them within half a hundredth of the rate (RFC 3550 §6.2 scales RTCP so).
+    /// all of them within their share of the rate (RFC 3550 §6.2 scales RTCP so).
     pub(super) fn report_interval(&self, number: usize) -> Duration {
         let channel = &self.channels[number];
         let starting = channel

@@ -82,19 +82,12 @@ impl Path {
     }
 }
 
-/// Runs for so many seconds; gives the mean of what was sent, a second, in the last half.
-fn run(
-    control: &mut RateControl,
-    paths: &mut [Path],
-    from: Time,
-    seconds: u64,
-    rng: &mut Rng,
-) -> f64 {
-    run_on(mbps(1_000_000), control, paths, from, seconds, rng)
-}
+/// A machine that sends as fast as it is told to.
+const FAST: Rate = Rate::from_bps(1_000_000_000_000);
 
-/// The same on a machine that can't send faster than `most`.
-fn run_on(
+/// Runs for so many seconds on a machine that can't send faster than `most`; gives the mean of what
+/// was sent, a second, in the last half.
+fn run(
     most: Rate,
     control: &mut RateControl,
     paths: &mut [Path],
@@ -145,7 +138,7 @@ fn a_bottleneck_is_filled_and_not_flooded() {
         let mut rng = Rng::new(carries);
         let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
         let mut paths = [Path::new(mbps(carries), 0.0, Duration::from_millis(queue))];
-        let mean = run(&mut control, &mut paths, Time::ZERO, 40, &mut rng) / 1e6;
+        let mean = run(FAST, &mut control, &mut paths, Time::ZERO, 40, &mut rng) / 1e6;
         let of = carries as f64;
         // What fills half a second of queue is noticed late, and overfills it each time.
         let most = if queue == 500 { 1.15 } else { 1.06 };
@@ -163,12 +156,12 @@ fn a_rate_that_the_machine_does_not_reach_comes_down_all_the_same() {
     let most = mbps(1_900);
     let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(10_000), None);
     let mut paths = [Path::new(mbps(5_000), 0.0, Duration::from_millis(20))];
-    run_on(most, &mut control, &mut paths, Time::ZERO, 1, &mut rng);
+    run(most, &mut control, &mut paths, Time::ZERO, 1, &mut rng);
     assert!(control.is_starting() && control.rate() > most);
     paths[0] = Path::new(mbps(1_600), 0.0, Duration::from_millis(20));
     paths[0].since = Time::from_millis(1_000);
     let from = Time::from_millis(1_000);
-    let mean = run_on(most, &mut control, &mut paths, from, 4, &mut rng) / 1e6;
+    let mean = run(most, &mut control, &mut paths, from, 4, &mut rng) / 1e6;
     assert!((1_350.0..1_650.0).contains(&mean), "{mean}");
 }
 
@@ -178,7 +171,7 @@ fn what_the_path_loses_lowers_no_rate() {
     let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(300), None);
     let path = || Path::new(mbps(10_000), 0.2, Duration::from_millis(20));
     let mut paths = [path(), path(), path()];
-    let mean = run(&mut control, &mut paths, Time::ZERO, 5, &mut rng) / 1e6;
+    let mean = run(FAST, &mut control, &mut paths, Time::ZERO, 5, &mut rng) / 1e6;
     assert!(mean > 290.0, "{mean}");
 }
 
@@ -215,7 +208,7 @@ fn the_average_or_the_lowest_is_followed() {
         let mut control = RateControl::new(Time::ZERO, adapt, limits(1_000), None);
         let path = |n| Path::new(mbps(n), 0.0, Duration::from_millis(50));
         let mut paths = [path(20), path(100), path(150), path(150)];
-        let mean = run(&mut control, &mut paths, Time::ZERO, 20, &mut rng) / 1e6;
+        let mean = run(FAST, &mut control, &mut paths, Time::ZERO, 20, &mut rng) / 1e6;
         assert!((low..high).contains(&mean), "{adapt:?}: {mean}");
     }
 }
@@ -226,8 +219,9 @@ fn a_link_that_falls_is_followed_down_and_up() {
         let mut rng = Rng::new(7);
         let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
         let link = |n| [Path::new(mbps(n), 0.0, Duration::from_millis(queue))];
-        run(&mut control, &mut link(100), Time::ZERO, 5, &mut rng);
+        run(FAST, &mut control, &mut link(100), Time::ZERO, 5, &mut rng);
         let low = run(
+            FAST,
             &mut control,
             &mut link(5),
             Time::from_millis(5_000),
@@ -236,6 +230,7 @@ fn a_link_that_falls_is_followed_down_and_up() {
         ) / 1e6;
         assert!((3.0..7.0).contains(&low), "{low} with {queue} ms");
         let back = run(
+            FAST,
             &mut control,
             &mut link(100),
             Time::from_millis(15_000),
