@@ -188,7 +188,7 @@ fn other_sessions_are_counted_and_not_answered() {
     let mut header = data(1, 0, 0);
     header.session = SessionId(0x99);
     assert_eq!(
-        r.handle_data(ms(2), &header, Via::Group, 1_380),
+        r.handle_data(ms(2), host(1), &header, Via::Group, 1_380),
         Verdict::Ignore
     );
     assert_eq!(r.stats().dropped(DropReason::OtherSession), 1);
@@ -199,7 +199,7 @@ fn other_sessions_are_counted_and_not_answered() {
 fn data_out_of_range_unwanted_or_twice_is_counted() {
     let mut r = film_receiver();
     assert!(matches!(
-        r.handle_data(ms(2), &data(2, 0, 0), Via::Group, 1_380),
+        r.handle_data(ms(2), host(1), &data(2, 0, 0), Via::Group, 1_380),
         Verdict::Store { .. }
     ));
     let mut other = data(2, 1, 3);
@@ -213,14 +213,20 @@ fn data_out_of_range_unwanted_or_twice_is_counted() {
     for (header, reason) in bad {
         let before = r.stats().dropped(reason);
         assert_eq!(
-            r.handle_data(ms(2), &header, Via::Group, 1_380),
+            r.handle_data(ms(2), host(1), &header, Via::Group, 1_380),
             Verdict::Ignore
         );
         assert_eq!(r.stats().dropped(reason), before + 1, "{reason:?}");
     }
     assert_eq!(r.progress().next().unwrap().held, 1);
     // The highest packet number there is; what it makes the receiver say still parses.
-    r.handle_data(ms(3), &data(5, 0, MAX_PACKET_NO), Via::Group, 1_380);
+    r.handle_data(
+        ms(3),
+        host(1),
+        &data(5, 0, MAX_PACKET_NO),
+        Via::Group,
+        1_380,
+    );
     for t in 3..2_000 {
         r.handle_timeout(ms(t));
         for (_, datagram) in drain_receiver(&mut r, ms(t)) {
@@ -501,7 +507,7 @@ fn a_flood_of_offers_is_bounded() {
     for i in 0..50_000_u64 {
         let mut header = data(1, 0, i);
         header.channel = (i % 0x1_0000) as u16;
-        r.handle_data(ms(3), &header, Via::Group, 1_380);
+        r.handle_data(ms(3), host(1), &header, Via::Group, 1_380);
         let body = SenderBody::Heard(Vec::new());
         let mut datagram = Vec::new();
         FromSender {
@@ -663,7 +669,7 @@ fn claims_of_eib_cost_nothing_before_the_disk_agrees() {
             coding,
             ..data(block, symbol, number)
         };
-        let verdict = r.handle_data(ms(2), &header, Via::Group, 8_976);
+        let verdict = r.handle_data(ms(2), host(1), &header, Via::Group, 8_976);
         assert_eq!(verdict, Verdict::Ignore, "{block} {symbol}");
     }
     assert_eq!(r.stats().dropped(DropReason::OutOfRange), 4);

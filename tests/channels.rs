@@ -88,7 +88,7 @@ fn data(r: &mut Receiver, now: Time, channel: ChannelNo, block: u32, packet: u64
         one_way: false,
         part: None,
     };
-    r.handle_data(now, &header, Via::Group, 1_380);
+    r.handle_data(now, host(1), &header, Via::Group, 1_380);
     drain_receiver(r, now);
 }
 

@@ -400,10 +400,10 @@ impl Run {
             _ => *next,
         };
         let via = via(input);
-        let refuse = input.one_in(16);
+        let (refuse, from) = (input.one_in(16), address(1 + header.packet % 3));
         for _ in 0..input.below(40) {
             let len = if header.part.is_some() { 712 } else { 1_380 };
-            let verdict = self.receiver.handle_data(self.now, &header, via, len);
+            let verdict = self.receiver.handle_data(self.now, from, &header, via, len);
             if let Verdict::Store { object } = verdict {
                 assert!(geometry.has(header.block, header.symbol));
                 if refuse {
@@ -411,7 +411,7 @@ impl Run {
                 }
             }
             if let Verdict::Part { .. } = verdict {
-                self.receiver.handle_assembled(self.now, &header);
+                self.receiver.handle_assembled(self.now, from, &header);
             }
             header.packet = (header.packet + 1).min(MAX_PACKET_NO);
             header.symbol += 1;

@@ -4,6 +4,10 @@
 //! block lacks. It sees numbers, no bytes. Memory is a bit a block, and a bitmap for each block that
 //! is begun and not complete.
 
+mod sources;
+
+pub use sources::{Origins, SourceNo, SourceSet, Sources};
+
 use core::ops::Range;
 use std::collections::BTreeMap;
 

@@ -351,6 +351,13 @@ pub enum ReceiverEvent {
         name: String,
         /// The block.
         block: BlockNo,
+        /// Where its data came from.
+        from: Vec<SocketAddr>,
+    },
+    /// No data is taken from an address for a minute: blocks with some from there were wrong, and right without.
+    ShutOut {
+        /// The address. Others may have used it.
+        address: SocketAddr,
     },
     /// No sender was heard in time, or it fell silent for good, or ended too early.
     GaveUp {

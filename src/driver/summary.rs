@@ -213,6 +213,8 @@ pub struct ReceiverSummary {
     pub naks_suppressed: u64,
     /// Blocks whose hash was wrong and that were fetched anew.
     pub bad_blocks: u64,
+    /// Where symbols of those came from, and of how many: at most 16 addresses.
+    pub bad_sources: Vec<(SocketAddr, u64)>,
     /// The objects.
     pub objects: Vec<ReceiverObject>,
     /// Why it gave up, and what was tried, for people; none when it did not.

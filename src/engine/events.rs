@@ -200,6 +200,13 @@ pub enum ReceiverEvent {
         object: ObjectKey,
         /// The block.
         block: u32,
+        /// Where its symbols came from.
+        from: Vec<SocketAddr>,
+    },
+    /// Nothing is taken from an address for a while: blocks that its symbols were in were wrong, and right without.
+    ShutOut {
+        /// The address. Others may have used it.
+        address: SocketAddr,
     },
     /// The sender said something that concerns this receiver.
     Notice {

@@ -118,6 +118,8 @@ pub enum DropReason {
     Sealed,
     /// It is not sealed with the group key that is here.
     Unsealed,
+    /// It comes from an address that had a part in a block that was wrong.
+    Doubted,
 }
 
 impl From<WireError> for DropReason {
@@ -142,7 +144,7 @@ impl From<Refused> for DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [DropReason; 14] = [
+    pub const ALL: [DropReason; 15] = [
         DropReason::Malformed,
         DropReason::OtherSession,
         DropReason::NotWanted,
@@ -157,6 +159,7 @@ impl DropReason {
         DropReason::Unchecked,
         DropReason::Sealed,
         DropReason::Unsealed,
+        DropReason::Doubted,
     ];
 
     /// A stable name for scripts.
@@ -176,6 +179,7 @@ impl DropReason {
             DropReason::Unchecked => "unchecked",
             DropReason::Sealed => "sealed",
             DropReason::Unsealed => "unsealed",
+            DropReason::Doubted => "doubted",
         }
     }
 }

@@ -127,6 +127,16 @@ impl Checker {
         held.count += 1;
     }
 
+    /// A page that was stored does not prove itself.
+    pub(super) fn refused(&mut self, host: u32, object: ObjectKey, header: &DataHeader) {
+        if let Some(held) = self.held.get_mut(&(host, object))
+            && let Some(block) = held.blocks.get_mut(&header.block)
+            && block.remove(header.symbol)
+        {
+            held.count -= 1;
+        }
+    }
+
     /// A block was found to be damaged; the receiver has been told.
     pub(super) fn block_was_wrong(
         &mut self,

@@ -149,6 +149,11 @@ impl Written {
         true
     }
 
+    /// Whatever came of a block is wrong.
+    pub(super) fn forget(&mut self, block: BlockNo) {
+        self.symbols.retain(|&(b, _), _| b != block);
+    }
+
     /// The block holds hash pages.
     pub(super) fn is_page(&self, block: BlockNo) -> bool {
         (1..self.geometry.first_content_block()).contains(&block)

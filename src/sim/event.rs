@@ -1,6 +1,7 @@
 //! What is to happen, and in which turn.
 
 use core::cmp::Ordering;
+use core::net::SocketAddr;
 use core::ops::Range;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(super) enum Event {
     DownSome(u32, Arc<Packets>, u64, Via),
     /// One of the packets.
     DownOne(u32, Arc<Packets>, u16, Via),
+    /// A datagram of somebody else's for a receiver, by the group, and the address on it.
+    Foreign(u32, SocketAddr, Arc<Vec<u8>>),
     /// A datagram for the sender.
     Up(u32, Arc<Vec<u8>>),
     /// A block is read, for the sender's run of this number.

@@ -48,6 +48,10 @@ impl World {
                 self.deliver(host, &packets, usize::from(i), via);
                 self.drain_host(host);
             }
+            Event::Foreign(host, from, bytes) => {
+                self.deliver_foreign(host, from, &bytes);
+                self.drain_host(host);
+            }
             Event::Up(host, bytes) => {
                 if !self.sender_up {
                     return;
@@ -92,6 +96,9 @@ impl World {
             (_, false) => Err(StoreFault::Mismatch),
             _ => Ok(()),
         };
+        if let (false, Some(written)) = (right, host.written.get_mut(&object)) {
+            written.forget(block);
+        }
         let (now, mismatch) = (self.now, result == Err(StoreFault::Mismatch));
         host.receiver.handle_checked(now, object, block, result);
         if let (true, Some(checker)) = (mismatch, &mut self.checker) {

@@ -225,9 +225,13 @@ impl World {
         packet: Option<&[u8]>,
     ) {
         let host = &mut self.hosts[index as usize];
-        let verdict = host
-            .receiver
-            .handle_data(self.now, &header, via, packets.payload(i));
+        let verdict = host.receiver.handle_data(
+            self.now,
+            self.sender_address,
+            &header,
+            via,
+            packets.payload(i),
+        );
         // Real bytes go the whole way through the wire format.
         let payload = packet.map(|p| match wire::parse(p) {
             Ok(wire::Packet::Data(parsed, payload)) if parsed == header => payload.to_vec(),
@@ -244,7 +248,10 @@ impl World {
                 let piece = packets.piece(i);
                 let whole = host.parts.add(key, *symbol_size, piece, payload.as_deref());
                 let Some(whole) = whole else { return };
-                match host.receiver.handle_assembled(self.now, &header) {
+                match host
+                    .receiver
+                    .handle_assembled(self.now, self.sender_address, &header)
+                {
                     Verdict::Store { .. } => (object, whole),
                     _ => return,
                 }
@@ -253,25 +260,56 @@ impl World {
         if let Some(checker) = &mut self.checker {
             checker.stored(index, object, &header);
         }
-        self.write(index, object, &header, whole);
+        let holds = self.write(index, object, &header, whole);
+        assert!(holds, "a page of ours does not prove itself");
     }
 
-    /// A receiver writes a symbol to its disk, which may damage it.
-    fn write(&mut self, index: u32, object: ObjectKey, header: &DataHeader, mut symbol: Vec<u8>) {
+    /// What somebody else sent reaches a receiver, which may take it for the sender's.
+    pub(super) fn deliver_foreign(&mut self, index: u32, from: SocketAddr, datagram: &[u8]) {
+        let host = &mut self.hosts[index as usize];
+        if host.killed || !host.started || host.link.is_cut(self.now, true) {
+            return;
+        }
+        let verdict = host
+            .receiver
+            .handle_datagram(self.now, from, Via::Group, datagram);
+        self.note(6, u64::from(index));
+        let (Verdict::Store { object }, Ok(wire::Packet::Data(header, payload))) =
+            (verdict, wire::parse(datagram))
+        else {
+            return;
+        };
+        self.hosts[index as usize].rotten = true;
+        if let Some(checker) = &mut self.checker {
+            checker.stored(index, object, &header);
+        }
+        if !self.write(index, object, &header, payload.to_vec())
+            && let Some(checker) = &mut self.checker
+        {
+            checker.refused(index, object, &header);
+        }
+    }
+
+    /// A receiver writes a symbol to its disk, which may damage it; false if it does not prove itself.
+    fn write(
+        &mut self,
+        index: u32,
+        object: ObjectKey,
+        header: &DataHeader,
+        mut symbol: Vec<u8>,
+    ) -> bool {
         let host = &mut self.hosts[index as usize];
         let Some(written) = host.written.get_mut(&object) else {
-            return;
+            return true;
         };
         if host.bit_rot > 0.0 && !written.is_page(header.block) && host.rng.chance(host.bit_rot) {
             symbol[0] ^= 1;
             host.rotten = true;
         }
-        if !written.put(header.block, header.symbol, &symbol) {
+        let holds = written.put(header.block, header.symbol, &symbol);
+        if !holds {
             host.receiver.handle_refused(self.now, object, header);
-            assert!(
-                self.checker.is_none(),
-                "a page of ours does not prove itself"
-            );
         }
+        holds
     }
 }

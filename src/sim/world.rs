@@ -10,7 +10,7 @@ use crate::carousel::Surplus;
 use crate::config;
 use crate::engine::{
     Burst, ObjectKey, Receiver, ReceiverConfig, ReceiverEvent, Sender, SenderConfig, SenderError,
-    SenderEvent, Slot, Target, Via,
+    SenderEvent, Slot, Target,
 };
 use crate::ids::{ReceiverId, SessionId};
 use crate::object::Description;
@@ -20,7 +20,7 @@ use crate::rng::Rng;
 use crate::seal::SigningKey;
 use crate::secret::Secret;
 use crate::sim::check::Checker;
-use crate::sim::event::{Event, Packets, Scheduled};
+use crate::sim::event::{Event, Scheduled};
 use crate::sim::host::{Host, Parts};
 use crate::sim::link::Dice;
 use crate::sim::{Content, Link};
@@ -289,9 +289,14 @@ impl World {
     /// At `at` a datagram of somebody else reaches every receiver by the group, with the sender's address
     /// on it.
     pub fn forge(&mut self, at: Time, datagram: Vec<u8>) {
-        let packets = Arc::new(Packets::Control(datagram));
+        self.forge_from(at, self.sender_address, datagram);
+    }
+
+    /// The same with any address on it.
+    pub fn forge_from(&mut self, at: Time, from: SocketAddr, datagram: Vec<u8>) {
+        let datagram = Arc::new(datagram);
         for host in 0..self.hosts.len() as u32 {
-            self.push(at, Event::Down(host, Arc::clone(&packets), Via::Group));
+            self.push(at, Event::Foreign(host, from, Arc::clone(&datagram)));
         }
     }
 

@@ -281,7 +281,7 @@ impl Net {
                         } else {
                             Via::Unicast
                         };
-                        receiver.handle_data(now, &header, via, len);
+                        receiver.handle_data(now, from, &header, via, len);
                     }
                 }
             }

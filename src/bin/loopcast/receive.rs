@@ -262,9 +262,13 @@ impl<'a> View<'a> {
             E::Notice { code: NoticeCode::Evicted, text } => {
                 console.warn(format!("the sender gave up on this receiver: {}", human::plain(text)));
             }
-            E::BadBlock { name, block } => console.warn(format!(
-                "block {block} of {} came damaged and is fetched again",
-                human::plain(name)
+            E::BadBlock { name, block, from } => console.warn(format!(
+                "block {block} of {} came damaged, from {}, and is fetched again",
+                human::plain(name),
+                receiver_json::texts(from).join(" and ")
+            )),
+            E::ShutOut { address } => console.warn(format!(
+                "what {address} sends damages blocks: nothing is taken from there for a minute"
             )),
             E::JoinFailed { group, reason } => {
                 console.warn(format!("can't join {group}: {}", human::plain(reason)));

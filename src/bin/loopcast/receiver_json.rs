@@ -4,6 +4,8 @@ use loopcast::driver::{ReceiverEvent, ReceiverProgress};
 use loopcast::engine::PathChoice;
 use loopcast::wire::NoticeCode;
 
+use std::net::SocketAddr;
+
 use crate::fields::Fields;
 use crate::stats::secs;
 
@@ -101,10 +103,13 @@ pub(crate) fn event(event: &ReceiverEvent) -> Option<(&'static str, Fields)> {
             "notice",
             f.with("code", notice(*code)).with("text", text.as_str()),
         ),
-        E::BadBlock { name, block } => (
+        E::BadBlock { name, block, from } => (
             "bad_block",
-            f.with("name", name.as_str()).with("block", *block),
+            f.with("name", name.as_str())
+                .with("block", *block)
+                .with("from", texts(from)),
         ),
+        E::ShutOut { address } => ("shut_out", f.with("address", address.to_string())),
         E::GaveUp { reason } => ("gave_up", f.with("reason", reason.as_str())),
         E::JoinFailed { group, reason } => (
             "join_failed",
@@ -114,6 +119,11 @@ pub(crate) fn event(event: &ReceiverEvent) -> Option<(&'static str, Fields)> {
         E::Finished => ("finished", f),
         _ => return None,
     })
+}
+
+/// Addresses as texts.
+pub(crate) fn texts(addresses: &[SocketAddr]) -> Vec<String> {
+    addresses.iter().map(SocketAddr::to_string).collect()
 }
 
 /// A stable word for why a path was taken.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -160,8 +161,15 @@ pub(crate) fn receiver(s: &ReceiverSummary, end: &End) -> Fields {
         .with("naks_sent", s.naks_sent)
         .with("naks_suppressed", s.naks_suppressed)
         .with("bad_blocks", s.bad_blocks)
+        .array("bad_sources", s.bad_sources.iter().map(bad_source))
         .array("objects", s.objects.iter().map(receiver_object))
         .with("gave_up", s.gave_up.as_deref())
+}
+
+fn bad_source(&(address, blocks): &(SocketAddr, u64)) -> Fields {
+    Fields::new()
+        .with("address", address.to_string())
+        .with("blocks", blocks)
 }
 
 fn receiver_object(o: &ReceiverObject) -> Fields {

@@ -286,6 +286,7 @@ fn summary(id: ReceiverId, now: Time, remains: Remains, spent: Spent) -> Receive
         naks_sent: stats.sent(PacketKind::Nak).packets,
         naks_suppressed: stats.naks_suppressed,
         bad_blocks: stats.bad_blocks,
+        bad_sources: remains.engine.bad_sources().collect(),
         objects: objects::summary(now, remains.objects),
         gave_up: remains.gave_up,
         spent,

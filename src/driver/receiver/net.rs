@@ -554,8 +554,10 @@ impl Net {
         };
         match data.then(|| wire::parse(datagram)) {
             Some(Ok(Packet::Data(header, payload))) => {
-                let verdict = self.engine.handle_data(now, &header, via, datagram.len());
-                self.on_verdict(now, verdict, &header, payload);
+                let verdict = self
+                    .engine
+                    .handle_data(now, from, &header, via, datagram.len());
+                self.on_verdict(now, from, verdict, &header, payload);
             }
             // The engine counts what does not parse.
             _ => {
@@ -565,7 +567,14 @@ impl Net {
         self.drain();
     }
 
-    fn on_verdict(&mut self, now: Time, verdict: Verdict, header: &DataHeader, payload: &[u8]) {
+    fn on_verdict(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        verdict: Verdict,
+        header: &DataHeader,
+        payload: &[u8],
+    ) {
         match verdict {
             Verdict::Ignore => {}
             Verdict::Store { object } => self.store(now, object, header, payload),
@@ -574,13 +583,13 @@ impl Net {
                     return;
                 };
                 let (size, offset) = (known.geometry.symbol_size(), header.part.unwrap_or(0));
-                let key = (object, header.block, header.symbol);
+                let key = (object, header.block, header.symbol, from);
                 if let Some(whole) = self.parts.add(key, size, offset, payload) {
                     let header = DataHeader {
                         part: None,
                         ..*header
                     };
-                    let verdict = self.engine.handle_assembled(now, &header);
+                    let verdict = self.engine.handle_assembled(now, from, &header);
                     if let Verdict::Store { object } = verdict {
                         self.store(now, object, &header, &whole);
                     }
@@ -714,10 +723,16 @@ impl Net {
                     reason,
                 }
             }
-            E::BadBlock { object, block } => ReceiverEvent::BadBlock {
+            E::BadBlock {
+                object,
+                block,
+                from,
+            } => ReceiverEvent::BadBlock {
                 name: self.name(object),
                 block,
+                from,
             },
+            E::ShutOut { address } => ReceiverEvent::ShutOut { address },
             E::Notice { code, text } => {
                 use wire::NoticeCode as Code;
                 self.refused_by_sender |=

@@ -4,6 +4,7 @@
 //! recently goes, and is asked for again.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use crate::engine::ObjectKey;
 use crate::ids::{BlockNo, SymbolNo};
@@ -13,7 +14,8 @@ use crate::range_set::RangeSet;
 /// path that is that narrow.
 const MAX_SYMBOLS: usize = 1_024;
 
-type Key = (ObjectKey, BlockNo, SymbolNo);
+/// Pieces from several addresses never make one symbol.
+type Key = (ObjectKey, BlockNo, SymbolNo, SocketAddr);
 
 /// Symbols that have come in part.
 #[derive(Debug, Default)]
@@ -70,7 +72,7 @@ impl Parts {
 
     /// Forgets an object's symbols.
     pub(crate) fn close(&mut self, object: ObjectKey) {
-        self.symbols.retain(|(o, _, _), _| *o != object);
+        self.symbols.retain(|(o, ..), _| *o != object);
     }
 }
 
@@ -78,16 +80,25 @@ impl Parts {
 mod tests {
     use super::*;
 
+    fn key(object: u32, block: BlockNo, symbol: SymbolNo) -> Key {
+        (
+            ObjectKey(object),
+            block,
+            symbol,
+            "10.0.0.1:4700".parse().unwrap(),
+        )
+    }
+
     #[test]
     fn pieces_in_any_order_make_a_symbol() {
         let mut parts = Parts::default();
-        let key = (ObjectKey(1), 2, 3);
-        assert_eq!(parts.add(key, 1_024, 600, &[3; 424]), None);
-        assert_eq!(parts.add(key, 1_024, 600, &[3; 424]), None);
-        assert_eq!(parts.add((ObjectKey(1), 2, 4), 1_024, 0, &[1; 300]), None);
-        assert_eq!(parts.add(key, 1_024, 0, &[1; 300]), None);
-        let whole = parts.add(key, 1_024, 300, &[2; 300]).unwrap();
-        assert_eq!(whole, [vec![1; 300], vec![2; 300], vec![3; 424]].concat());
+        let whole = key(1, 2, 3);
+        assert_eq!(parts.add(whole, 1_024, 600, &[3; 424]), None);
+        assert_eq!(parts.add(whole, 1_024, 600, &[3; 424]), None);
+        assert_eq!(parts.add(key(1, 2, 4), 1_024, 0, &[1; 300]), None);
+        assert_eq!(parts.add(whole, 1_024, 0, &[1; 300]), None);
+        let bytes = parts.add(whole, 1_024, 300, &[2; 300]).unwrap();
+        assert_eq!(bytes, [vec![1; 300], vec![2; 300], vec![3; 424]].concat());
         assert_eq!(parts.symbols.len(), 1);
         parts.close(ObjectKey(1));
         assert!(parts.symbols.is_empty());
@@ -97,15 +108,12 @@ mod tests {
     fn memory_is_bounded_and_nonsense_is_ignored() {
         let mut parts = Parts::default();
         for n in 0..3_000 {
-            parts.add((ObjectKey(0), 0, n), 1_024, 0, &[0; 100]);
+            parts.add(key(0, 0, n), 1_024, 0, &[0; 100]);
         }
         assert_eq!(parts.symbols.len(), MAX_SYMBOLS);
-        assert!(parts.symbols.contains_key(&(ObjectKey(0), 0, 2_999)));
-        assert_eq!(
-            parts.add((ObjectKey(0), 1, 0), 1_024, 1_000, &[0; 100]),
-            None
-        );
-        assert_eq!(parts.add((ObjectKey(0), 1, 0), 1_024, 0, &[]), None);
-        assert!(!parts.symbols.contains_key(&(ObjectKey(0), 1, 0)));
+        assert!(parts.symbols.contains_key(&key(0, 0, 2_999)));
+        assert_eq!(parts.add(key(0, 1, 0), 1_024, 1_000, &[0; 100]), None);
+        assert_eq!(parts.add(key(0, 1, 0), 1_024, 0, &[]), None);
+        assert!(!parts.symbols.contains_key(&key(0, 1, 0)));
     }
 }

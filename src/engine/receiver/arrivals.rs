@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::assemble::Insert;
+use crate::assemble::{Insert, SourceNo};
 use crate::config;
 use crate::engine::receiver::channel::{Arrival, UnicastRx};
 use crate::engine::receiver::download::{Download, State};
@@ -39,7 +39,7 @@ impl Receiver {
         }
         match wire::parse(datagram) {
             Ok(Packet::Data(header, _)) => {
-                return self.handle_data(now, &header, via, datagram.len());
+                return self.handle_data(now, from, &header, via, datagram.len());
             }
             Ok(Packet::FromSender(packet)) => {
                 self.handle_sender(now, from, via, packet, datagram.len())
@@ -59,7 +59,14 @@ impl Receiver {
 
     /// A data packet of `len` bytes of UDP payload came whose checksum holds; for drivers that have
     /// parsed it already.
-    pub fn handle_data(&mut self, now: Time, header: &DataHeader, via: Via, len: usize) -> Verdict {
+    pub fn handle_data(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        header: &DataHeader,
+        via: Via,
+        len: usize,
+    ) -> Verdict {
         if self.ended {
             return Verdict::Ignore;
         }
@@ -73,6 +80,11 @@ impl Receiver {
         };
         if session.id != header.session {
             self.stats.dropped.add(DropReason::OtherSession);
+            return Verdict::Ignore;
+        }
+        let source = self.sources.number(from);
+        if self.sources.is_shut_out(now, source) {
+            self.stats.dropped.add(DropReason::Doubted);
             return Verdict::Ignore;
         }
         self.heard(now);
@@ -119,6 +131,10 @@ impl Receiver {
         if !unicast && tells && !self.silent && !self.probe.is_on_unicast() {
             download.saw_data(now, header.block, timing, &mut self.rng);
         }
+        if download.doubts(header.block, header.symbol, source) {
+            self.stats.dropped.add(DropReason::Doubted);
+            return Verdict::Ignore;
+        }
         if header.part.is_some() {
             if download.holdings.contains(header.block, header.symbol) {
                 self.stats.dropped.add(DropReason::Duplicate);
@@ -128,21 +144,28 @@ impl Receiver {
                 object: download.key,
             };
         }
-        self.take_symbol(at, header)
+        self.take_symbol(at, header, source)
     }
 
-    /// All parts of a symbol have come: as [`handle_data`](Receiver::handle_data), for the whole symbol.
-    pub fn handle_assembled(&mut self, _now: Time, header: &DataHeader) -> Verdict {
+    /// All parts of a symbol have come, from one address: as [`handle_data`](Receiver::handle_data), for the
+    /// whole symbol.
+    pub fn handle_assembled(
+        &mut self,
+        _now: Time,
+        from: SocketAddr,
+        header: &DataHeader,
+    ) -> Verdict {
+        let source = self.sources.number(from);
         match self.find(header.coding) {
-            Some(at) if self.downloads[at].is_receiving() => self.take_symbol(at, header),
+            Some(at) if self.downloads[at].is_receiving() => self.take_symbol(at, header, source),
             _ => Verdict::Ignore,
         }
     }
 
-    fn take_symbol(&mut self, at: usize, header: &DataHeader) -> Verdict {
+    fn take_symbol(&mut self, at: usize, header: &DataHeader, source: SourceNo) -> Verdict {
         let download = &mut self.downloads[at];
         let object = download.key;
-        match download.insert(header.block, header.symbol) {
+        match download.insert(header.block, header.symbol, source) {
             Insert::Duplicate => {
                 self.stats.dropped.add(DropReason::Duplicate);
                 return Verdict::Ignore;
@@ -267,6 +290,7 @@ impl Receiver {
             grtt: config::INITIAL_GRTT,
             receivers: 1,
         };
+        self.sources.set_sender(from);
         self.session = Some(Session {
             id: packet.session,
             address: from,
@@ -322,6 +346,7 @@ impl Receiver {
         if session.cookie != challenge.cookie {
             session.cookie = challenge.cookie;
             session.address = from;
+            self.sources.set_sender(from);
             self.joining.got_cookie(now);
         }
     }

@@ -33,6 +33,14 @@ impl Receiver {
                 .all(|d| d.naks.len() <= NakTable::MAX_ENTRIES),
             "too many blocks wait to be asked for",
         )?;
+        ensure(
+            self.sources.is_bounded()
+                && self
+                    .downloads
+                    .iter()
+                    .all(|d| d.origins.is_bounded(d.geometry().blocks())),
+            "too many sources are known, or blocks in doubt",
+        )?;
         self.joining.check_bounds()
     }
 }

@@ -1,6 +1,6 @@
 //! One object on its way: what is here, what was passed, what is verified.
 
-use crate::assemble::{Holdings, Insert};
+use crate::assemble::{Holdings, Insert, Origins, SourceNo, SourceSet};
 use crate::engine::ObjectKey;
 use crate::ids::{BlockNo, ChannelNo, ShortCodingId, SymbolNo};
 use crate::nak::{NakTable, Timing};
@@ -21,6 +21,7 @@ pub(super) struct Download {
     /// The one of them that is listened to.
     pub(super) channel: Option<ChannelInfo>,
     pub(super) holdings: Holdings,
+    pub(super) origins: Origins,
     pub(super) naks: NakTable,
     /// The sender's cycle, once SYNC has told it, and block, as last seen on the channel.
     cursor: Option<(Option<u32>, BlockNo)>,
@@ -52,6 +53,7 @@ impl Download {
             channels: Vec::new(),
             channel: None,
             holdings: Holdings::new(description.geometry),
+            origins: Origins::default(),
             naks: NakTable::new(),
             cursor: None,
             verified: RangeSet::new(),
@@ -157,9 +159,20 @@ impl Download {
         self.naks.clear();
     }
 
-    /// A source symbol came.
-    pub(super) fn insert(&mut self, block: BlockNo, symbol: SymbolNo) -> Insert {
+    /// A symbol is lacking, of a block that was wrong, and not taken from this source now.
+    pub(super) fn doubts(&mut self, block: BlockNo, symbol: SymbolNo, source: SourceNo) -> bool {
+        let symbols = self.geometry().symbols(block);
+        !self.origins.is_clear()
+            && !self.holdings.contains(block, symbol)
+            && !self.origins.takes(block, source, symbols)
+    }
+
+    /// A symbol came.
+    pub(super) fn insert(&mut self, block: BlockNo, symbol: SymbolNo, source: SourceNo) -> Insert {
         let insert = self.holdings.insert(block, symbol);
+        if insert != Insert::Duplicate {
+            self.origins.came(block, source);
+        }
         if insert == Insert::Completed {
             self.naks.filled(block);
             if matches!(self.geometry().kind(block), BlockKind::Pages { .. }) {
@@ -169,12 +182,13 @@ impl Download {
         insert
     }
 
-    /// A block is verified and on disk.
-    pub(super) fn verify(&mut self, block: BlockNo) {
+    /// A block is verified and on disk. Those who spoilt it before.
+    pub(super) fn verify(&mut self, block: BlockNo) -> SourceSet {
         let new = self.verified.insert(u64::from(block)..u64::from(block) + 1) > 0;
         if let (true, BlockKind::Content { len, .. }) = (new, self.geometry().kind(block)) {
             self.bytes_verified += u64::from(len);
         }
+        self.origins.verified(block)
     }
 
     /// A block, or a symbol of it, is not here after all.

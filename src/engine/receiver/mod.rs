@@ -25,6 +25,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::assemble::Sources;
 use crate::config;
 use crate::engine::output::earliest;
 use crate::engine::receiver::channel::{ChannelRx, UnicastRx};
@@ -168,6 +169,8 @@ pub struct Receiver {
     last_download: usize,
     channels: Vec<ChannelRx>,
     unicast: Option<UnicastRx>,
+    /// Where data comes from.
+    sources: Sources,
     /// Groups that the driver was told to join.
     groups: Vec<ChannelInfo>,
     /// The number of its next packet.
@@ -232,6 +235,7 @@ impl Receiver {
             last_download: 0,
             channels: Vec::new(),
             unicast: None,
+            sources: Sources::default(),
             groups: Vec::new(),
             counter: 0,
             largest_heard: 0,
@@ -332,15 +336,25 @@ impl Receiver {
         };
         match result {
             Ok(()) => {
-                download.verify(block);
+                let spoilers = download.verify(block);
+                for source in spoilers.iter() {
+                    if self.sources.shut_out(now, source) {
+                        let address = self.sources.address(source);
+                        self.events.push_back(ReceiverEvent::ShutOut { address });
+                    }
+                }
                 self.finish_if_verified(object);
             }
             Err(StoreFault::Mismatch) => {
                 download.holdings.remove_block(block);
                 download.unverify(block);
+                let from = self.sources.blame(download.origins.failed(block));
                 self.stats.bad_blocks += 1;
-                self.events
-                    .push_back(ReceiverEvent::BadBlock { object, block });
+                self.events.push_back(ReceiverEvent::BadBlock {
+                    object,
+                    block,
+                    from,
+                });
                 self.lack(now, object, block);
             }
             Err(fault) => self.fail(now, object, fault),
@@ -633,6 +647,11 @@ impl Receiver {
             bytes_verified,
             ..self.stats
         }
+    }
+
+    /// Addresses that had a part in blocks whose hash was wrong, and in how many; at most 16.
+    pub fn bad_sources(&self) -> impl Iterator<Item = (SocketAddr, u64)> + '_ {
+        self.sources.blamed()
     }
 
     /// How far each object has come.

@@ -1,0 +1,119 @@
+//! Somebody on the path puts false symbols among the sender's, where no group key keeps them out.
+
+#![allow(clippy::unwrap_used)]
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use loopcast::engine::{DropReason, ObjectKey, ReceiverEvent};
+use loopcast::rng::Rng;
+use loopcast::sim::{Config, Content, Link, Loss, Outcome, World};
+use loopcast::time::Time;
+use loopcast::units::Rate;
+use loopcast::wire::{DataHeader, write_data};
+
+const RECEIVERS: usize = 4;
+
+fn ms(n: u64) -> Time {
+    Time::from_millis(n)
+}
+
+/// 3 MB at 10 Mbit/s to four receivers, of which two lose packets.
+fn world(seed: u64, parity: bool) -> World {
+    let mut world = World::new(Config {
+        wait_for: RECEIVERS as u32,
+        rate: Rate::from_bps(10_000_000),
+        ..Config::new(seed)
+    })
+    .unwrap();
+    world.check_every_step();
+    let mut content = Content::random("film", 3_000_000, 1_344, 64, seed).unwrap();
+    if parity {
+        content = content.with_parity().unwrap();
+    }
+    world.offer_content(content).unwrap();
+    for n in 0..RECEIVERS as u64 {
+        let loss = Loss::Random(0.02 * (n / 2) as f64);
+        world.add_receiver(ms(n), Link::lossy(Duration::from_millis(2 + n), loss));
+    }
+    world
+}
+
+/// For `time` a false symbol each 5 ms of one of the blocks that come next: 14 while a block goes out.
+fn attack(world: &mut World, from: SocketAddr, time: u64) {
+    let session = world.sender().config().session;
+    let description = world.sender().description(ObjectKey(0)).unwrap().clone();
+    let geometry = description.geometry;
+    let mut rng = Rng::new(1);
+    for at in (50..50 + time).step_by(5) {
+        let now = at * 10_000 / (64 * 1_408 * 8);
+        let header = DataHeader {
+            one_way: false,
+            repair: true,
+            channel: 0,
+            session,
+            block: (now + rng.below(4)) as u32 % geometry.blocks(),
+            coding: description.coding().short(),
+            packet: 0,
+            symbol: rng.below(64) as u16,
+            part: None,
+        };
+        let mut datagram = Vec::new();
+        write_data(&header, &[at as u8; 1_344], &mut datagram);
+        world.forge_from(ms(at), from, datagram);
+    }
+}
+
+/// When the last of them was complete; all must be.
+fn done(world: &mut World, by: u64) -> Time {
+    let ended = world.run(ms(by));
+    let outcome = |i| match world.outcome(i) {
+        Outcome::Complete(at) => at,
+        other => panic!("receiver {i}: {other:?}, all {ended}"),
+    };
+    (0..RECEIVERS).map(outcome).max().unwrap()
+}
+
+#[test]
+fn what_comes_from_another_address_is_found_out_and_left_out() {
+    for (seed, parity) in [(1, false), (2, true), (3, true)] {
+        let undisturbed = done(&mut world(seed, parity), 60_000);
+        let mut world = world(seed, parity);
+        let stranger = "10.9.9.9:4700".parse().unwrap();
+        // It goes on until they have everything.
+        attack(&mut world, stranger, 60_000);
+        let took = done(&mut world, 60_000);
+        assert!(
+            took.as_nanos() < undisturbed.as_nanos() * 3 / 2,
+            "{seed}: {took:?}, undisturbed {undisturbed:?}"
+        );
+        for i in 0..RECEIVERS {
+            let r = world.receiver(i);
+            assert!(r.stats().bad_blocks > 0 && r.stats().dropped(DropReason::Doubted) > 0);
+            let blamed = r.bad_sources().find(|b| b.0 == stranger);
+            assert_eq!(blamed.map(|b| b.1), Some(r.stats().bad_blocks));
+            let told = || world.receiver_events(i).iter().map(|(_, e)| e);
+            let shut_out = ReceiverEvent::ShutOut { address: stranger };
+            assert_eq!(told().filter(|e| **e == shut_out).count(), 1);
+            assert!(told().all(|e| match e {
+                ReceiverEvent::BadBlock { from, .. } => from.contains(&stranger),
+                _ => true,
+            }));
+        }
+    }
+}
+
+#[test]
+fn with_the_senders_address_it_delays_for_as_long_as_it_goes_on() {
+    for (seed, parity) in [(1, false), (2, true)] {
+        let mut world = world(seed, parity);
+        let sender = world.sender_address();
+        attack(&mut world, sender, 8_000);
+        done(&mut world, 20_000);
+        for i in 0..RECEIVERS {
+            let r = world.receiver(i);
+            assert!(r.stats().bad_blocks > 0);
+            assert!(r.bad_sources().eq([(sender, r.stats().bad_blocks)]));
+        }
+    }
+}
