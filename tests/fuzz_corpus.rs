@@ -10,11 +10,17 @@ mod archive;
 #[path = "../fuzz/src/bytes.rs"]
 mod bytes;
 #[allow(unreachable_pub)]
+#[path = "../fuzz/src/group.rs"]
+mod group;
+#[allow(unreachable_pub)]
 #[path = "../fuzz/src/receiver_stream.rs"]
 mod receiver_stream;
 #[allow(unreachable_pub)]
 #[path = "../fuzz/src/sender_stream.rs"]
 mod sender_stream;
+#[allow(unreachable_pub)]
+#[path = "../fuzz/src/texts.rs"]
+mod texts;
 #[allow(unreachable_pub)]
 #[path = "../fuzz/src/wire_parse.rs"]
 mod wire_parse;
@@ -51,6 +57,16 @@ fn archive_survives_its_corpus() {
 }
 
 #[test]
+fn group_survives_its_corpus() {
+    replay("group", group::run);
+}
+
+#[test]
+fn texts_survives_its_corpus() {
+    replay("texts", texts::run);
+}
+
+#[test]
 fn wire_parse_survives_its_corpus() {
     replay("wire_parse", wire_parse::run);
 }
@@ -79,8 +95,10 @@ fn random_streams() {
         set.map_or(default, |v| v.parse().unwrap())
     };
     let seconds = number("LOOPCAST_FUZZ_SECONDS", 60);
-    let targets: [Target; 4] = [
+    let targets: [Target; 6] = [
         ("archive", archive::run),
+        ("group", group::run),
+        ("texts", texts::run),
         ("sender_stream", sender_stream::run),
         ("receiver_stream", receiver_stream::run),
         ("wire_parse", wire_parse::run),

@@ -5,6 +5,8 @@
 
 pub mod archive;
 pub mod bytes;
+pub mod group;
 pub mod receiver_stream;
 pub mod sender_stream;
+pub mod texts;
 pub mod wire_parse;

@@ -1,7 +1,8 @@
 //! Bytes as a run of a receiver: packets, disk results, verbs of the application and steps of time.
 //!
 //! Some packets are raw, most are well formed and of the session that it follows. After each step
-//! everything is drained and checked.
+//! everything is drained and checked. Each run is made twice: plain, and in a group, where all that comes and goes
+//! passes through its envelopes.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -23,8 +24,10 @@ use loopcast::wire::{
 };
 
 use crate::bytes::{Bytes, needs, sealed};
+use crate::group::Group;
 
 const SESSION: SessionId = SessionId(0x5e55);
+const OTHER: SessionId = SessionId(0x77);
 const ID: ReceiverId = ReceiverId(7);
 /// Datagrams that may leave in one step.
 const MOST: usize = 5_000;
@@ -32,6 +35,7 @@ const MOST: usize = 5_000;
 struct Run {
     now: Time,
     receiver: Receiver,
+    envelopes: Option<Group>,
     burst: Burst,
     /// The disk does everything at once.
     fast_disk: bool,
@@ -45,8 +49,13 @@ struct Run {
     counter: u64,
 }
 
-/// Runs a receiver by what `data` says.
+/// Runs a receiver by what `data` says, without and with a group key.
 pub fn run(data: &[u8]) {
+    run_one(data, None);
+    run_one(data, Some(Group::new(&[SESSION, OTHER], [ID.0, 9])));
+}
+
+fn run_one(data: &[u8], envelopes: Option<Group>) {
     let mut input = Bytes::new(data);
     let input = &mut input;
     let target = if input.one_in(2) {
@@ -69,6 +78,7 @@ pub fn run(data: &[u8]) {
             1 => Some(Via::Group),
             _ => None,
         },
+        sealed: envelopes.is_some(),
         max_size: if input.one_in(8) { 10_000 } else { u64::MAX },
         ..ReceiverConfig::new(ID, 1, target)
     };
@@ -76,6 +86,7 @@ pub fn run(data: &[u8]) {
     let mut run = Run {
         now: Time::ZERO,
         receiver: Receiver::new(config, Time::ZERO),
+        envelopes,
         burst: Burst::default(),
         fast_disk: !input.one_in(4),
         next: BTreeMap::new(),
@@ -220,16 +231,29 @@ impl Run {
             one_way: false,
             body,
         };
+        self.hear_packet(address(1), Via::Group, &packet);
+    }
+
+    fn hear_packet(&mut self, from: SocketAddr, via: Via, packet: &FromSender) {
         let mut datagram = Vec::new();
         packet.encode(&mut datagram);
+        if let Some(members) = &mut self.envelopes {
+            let Some(opened) = members.down(packet.session, ID, &datagram) else {
+                return;
+            };
+            datagram = opened;
+        }
         self.receiver
-            .handle_datagram(self.now, address(1), Via::Group, &datagram);
+            .handle_datagram(self.now, from, via, &datagram);
     }
 
     fn raw(&mut self, input: &mut Bytes<'_>) {
         let len = usize::from(input.u16() % 1_500);
         let data = input.take(len);
         let via = via(input);
+        if let Some(members) = &mut self.envelopes {
+            return members.attack(data, len as u8);
+        }
         self.receiver
             .handle_datagram(self.now, address(1), via, data);
         self.receiver
@@ -339,11 +363,8 @@ impl Run {
             one_way: false,
             body,
         };
-        let mut datagram = Vec::new();
-        packet.encode(&mut datagram);
         let from = address(1 + input.below(2));
-        self.receiver
-            .handle_datagram(self.now, from, via(input), &datagram);
+        self.hear_packet(from, via(input), &packet);
     }
 
     fn sent_at(&self, input: &mut Bytes<'_>) -> u64 {
@@ -373,8 +394,15 @@ impl Run {
         };
         let mut datagram = Vec::new();
         packet.encode(&mut datagram);
+        let via = via(input);
+        if let Some(members) = &mut self.envelopes {
+            let Some(opened) = members.across(packet.receiver, ID, &datagram) else {
+                return;
+            };
+            datagram = opened;
+        }
         self.receiver
-            .handle_datagram(self.now, address(9), via(input), &datagram);
+            .handle_datagram(self.now, address(9), via, &datagram);
     }
 
     /// A run of data packets.
@@ -403,6 +431,9 @@ impl Run {
         let (refuse, from) = (input.one_in(16), address(1 + header.packet % 3));
         for _ in 0..input.below(40) {
             let len = if header.part.is_some() { 712 } else { 1_380 };
+            if !self.opens(&header) {
+                continue;
+            }
             let verdict = self.receiver.handle_data(self.now, from, &header, via, len);
             if let Verdict::Store { object } = verdict {
                 assert!(geometry.has(header.block, header.symbol));
@@ -421,6 +452,16 @@ impl Run {
             }
         }
         self.next.insert(header.channel, header.packet);
+    }
+
+    /// A data packet passes through the envelopes; only its numbers matter here.
+    fn opens(&mut self, header: &DataHeader) -> bool {
+        let Some(members) = &mut self.envelopes else {
+            return true;
+        };
+        let mut datagram = Vec::new();
+        wire::write_data(header, &[0; 1_024], &mut datagram);
+        members.down(header.session, ID, &datagram).is_some()
     }
 
     fn disk_result(&mut self, input: &mut Bytes<'_>) {
@@ -497,6 +538,10 @@ impl Run {
                 };
                 assert!(packet.counter >= self.counter, "{packet:?}: used again");
                 self.counter = packet.counter + 1;
+                if let Some(members) = &mut self.envelopes {
+                    let opened = members.up(ID, &self.burst.control);
+                    assert!(opened.is_some(), "the sender can't open {packet:?}");
+                }
             }
             while self.receiver.poll_event().is_some() {}
             if !more {
@@ -521,11 +566,7 @@ fn channel_number(input: &mut Bytes<'_>) -> ChannelNo {
 }
 
 fn session(input: &mut Bytes<'_>) -> SessionId {
-    if input.one_in(30) {
-        SessionId(0x77)
-    } else {
-        SESSION
-    }
+    if input.one_in(30) { OTHER } else { SESSION }
 }
 
 fn via(input: &mut Bytes<'_>) -> Via {

@@ -1,7 +1,8 @@
 //! Bytes as a run of a sender: packets, disk results, verbs of the application and steps of time.
 //!
 //! Some packets are raw, most are well formed, with the session and cookie that lead further in.
-//! After each step everything is drained and checked.
+//! After each step everything is drained and checked. Each run is made twice: plain, and in a group, where all that comes
+//! and goes passes through its envelopes.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -21,6 +22,7 @@ use loopcast::wire::{
 };
 
 use crate::bytes::{Bytes, needs, sealed};
+use crate::group::Group;
 
 const SESSION: SessionId = SessionId(0x5e55);
 /// Datagrams that may leave in one step: far more than a burst is.
@@ -29,6 +31,7 @@ const MOST: usize = 20_000;
 struct Run {
     now: Time,
     sender: Sender,
+    envelopes: Option<Group>,
     burst: Burst,
     reads: VecDeque<ReadCommand>,
     /// Blocks are read at once.
@@ -41,8 +44,13 @@ struct Run {
     next: BTreeMap<ChannelNo, PacketNo>,
 }
 
-/// Runs a sender by what `data` says.
+/// Runs a sender by what `data` says, without and with a group key.
 pub fn run(data: &[u8]) {
+    run_one(data, None);
+    run_one(data, Some(Group::new(&[SESSION], 1..=6)));
+}
+
+fn run_one(data: &[u8], envelopes: Option<Group>) {
     let mut input = Bytes::new(data);
     let input = &mut input;
     let config = SenderConfig {
@@ -50,7 +58,7 @@ pub fn run(data: &[u8]) {
         seed: 1,
         secret: [3; 32],
         key: SigningKey::new(&Secret::new([3; 32])),
-        sealed: false,
+        sealed: envelopes.is_some(),
         groups: (0..1 + input.below(3) as u8)
             .map(|i| SocketAddr::from(([239, 1, 1, i], 4_700)))
             .collect(),
@@ -76,6 +84,7 @@ pub fn run(data: &[u8]) {
     let mut run = Run {
         now: Time::ZERO,
         sender,
+        envelopes,
         burst: Burst::default(),
         reads: VecDeque::new(),
         fast_disk: !input.one_in(4),
@@ -166,10 +175,7 @@ impl Run {
                     largest_heard: 0,
                 }),
             };
-            let mut datagram = Vec::new();
-            packet.encode(&mut datagram);
-            self.sender
-                .handle_datagram(self.now, address(who), Link(1), &datagram);
+            self.hear(address(who), packet);
             self.drain();
         }
     }
@@ -200,6 +206,9 @@ impl Run {
         let len = usize::from(input.u16() % 1_500);
         let data = input.take(len);
         let from = address(input.below(6));
+        if let Some(members) = &mut self.envelopes {
+            return members.attack(data, len as u8);
+        }
         self.sender.handle_datagram(self.now, from, Link(1), data);
         self.sender
             .handle_datagram(self.now, from, Link(1), &sealed(data));
@@ -243,9 +252,19 @@ impl Run {
             }),
             body,
         };
+        let from = address(if input.one_in(20) { who + 1 } else { who });
+        self.hear(from, packet);
+    }
+
+    fn hear(&mut self, from: SocketAddr, packet: FromReceiver) {
         let mut datagram = Vec::new();
         packet.encode(&mut datagram);
-        let from = address(if input.one_in(20) { who + 1 } else { who });
+        if let Some(members) = &mut self.envelopes {
+            let Some(opened) = members.up(packet.receiver, &datagram) else {
+                return;
+            };
+            datagram = opened;
+        }
         self.sender
             .handle_datagram(self.now, from, Link(1), &datagram);
     }
@@ -381,6 +400,10 @@ impl Run {
             let Ok(Packet::FromSender(packet)) = wire::parse(&self.burst.control) else {
                 panic!("a packet of ours does not parse: {:?}", self.burst.control);
             };
+            if let Some(members) = &mut self.envelopes {
+                let opened = members.down(SESSION, ReceiverId(1), &self.burst.control);
+                assert!(opened.is_some(), "a member can't open {packet:?}");
+            }
             if let SenderBody::Challenge(challenge) = packet.body {
                 self.cookies.insert(challenge.receiver, challenge.cookie);
             }
