@@ -12,13 +12,13 @@ use engines::{
     drain, drain_receiver, film, group, host, join, key, packet, receiver, sender, to_group,
 };
 use loopcast::engine::{Link, PacketKind, Receiver, ReceiverEvent, Sender, SenderEvent, Via};
-use loopcast::ids::{ChannelNo, SessionId, ShortCodingId};
+use loopcast::ids::{ChannelNo, Cookie, ReceiverId, SessionId, ShortCodingId};
 use loopcast::rate::Adapt;
 use loopcast::time::Time;
 use loopcast::units::Rate;
 use loopcast::wire::{
-    ChannelInfo, DataHeader, Done, Feedback, FromSender, Offer, Outcome, Position, ReceiverBody,
-    Report, SenderBody, Signature, Stage, Sync,
+    Challenge, ChannelInfo, DataHeader, Done, Feedback, FromSender, Offer, Outcome, Position,
+    ReceiverBody, Report, SenderBody, Signature, Stage, Sync,
 };
 
 const SESSION: SessionId = SessionId(0x11);
@@ -108,7 +108,13 @@ fn on_the_slow_tier() -> Receiver {
     let mut r = receiver(7, to_group(), |c| {
         c.downlink = Some(Rate::from_bps(12_000_000));
     });
-    let offer = SenderBody::Offer(Box::new(Offer {
+    let tiers = [channel(0, 100_000_000), channel(1, 10_000_000)];
+    tell(&mut r, ms(1), 0, offer(&tiers));
+    r
+}
+
+fn offer(channels: &[ChannelInfo]) -> SenderBody {
+    SenderBody::Offer(Box::new(Offer {
         sent_at: 1,
         index: 0,
         total: 1,
@@ -116,10 +122,8 @@ fn on_the_slow_tier() -> Receiver {
         receivers: 1,
         signature: Signature::of(SESSION, &film("film", LENGTH), &key(0x11)),
         description: film("film", LENGTH),
-        channels: vec![channel(0, 100_000_000), channel(1, 10_000_000)],
-    }));
-    tell(&mut r, ms(1), 0, offer);
-    r
+        channels: channels.to_vec(),
+    }))
 }
 
 /// The fastest tier rests, or is somewhere else in its walk: nobody on another has missed anything.
@@ -242,4 +246,55 @@ fn what_a_disk_has_no_time_for_came_too_fast() {
     }
     let rate = s.channels().next().unwrap().rate.as_bps();
     assert!((DISK / 2..DISK * 5 / 4).contains(&rate), "{rate}");
+}
+
+/// A NAK takes what it is long on the wire from its receiver's share.
+#[test]
+fn naks_count_envelopes() {
+    for (sealed, around) in [(false, 28), (true, 40)] {
+        let mut r = receiver(7, to_group(), |c| c.sealed = sealed);
+        let challenge = SenderBody::Challenge(Challenge {
+            receiver: ReceiverId(7),
+            cookie: Cookie(1),
+            sent_at: 1,
+        });
+        tell(&mut r, ms(1), 0, challenge);
+        tell(&mut r, ms(1), 0, offer(&[channel(0, 1_000_000)]));
+        // Each of ten may spend 500 bit/s.
+        let told = |block, packet| match sync(block, packet, false) {
+            SenderBody::Sync(sync) => SenderBody::Sync(Sync {
+                receivers: 10,
+                rate: Rate::from_bps(1_000_000),
+                ..sync
+            }),
+            other => other,
+        };
+        let mut naks = Vec::new();
+        for at in 2..4_000 {
+            // One symbol of each block comes, so that each is asked for by itself.
+            let block = at / 50;
+            if at % 50 == 0 && block < BLOCKS {
+                data(&mut r, ms(at), 0, block as u32 - 1, 64 * block);
+                tell(&mut r, ms(at), 0, told(block as u32, 64 * block + 64));
+            }
+            if r.poll_timeout().is_some_and(|(due, _)| due <= ms(at)) {
+                r.handle_timeout(ms(at));
+            }
+            drain_receiver(&mut r, ms(at));
+            let sent = r.stats().sent(PacketKind::Nak);
+            if sent.packets > naks.len() as u64 {
+                naks.push((ms(at), sent.bytes));
+            }
+        }
+        // The next waits until all but what was saved up, a second's worth, is paid.
+        let [(first, bytes), (next, _), ..] = naks[..] else {
+            panic!("{naks:?}");
+        };
+        let paid = Duration::from_millis((bytes + around) * 16);
+        let due = first + paid - Duration::from_secs(1);
+        assert!(
+            next >= due && next <= due + Duration::from_millis(1),
+            "{sealed}: {naks:?}"
+        );
+    }
 }

@@ -38,7 +38,7 @@ impl Traffic {
         let mut traffic = Traffic::default();
         for kind in PacketKind::ALL {
             let Counter { packets, bytes } = payload(kind);
-            let headers = ip + if sealed { kind.envelope() as u64 } else { 0 };
+            let headers = ip + kind.envelope(sealed) as u64;
             traffic.add(kind, packets, bytes + packets * headers);
         }
         traffic

@@ -37,10 +37,11 @@ pub enum PacketKind {
 }
 
 impl PacketKind {
-    /// Bytes that a group's envelope adds to it.
-    pub fn envelope(self) -> usize {
+    /// Bytes that a group's envelope adds to it, if it is `sealed` in one.
+    pub fn envelope(self, sealed: bool) -> usize {
         use PacketKind as K;
         match self {
+            _ if !sealed => 0,
             K::Sync | K::Offer | K::Confirm | K::Heard | K::Notice | K::Challenge => {
                 envelope::CONTROL_OVERHEAD
             }

@@ -45,12 +45,7 @@ impl World {
             }
         };
         let count = packets.count();
-        let around = 28
-            + if self.config.sealed {
-                burst.kind.envelope() as u64
-            } else {
-                0
-            };
+        let around = 28 + burst.kind.envelope(self.config.sealed) as u64;
         let bytes: u64 = (0..count).map(|i| packets.payload(i) as u64 + around).sum();
         if let Some(checker) = &mut self.checker {
             checker.sent(self.now, bytes);
@@ -158,10 +153,11 @@ impl World {
             checker.receiver_sent(index, &bytes);
         }
         self.totals.receiver_packets += 1;
-        self.totals.receiver_bytes += bytes.len() as u64 + 28;
+        let len = (bytes.len() + 28 + kind.envelope(self.config.sealed)) as u64;
+        self.totals.receiver_bytes += len;
         if kind == PacketKind::Nak {
             self.totals.naks += 1;
-            self.totals.nak_bytes += bytes.len() as u64 + 28;
+            self.totals.nak_bytes += len;
         }
         let now = self.now;
         let host = &mut self.hosts[index as usize];

@@ -8,7 +8,9 @@ use crate::config;
 use crate::engine::receiver::channel::{Arrival, UnicastRx};
 use crate::engine::receiver::download::{Download, State};
 use crate::engine::receiver::{MAX_DOWNLOADS, Receiver, Session};
-use crate::engine::{Command, DropReason, ObjectKey, PacketKind, ReceiverEvent, Verdict, Via};
+use crate::engine::{
+    Command, DropReason, ObjectKey, PacketKind, ReceiverEvent, Verdict, Via, ip_len,
+};
 use crate::envelope::Refused;
 use crate::ids::{ChannelNo, Cookie, SessionId, ShortCodingId, UNICAST_CHANNELS};
 use crate::nak::Timing;
@@ -98,7 +100,8 @@ impl Receiver {
             (false, false) => PacketKind::Data,
         };
         self.stats.received.add(kind, 1, len as u64);
-        let arrival = self.channel(header.channel).arrived(header.packet, len);
+        let bytes = ip_len(from, len + kind.envelope(self.config.sealed));
+        let arrival = self.channel(header.channel).arrived(header.packet, bytes);
         if unicast {
             self.largest_heard = self.largest_heard.max(len as u16);
             let gap = matches!(arrival, Arrival::Newest { skipped: 1.. });

@@ -15,7 +15,7 @@ pub(super) struct ChannelRx {
     heard: bool,
     /// Data packets that came.
     pub(super) packets: u64,
-    /// Their IP bytes, as of IPv4.
+    /// Their IP bytes.
     pub(super) bytes: u64,
     /// Data packets that did not, as far as later ones tell.
     pub(super) lost: u64,
@@ -50,10 +50,10 @@ impl ChannelRx {
         }
     }
 
-    /// A data packet of `len` bytes of UDP payload came.
-    pub(super) fn arrived(&mut self, packet: PacketNo, len: usize) -> Arrival {
+    /// A data packet of so many IP bytes came.
+    pub(super) fn arrived(&mut self, packet: PacketNo, bytes: u64) -> Arrival {
         self.packets += 1;
-        self.bytes += len as u64 + 28;
+        self.bytes += bytes;
         if packet < self.seen_to {
             self.lost = self.lost.saturating_sub(1);
             return Arrival::Late;

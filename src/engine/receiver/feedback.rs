@@ -69,7 +69,8 @@ impl Receiver {
             let to = channel.feedback_group().unwrap_or(sender);
             if !entries.is_empty() {
                 let needs: usize = entries.iter().map(Need::encoded_len).sum();
-                let bytes = ip_len(to, wire::NAK_EMPTY_LEN + needs);
+                let envelope = PacketKind::Nak.envelope(self.config.sealed);
+                let bytes = ip_len(to, wire::NAK_EMPTY_LEN + needs + envelope);
                 let rate = self.channel_rate();
                 self.nak_share.sent(now, bytes, timing.receivers, rate);
             }

@@ -285,7 +285,7 @@ impl Sender {
         if !(2..=4_096).contains(&config.slots) {
             return Err(SenderError::Slots(config.slots));
         }
-        let packet = ip_len(first, wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE));
+        let packet = usual_packet(first, config.sealed);
         let channel = |&group: &SocketAddr| Channel {
             group,
             next_packet: 0,
@@ -645,15 +645,16 @@ impl Sender {
     }
 }
 
-/// Bytes that a group's envelope adds to a packet, if it gets one.
-fn envelope(sealed: bool, kind: PacketKind) -> usize {
-    if sealed { kind.envelope() } else { 0 }
-}
-
 /// Bytes of a padded SYNC, which is to be as long as a data packet when it leaves.
 fn padded_len(sealed: bool, symbol_size: u16) -> u16 {
-    let more = envelope(sealed, PacketKind::Sync) - envelope(sealed, PacketKind::Data);
+    let more = PacketKind::Sync.envelope(sealed) - PacketKind::Data.envelope(sealed);
     (wire::data_packet_len(symbol_size) - more) as u16
+}
+
+/// IP bytes of a data packet of the usual size.
+fn usual_packet(to: SocketAddr, sealed: bool) -> u64 {
+    let payload = wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE);
+    ip_len(to, payload + PacketKind::Data.envelope(sealed))
 }
 
 fn notice(code: NoticeCode, receiver: ReceiverId, coding: ShortCodingId, text: &str) -> Notice {

@@ -5,9 +5,9 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::config;
-use crate::engine::ip_len;
 use crate::engine::sender::carousel::Phase;
-use crate::engine::sender::{Channel, Sender};
+use crate::engine::sender::{Channel, Sender, usual_packet};
+use crate::engine::{PacketKind, ip_len};
 use crate::ids::{ChannelNo, ReceiverId};
 use crate::rate::{Limits, RateControl, Sample, shares};
 use crate::time::Time;
@@ -21,8 +21,8 @@ const REPORT_SHARE: f64 = 0.005;
 /// reports that come are enough. At half a hundredth, eight receivers took 0.3 s to let 20 Mbit/s become
 /// 100, and 0.06 s like this.
 const STARTING_SHARE: f64 = 0.05;
-/// IP bytes of a report, with a little to spare.
-const REPORT_IP_BYTES: u64 = 160;
+/// A report, with a little to spare.
+const REPORT_LEN: usize = 132;
 /// The least time between a receiver's reports while a channel looks for its rate: a round trip or
 /// two, so that it doubles as fast as the answer comes.
 const STARTING_INTERVAL: Duration = Duration::from_millis(5);
@@ -198,10 +198,9 @@ impl Sender {
         let kept = (came - stalled) as f64 / came.max(1) as f64;
         let lost = lost.saturating_add(overflowed);
         let sent = came.saturating_add(lost).max(1);
-        let payload = wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE);
-        let headers = ip_len(member.address, payload) as f64 / payload as f64;
         let sample = Sample {
-            delivered: report.throughput.mul_f64(headers * kept),
+            delivered: on_the_wire(report.throughput, member.address, self.config.sealed)
+                .mul_f64(kept),
             lost: lost.saturating_add(stalled) as f64 / sent as f64,
             over,
         };
@@ -225,7 +224,8 @@ impl Sender {
         } else {
             STEADY_INTERVAL.max(self.grtt.get() * 4)
         };
-        let all = REPORT_IP_BYTES * u64::from(channel.listeners());
+        let report = REPORT_LEN + PacketKind::Report.envelope(self.config.sealed);
+        let all = ip_len(channel.group, report) * u64::from(channel.listeners());
         let part = if starting {
             STARTING_SHARE
         } else {
@@ -254,6 +254,12 @@ impl Sender {
     }
 }
 
+/// What so much of data packets' UDP payload is with all that is around it.
+fn on_the_wire(payload: Rate, to: SocketAddr, sealed: bool) -> Rate {
+    let each = wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE) as f64;
+    payload.mul_f64(usual_packet(to, sealed) as f64 / each)
+}
+
 impl Channel {
     /// Receivers that lack something here; one that lacks several objects is counted once.
     fn listeners(&self) -> u32 {
@@ -266,5 +272,20 @@ impl Channel {
         if let Some(carousel) = self.carousels.values_mut().find(|c| c.phase != Phase::Idle) {
             carousel.sync.due = now;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_and_envelopes_are_sent_too() {
+        let rate = |to: &str, sealed| {
+            on_the_wire(Rate::from_bps(1_380_000), to.parse().unwrap(), sealed).as_bps()
+        };
+        assert_eq!(rate("10.0.0.1:1", false), 1_408_000);
+        assert_eq!(rate("10.0.0.1:1", true), 1_420_000);
+        assert_eq!(rate("[fd00::1]:1", true), 1_440_000);
     }
 }

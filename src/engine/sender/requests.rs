@@ -8,8 +8,7 @@ use crate::engine::sender::losses::Losses;
 use crate::engine::sender::roster::{MAX_MEMBERS, Member};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::sender::{
-    Channel, HEARD_DELAY, HEARD_PER_PACKET, HEARD_TOGETHER, OFFERS_PER_ANSWER, Sender, envelope,
-    notice,
+    Channel, HEARD_DELAY, HEARD_PER_PACKET, HEARD_TOGETHER, OFFERS_PER_ANSWER, Sender, notice,
 };
 use crate::engine::{DropReason, Link, ObjectKey, PacketKind, SenderEvent, ip_len};
 use crate::envelope::Refused;
@@ -452,7 +451,7 @@ impl Sender {
             .symbol_size();
         ip_len(
             to,
-            wire::data_packet_len(size) + envelope(self.config.sealed, PacketKind::Data),
+            wire::data_packet_len(size) + PacketKind::Data.envelope(self.config.sealed),
         )
     }
 

@@ -3,9 +3,8 @@
 
 use core::ops::Bound;
 
-use crate::config;
 use crate::engine::Link;
-use crate::engine::sender::{Channel, Sender, envelope};
+use crate::engine::sender::{Channel, Sender, usual_packet};
 use crate::engine::{Burst, ObjectKey, PacketKind, Run, ip_len};
 use crate::ids::{ChannelNo, ReceiverId};
 use crate::rate::Pacer;
@@ -38,7 +37,7 @@ impl Sender {
         if self.outbox.pop(burst) {
             let bytes = ip_len(
                 burst.to,
-                burst.control.len() + envelope(self.config.sealed, burst.kind),
+                burst.control.len() + burst.kind.envelope(self.config.sealed),
             );
             self.pacer.sent(bytes);
             self.stats
@@ -56,10 +55,7 @@ impl Sender {
     fn quantum(&self, pacer: &Pacer) -> u64 {
         let run = pacer.rate().bytes_in(RUN_TIME).min(pacer.burst());
         let first = self.config.groups[0];
-        run.clamp(
-            1,
-            ip_len(first, wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE)) * MAX_RUN as u64,
-        )
+        run.clamp(1, usual_packet(first, self.config.sealed) * MAX_RUN as u64)
     }
 
     /// When the pacer, or a unicast path, lets the next thing leave that waits; none if nothing does.
@@ -122,7 +118,7 @@ impl Sender {
         burst: &mut Burst,
     ) -> bool {
         let one_way = self.config.one_way.is_some();
-        let around = envelope(self.config.sealed, PacketKind::Data);
+        let around = PacketKind::Data.envelope(self.config.sealed);
         let channel = &mut self.channels[usize::from(number)];
         let slots = &mut self.slots;
         let turn = self.repair_turn;
@@ -230,7 +226,7 @@ impl Sender {
 
     fn member_burst(&mut self, now: Time, id: ReceiverId, credit: u64, burst: &mut Burst) -> bool {
         let sealed = self.config.sealed;
-        let around = envelope(sealed, PacketKind::UnicastData);
+        let around = PacketKind::UnicastData.envelope(sealed);
         let Some(member) = self.roster.members.get_mut(&id) else {
             return false;
         };

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use crate::carousel::Repairs;
-use crate::engine::sender::{envelope, padded_len};
+use crate::engine::sender::padded_len;
 use crate::engine::{ObjectKey, PacketKind};
 use crate::ids::{BlockNo, ChannelNo, PacketNo, SymbolNo};
 use crate::object::Geometry;
@@ -219,7 +219,7 @@ impl UnicastPath {
         let narrow = self.padded_then_heard >= NARROW_PROBES
             && self.largest_heard < padded_len(sealed, symbol_size);
         narrow.then(|| {
-            let around = envelope(sealed, PacketKind::UnicastData) + wire::PART_HEADER_LEN;
+            let around = PacketKind::UnicastData.envelope(sealed) + wire::PART_HEADER_LEN;
             let room = NARROW_PAYLOAD - (around + wire::TRAILER_LEN) as u16;
             let parts = symbol_size.div_ceil(room);
             symbol_size.div_ceil(parts).next_multiple_of(64)
