@@ -189,7 +189,7 @@ impl Net {
     /// Runs until all is done or it was told to end.
     pub(crate) fn run(mut self) -> Result<Remains, DriverError> {
         let mut events = Events::with_capacity(64);
-        while !(self.broken || self.finished && self.out.is_empty()) {
+        loop {
             let now = self.clock.now();
             match self.control.wish() {
                 Wish::None => {}
@@ -202,7 +202,11 @@ impl Net {
             self.take_answers(now);
             self.on_time(now);
             self.drain();
-            let timeout = if self.receive() {
+            let more = self.receive();
+            if self.broken || self.finished && self.out.is_empty() {
+                break;
+            }
+            let timeout = if more {
                 Some(Duration::ZERO)
             } else {
                 let wake_at = self.wake_at();

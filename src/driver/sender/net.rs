@@ -239,7 +239,7 @@ impl Net {
     /// Runs until all is done or it was told to end.
     pub(crate) fn run(mut self) -> Result<Remains, DriverError> {
         let mut events = Events::with_capacity(64);
-        while !(self.aborted || self.broken.is_some() || self.finished && self.out.is_empty()) {
+        loop {
             let now = self.clock.now();
             match self.control.wish() {
                 Wish::None => {}
@@ -250,6 +250,9 @@ impl Net {
             self.on_time(now);
             let mut more = self.drain();
             more |= self.receive();
+            if self.aborted || self.broken.is_some() || self.finished && self.out.is_empty() {
+                break;
+            }
             let timeout = if more {
                 Some(Duration::ZERO)
             } else {
