@@ -7,6 +7,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::config::INITIAL_GRTT;
 use crate::ids::ReceiverId;
 use crate::time::Time;
 use crate::units::Rate;
@@ -43,6 +44,31 @@ pub struct Sample {
     pub over: Duration,
 }
 
+impl Sample {
+    /// Both together, where `next` was measured after this one.
+    fn and_then(&self, next: &Sample) -> Sample {
+        let over = self.over + next.over;
+        let bits = |s: &Sample| s.delivered.as_bps() as f64 * s.over.as_secs_f64();
+        let sent = |s: &Sample| bits(s) / (1.0 - s.lost).max(0.01);
+        let (came, all) = (bits(self) + bits(next), sent(self) + sent(next));
+        Sample {
+            delivered: Rate::from_bps((came / over.as_secs_f64().max(1e-6)) as u64),
+            lost: if all > 0.0 {
+                1.0 - came / all
+            } else {
+                next.lost
+            },
+            over,
+        }
+    }
+
+    /// Packets that it tells of.
+    fn packets(&self) -> f64 {
+        let bits = self.delivered.as_bps() as f64 * self.over.as_secs_f64();
+        bits / 8.0 / PACKET / (1.0 - self.lost).max(0.01)
+    }
+}
+
 /// What a channel begins with. From here doubling every 2 ms or round trip finds any LAN's rate in
 /// a tenth of a second, and a link of 10 Mbit/s sees no more than a router's queue holds.
 pub const START: Rate = Rate::from_bps(20_000_000);
@@ -58,6 +84,10 @@ const PACKET: f64 = 1_408.0;
 /// Twice the rate must bring this much more, or a bottleneck is reached. With loss that stays, it
 /// brings twice as much; with a bottleneck, the same.
 const GROWS: f64 = 1.5;
+/// Less that comes than is sent, and no loss, means a queue that grows, or receivers that were late to look:
+/// nothing is made of it before it lasted so long. Four busy receivers on two cores are late by 5 ms and
+/// more (`benches/acceptance`); a link of 10 Mbit/s queues 75 KB more meanwhile.
+const LASTS: Duration = Duration::from_millis(20);
 /// Losing more than this beyond the path's share is congestion. What is let pass starves a TCP flow
 /// beside: at 2 % it gets 2 Mbit/s at a round trip of 60 ms (Mathis et al., 1997), at this a little over 3.
 const CONGESTED: f64 = 0.005;
@@ -105,6 +135,8 @@ pub struct RateControl {
     /// The rate is what it is since then; reports of times before say nothing about it.
     changed_at: Time,
     round_due: Time,
+    /// The group's round-trip time when the last round ended.
+    grtt: Duration,
     /// Until then, reports are not taken for what they seem.
     held_until: Time,
     /// The last sign of life, and IP bytes sent since the rate changed.
@@ -141,6 +173,8 @@ struct Outcome {
     delivered: f64,
     lost: f64,
     packets: f64,
+    /// The shortest time that one of them tells of.
+    over: Duration,
 }
 
 impl RateControl {
@@ -169,6 +203,7 @@ impl RateControl {
             known: BTreeMap::new(),
             changed_at: now,
             round_due: now,
+            grtt: INITIAL_GRTT,
             heard_at: now,
             sent: 0,
             losses: VecDeque::new(),
@@ -190,6 +225,10 @@ impl RateControl {
     /// A receiver's figures came.
     pub fn handle_report(&mut self, now: Time, who: ReceiverId, sample: Sample) {
         self.heard_at = now;
+        let before = self.kept.get(&who).copied();
+        // While reports are so short that several make a round, all since the rate changed count.
+        let before = before.filter(|(at, s)| self.is_starting() && self.counts(*at, s));
+        let sample = before.map_or(sample, |(_, earlier)| earlier.and_then(&sample));
         self.kept.insert(who, (now, sample));
         if self.kept.len() > MAX_KEPT {
             let oldest = self.kept.iter().min_by_key(|(_, (at, _))| *at);
@@ -264,14 +303,11 @@ impl RateControl {
             self.fall(now, self.rate / 2.0);
             return self.rate != before;
         }
-        // What was dropped before the rate fell is missed only when what stood in the queue before it
-        // has come.
-        let fell = matches!(self.phase, Phase::Steady { fell: Some(_), .. });
-        let since = self.changed_at + if fell { grtt.max(DEEP_QUEUE) } else { grtt };
+        self.grtt = grtt;
         let fresh: Vec<Sample> = self
             .kept
             .values()
-            .filter(|(at, sample)| at.since(since) >= sample.over && *at >= since)
+            .filter(|(at, sample)| self.counts(*at, sample))
             .map(|&(_, sample)| sample)
             .collect();
         let patient = now.since(self.changed_at) < interval * 3;
@@ -280,10 +316,24 @@ impl RateControl {
             return false;
         };
         let enough = outcome.packets >= ENOUGH || now.since(self.changed_at) > interval * 8;
-        if enough {
+        if enough && (outcome.over >= LASTS || !self.seems_queued(&outcome, now)) {
             self.judge(now, &outcome);
         }
         self.rate != before
+    }
+
+    /// Figures that came at `at` tell what this rate does, and nothing of the one before.
+    fn counts(&self, at: Time, sample: &Sample) -> bool {
+        // What was dropped before the rate fell is missed only when what stood in the queue before it
+        // has come.
+        let fell = matches!(self.phase, Phase::Steady { fell: Some(_), .. });
+        let settled = if fell {
+            self.grtt.max(DEEP_QUEUE)
+        } else {
+            self.grtt
+        };
+        let since = self.changed_at + settled;
+        at >= since && at.since(since) >= sample.over
     }
 
     fn judge(&mut self, now: Time, outcome: &Outcome) {
@@ -303,9 +353,7 @@ impl RateControl {
         }
         match self.phase {
             Phase::Starting { before, doubt } => {
-                // By what came, not only by what was lost: a deep queue loses nothing until it is full.
-                let sent = self.sent as f64 * 8.0 / seconds.max(1e-6);
-                let got = (1.0 - outcome.lost).min(outcome.delivered / sent.max(1.0));
+                let got = self.got(outcome, now);
                 let no_more = before.is_some_and(|before| got < before * GROWS / 2.0);
                 // What is sent is less than the rate allows, and may still be too much.
                 let too_much = !uses_it && outcome.packets >= MANY && self.is_congestion(outcome);
@@ -397,6 +445,23 @@ impl RateControl {
                 self.set(now, (self.rate * (1.0 + step)).min(most));
             }
         }
+    }
+
+    /// The share that came of what was sent: by what came, not only by what was lost, because a deep queue
+    /// loses nothing until it is full.
+    fn got(&self, outcome: &Outcome, now: Time) -> f64 {
+        let seconds = now.since(self.changed_at).as_secs_f64();
+        let sent = self.sent as f64 * 8.0 / seconds.max(1e-6);
+        (1.0 - outcome.lost).min(outcome.delivered / sent.max(1.0))
+    }
+
+    /// While it starts: nothing is lost, and yet no more comes than at half the rate.
+    fn seems_queued(&self, outcome: &Outcome, now: Time) -> bool {
+        let Phase::Starting { before, .. } = self.phase else {
+            return false;
+        };
+        let less = before.is_some_and(|before| self.got(outcome, now) < before * GROWS / 2.0);
+        less && outcome.lost <= CONGESTED
     }
 
     /// What the paths of those who report carry: the mean, or the least.
@@ -494,8 +559,6 @@ fn is_of_the_path(lost_before: f64, rate_before: f64, lost: f64, rate: f64) -> b
 
 fn summary(samples: &[Sample], adapt: Adapt) -> Option<Outcome> {
     let rate = |s: &Sample| s.delivered.as_bps() as f64;
-    let packets =
-        |s: &Sample| rate(s) * s.over.as_secs_f64() / 8.0 / PACKET / (1.0 - s.lost).max(0.01);
     let count = samples.len() as f64;
     let (delivered, lost) = match adapt {
         Adapt::Lowest => {
@@ -509,11 +572,12 @@ fn summary(samples: &[Sample], adapt: Adapt) -> Option<Outcome> {
             (delivered / count, lost / count)
         }
     };
-    let packets = samples.iter().map(packets).sum();
+    let packets = samples.iter().map(Sample::packets).sum();
     Some(Outcome {
         delivered,
         lost,
         packets,
+        over: samples.iter().map(|s| s.over).min().unwrap_or_default(),
     })
 }
 

@@ -233,6 +233,7 @@ fn write_report(report: &Report, out: &mut Vec<u8>) {
     out.put_u64(report.damaged);
     out.put_u64(report.stalled);
     out.put_u32(report.longest_run);
+    out.put_micros(report.measured);
 }
 
 fn read_report(flags: u8, r: &mut Reader<'_>) -> Result<Report, WireError> {
@@ -246,6 +247,7 @@ fn read_report(flags: u8, r: &mut Reader<'_>) -> Result<Report, WireError> {
         damaged: r.u64()?,
         stalled: r.u64()?,
         longest_run: r.u32()?,
+        measured: r.micros()?,
         unicast: flags & frame::UNICAST != 0,
     })
 }

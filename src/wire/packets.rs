@@ -404,8 +404,10 @@ pub struct Report {
     pub coding: ShortCodingId,
     /// Symbols that it has, or has finished with.
     pub symbols_held: u64,
-    /// Bytes of payload a second that came, over the last report interval.
+    /// Bytes of payload a second that came since its last report.
     pub throughput: Rate,
+    /// The time from that report to this one.
+    pub measured: Duration,
     /// Data packets that came, duplicates included.
     pub packets: u64,
     /// Packets lost in the network: gaps in packet numbers less the drops counted below.

@@ -393,6 +393,7 @@ fn report() -> impl Strategy<Value = Report> {
         rate(),
         any::<[u64; 6]>(),
         any::<u32>(),
+        micros(u32::MAX),
         any::<bool>(),
     )
         .prop_map(
@@ -401,11 +402,13 @@ fn report() -> impl Strategy<Value = Report> {
                 throughput,
                 [symbols_held, packets, lost, overflowed, damaged, stalled],
                 longest_run,
+                measured,
                 unicast,
             )| Report {
                 coding,
                 symbols_held,
                 throughput,
+                measured,
                 packets,
                 lost,
                 overflowed,

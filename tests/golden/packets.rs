@@ -346,6 +346,7 @@ fn report() -> Report {
         coding: CODING,
         symbols_held: 40_000,
         throughput: Rate::from_bps(94_000_000),
+        measured: Duration::from_millis(200),
         packets: 41_000,
         lost: 2_000,
         overflowed: 30,

@@ -191,7 +191,8 @@ impl Receiver {
             .map(|&k| self.stats.received.get(k).bytes)
             .sum();
         let (since, before) = core::mem::replace(&mut self.reported, (now, bytes));
-        let seconds = now.since(since).as_secs_f64().max(1e-3);
+        let measured = now.since(since).max(Duration::from_micros(1));
+        let throughput = (bytes - before) as f64 * 8.0 / measured.as_secs_f64();
         let live: Vec<_> = self.downloads.iter().filter(|d| !d.has_ended()).collect();
         let coding = if let [only] = live[..] {
             only.coding
@@ -208,7 +209,8 @@ impl Receiver {
         let body = ReceiverBody::Report(Report {
             coding,
             symbols_held: self.downloads.iter().map(|d| d.holdings.held()).sum(),
-            throughput: Rate::from_bps(((bytes - before) as f64 * 8.0 / seconds) as u64),
+            throughput: Rate::from_bps(throughput as u64),
+            measured,
             packets,
             lost: self
                 .channels

@@ -25,7 +25,7 @@ const STARTING_SHARE: f64 = 0.05;
 const REPORT_LEN: usize = 132;
 /// The least time between a receiver's reports while a channel looks for its rate: a round trip or
 /// two, so that it doubles as fast as the answer comes.
-const STARTING_INTERVAL: Duration = Duration::from_millis(5);
+const STARTING_INTERVAL: Duration = Duration::from_millis(2);
 /// The least time between its reports after that: a few a second show every change that lasts.
 const STEADY_INTERVAL: Duration = Duration::from_millis(200);
 /// The longest time between them.
@@ -177,7 +177,6 @@ impl Sender {
             return;
         };
         let before = core::mem::replace(&mut member.report, report);
-        let over = now.since(core::mem::replace(&mut member.reported_at, now));
         let number = channel;
         let channel = self.channels.get_mut(usize::from(number));
         let Some(control) = channel.and_then(|c| c.control.as_mut()) else {
@@ -202,7 +201,7 @@ impl Sender {
             delivered: on_the_wire(report.throughput, member.address, self.config.sealed)
                 .mul_f64(kept),
             lost: lost.saturating_add(stalled) as f64 / sent as f64,
-            over,
+            over: report.measured,
         };
         control.handle_report(now, id, sample);
         if !held && overflowed + stalled == 0 {

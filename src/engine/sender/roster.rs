@@ -40,7 +40,6 @@ pub(super) struct Member {
     /// Its path, when it is served by unicast.
     pub(super) unicast: Option<Box<UnicastPath>>,
     pub(super) report: Report,
-    pub(super) reported_at: Time,
     pub(super) losses: Losses,
     /// What it believes that it can take; zero when it does not say.
     pub(super) downlink: Rate,
@@ -66,7 +65,6 @@ impl Member {
                 throughput: Rate::from_bps(0),
                 ..Report::default()
             },
-            reported_at: now,
             losses: Losses::default(),
             downlink: Rate::ZERO,
             naks: 0,
