@@ -167,6 +167,7 @@ fn send(held: &Held, socket: &UdpSocket) -> Result<(), Failure> {
             tiers: Vec::new(),
             ladder: false,
             adapt: loopcast::rate::Adapt::Fixed,
+            min_rate: loopcast::units::Rate::ZERO,
             wait_for: 1,
             stay: false,
             one_way: None,
@@ -342,7 +343,7 @@ fn receive(sender: SocketAddr) -> Result<Vec<u8>, Failure> {
             println!("receiver: {event:?}");
             match event {
                 ReceiverEvent::Finished => return Ok(received),
-                ReceiverEvent::GaveUp { reason } => return Err(reason.into()),
+                ReceiverEvent::GaveUp { reason, .. } => return Err(reason.into()),
                 _ => {}
             }
         }

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 println!("{} in {took:?}", path.display())
             }
             ReceiverEvent::Failed { name, reason } => println!("{name}: {reason}"),
-            ReceiverEvent::GaveUp { reason } => println!("{reason}"),
+            ReceiverEvent::GaveUp { reason, .. } => println!("{reason}"),
             _ => {}
         }
     }

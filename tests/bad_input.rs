@@ -605,7 +605,7 @@ fn who_asks_for_what_nobody_has_is_told() {
         c.name = Some("film".to_owned());
     }));
     net.run(1_000);
-    let gave_up = |e: &&ReceiverEvent| matches!(e, ReceiverEvent::GaveUp { reason } if reason.contains("film"));
+    let gave_up = |e: &&ReceiverEvent| matches!(e, ReceiverEvent::GaveUp { reason, .. } if reason.contains("film"));
     assert!(
         net.events[0].iter().any(|e| gave_up(&e)),
         "{:?}",

@@ -234,6 +234,7 @@ fn what_a_disk_has_no_time_for_came_too_fast() {
             let report = Report {
                 coding: film("film", 1 << 30).coding().short(),
                 throughput: rate,
+                measured: Duration::from_millis(50),
                 packets: core::mem::take(&mut packets) + s.receivers().next().unwrap().packets,
                 stalled,
                 ..Report::default()

@@ -33,11 +33,13 @@ fn help_tells_flags_and_exit_codes() {
         "3  environment",
         "4  timed out",
         "5  interrupted",
+        "6  evicted",
     ];
     let send = [
         "--to",
         "--interface",
         "--rate",
+        "--min-rate",
         "--wait-for",
         "--stay",
         "--ttl",
@@ -106,6 +108,9 @@ fn a_command_line_that_cannot_be_is_usage() {
         "send --ttl 256 x",
         "send --symbol-size 1000 x",
         "send --symbol-size 9024 x",
+        "send --interface 127.0.0.1 --rate 1M --min-rate 2M Cargo.toml",
+        "send --interface 127.0.0.1 --tiers 1M,8M --min-rate 2M Cargo.toml",
+        "send --one-way --min-rate 2M x",
         "receive --drop 100% loopcast://239.1.1.1:4700",
         "receive --drop 5 loopcast://239.1.1.1:4700",
         "receive --timeout -1 loopcast://239.1.1.1:4700",

@@ -592,3 +592,45 @@ fn who_has_the_group_key_takes_part_and_who_has_not_is_told() {
     );
     stop(sender);
 }
+
+/// One that gets too little leaves and says why; nobody waits for it, and what it got stays.
+#[test]
+fn a_receiver_below_the_least_rate_is_told_and_leaves() {
+    let stage = Stage::new();
+    stage.file("film", 6_000_000);
+    let (send_stats, slow_stats) = (stage.text("send.json"), stage.text("slow.json"));
+    let film = stage.text("film");
+    let words = "--tiers 8M --rate 8M --min-rate 6M --wait-for 2 --stats";
+    let mut words: Vec<&str> = words.split(' ').collect();
+    words.extend([send_stats.as_str(), &film]);
+    let mut sender = stage.send(&words);
+    let mut events = sender.lines();
+    events.until("listening");
+    let good = stage.receive("good", &stage.url, &[]);
+    let more = [
+        "--drop",
+        "60%",
+        "--via",
+        "multicast",
+        "--stats",
+        &slow_stats,
+    ];
+    let mut slow = stage.receive("slow", &stage.url, &more);
+    let notice = slow.lines().until("notice");
+    assert_eq!(notice["code"], "evicted", "{notice}");
+    assert_eq!(notice["why"], "too_slow");
+    let slow = slow.finish();
+    assert_eq!(slow.code, Some(6), "{slow:?}");
+    assert!(slow.err.contains("less than 6 Mbit/s") && slow.err.contains("--via"));
+    assert_eq!(good.finish().code, Some(0));
+    assert_eq!(events.until("gone")["why"], "too_slow");
+    assert_eq!(sender.finish().code, Some(1));
+
+    let slow = figures(Path::new(&slow_stats));
+    assert_eq!(slow["outcome"], "evicted");
+    assert_eq!(slow["evicted"], "too_slow");
+    assert!(all_in(&stage.path("slow")).contains(&"film.part".to_owned()));
+    let s = figures(Path::new(&send_stats));
+    let mut why = s["receivers"].as_array().unwrap().iter().map(|r| &r["why"]);
+    assert!(why.any(|why| why == "too_slow"), "{s}");
+}

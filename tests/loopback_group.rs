@@ -20,8 +20,8 @@ use loopcast::object::Description;
 use loopcast::seal::GroupKey;
 use loopcast::secret::Secret;
 use loopcast::wire::{
-    Done, FromReceiver, FromSender, Notice, NoticeCode, Offer, Outcome, ReceiverBody, SenderBody,
-    Signature,
+    Done, FromReceiver, FromSender, MoveCause, Notice, NoticeCode, Offer, Outcome, ReceiverBody,
+    SenderBody, Signature,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -191,6 +191,7 @@ fn forgeries(session: SessionId) -> Vec<Vec<u8>> {
             receiver: ReceiverId(0),
             coding: ShortCodingId(coding),
             code,
+            cause: MoveCause::None,
             text: "it is over".to_owned(),
             addresses: Vec::new(),
         })

@@ -243,7 +243,7 @@ fn who_hears_strangers_alone_gives_up_in_time_and_says_whom_it_met() {
         ear.receiver.handle_timeout(ms(t));
         drain_receiver(&mut ear.receiver, ms(t));
         while let Some(event) = ear.receiver.poll_event() {
-            if let ReceiverEvent::GaveUp { reason } = event {
+            if let ReceiverEvent::GaveUp { reason, .. } = event {
                 gave_up.get_or_insert((t, reason));
             }
         }

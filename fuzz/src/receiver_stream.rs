@@ -19,8 +19,9 @@ use loopcast::secret::Secret;
 use loopcast::time::Time;
 use loopcast::units::Rate;
 use loopcast::wire::{
-    self, Challenge, ChannelInfo, DataHeader, Feedback, FromReceiver, FromSender, Heard, Nak,
-    Needs, Notice, NoticeCode, Offer, Packet, Position, ReceiverBody, SenderBody, Signature, Sync,
+    self, Challenge, ChannelInfo, DataHeader, Feedback, FromReceiver, FromSender, Heard, MoveCause,
+    Nak, Needs, Notice, NoticeCode, Offer, Packet, Position, ReceiverBody, SenderBody, Signature,
+    Sync,
 };
 
 use crate::bytes::{Bytes, needs, sealed};
@@ -164,8 +165,7 @@ impl Run {
             250 => self.receiver.set_local_losses(input.u64(), input.u64()),
             251 => {
                 let channel = channel(input);
-                self.receiver
-                    .handle_join_failed(self.now, &channel, "no such device");
+                self.receiver.handle_join_failed(self.now, &channel);
             }
             252 => self.receiver.stop(self.now),
             _ => self.receiver.handle_timeout(self.now),
@@ -343,10 +343,11 @@ impl Run {
                     NoticeCode::NotFound,
                     NoticeCode::Elsewhere,
                     NoticeCode::Withdrawn,
-                    NoticeCode::Withdrawn,
+                    NoticeCode::UseUnicast,
                     NoticeCode::Ended,
                     NoticeCode::Evicted,
                 ][input.below(6) as usize],
+                cause: [MoveCause::None, MoveCause::TooSlow][input.below(2) as usize],
                 text: "as it is".to_owned(),
                 addresses: (0..input.below(3)).map(address).collect(),
             }),

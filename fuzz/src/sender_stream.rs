@@ -70,6 +70,7 @@ fn run_one(data: &[u8], envelopes: Option<Group>) {
         tiers: Vec::new(),
         ladder: false,
         adapt: loopcast::rate::Adapt::Fixed,
+        min_rate: loopcast::units::Rate::ZERO,
         wait_for: input.below(4) as u32,
         stay: input.one_in(2),
         one_way: None,

@@ -122,9 +122,11 @@ impl Walk {
         }
     }
 
-    /// The running cycle will still bring all of this block.
+    /// The running cycle, or the next if none runs, will still bring all of this block.
     pub fn is_ahead(&self, block: BlockNo) -> bool {
-        self.window.contains(&(block, 0)) || self.todo.contains(u64::from(block))
+        let (window, at) = (&self.window, u64::from(block));
+        let next = window.is_empty() && self.next.contains(at);
+        next || window.contains(&(block, 0)) || self.todo.contains(at)
     }
 
     /// The symbol from which on the running cycle will still bring a block that is half sent.

@@ -57,6 +57,7 @@ pub struct SenderBuilder {
     pub(crate) rate: Option<Rate>,
     pub(crate) tiers: Option<Vec<Rate>>,
     pub(crate) adapt: Adapt,
+    pub(crate) min_rate: Rate,
     pub(crate) wait_for: u32,
     pub(crate) stay: bool,
     pub(crate) one_way: Option<NonZeroU32>,
@@ -81,6 +82,7 @@ impl Default for SenderBuilder {
             rate: None,
             tiers: None,
             adapt: Adapt::Average,
+            min_rate: Rate::ZERO,
             wait_for: 0,
             stay: false,
             one_way: None,
@@ -136,6 +138,14 @@ impl SenderBuilder {
     /// Whose throughput the rate of a tier follows: that of the average of its receivers by default.
     pub fn adapt(mut self, adapt: Adapt) -> SenderBuilder {
         self.adapt = adapt;
+        self
+    }
+
+    /// The least that a receiver must get, in IP bits of data a second. One that stays below it for 5 s on the
+    /// slowest tier is told to use unicast, or to leave where that would be slower still; no tier is slower.
+    /// None by default.
+    pub fn min_rate(mut self, rate: Rate) -> SenderBuilder {
+        self.min_rate = rate;
         self
     }
 

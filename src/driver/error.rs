@@ -11,6 +11,7 @@ use crate::object::GeometryError;
 use crate::rate::LadderError;
 use crate::seal::Fingerprint;
 use crate::store::KeyFileError;
+use crate::units::Rate;
 use crate::url::UrlError;
 
 /// Why a sender or receiver does not start.
@@ -148,6 +149,14 @@ pub enum StartError {
     /// The rate is zero.
     #[error("a rate of 0 sends nothing; give one like 100M")]
     NoRate,
+    /// A tier, or all that is sent, is slower than the least rate that is to be served.
+    #[error("no receiver can get {least} of {slow}; use a lower --min-rate or a higher rate")]
+    MinRate {
+        /// What each receiver must get.
+        least: Rate,
+        /// What is sent at.
+        slow: Rate,
+    },
     /// The rates can't be tiers.
     #[error(transparent)]
     Tiers(#[from] LadderError),

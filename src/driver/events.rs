@@ -148,7 +148,7 @@ pub enum SenderEvent {
         path: DeliveryPath,
         /// The rate of the tier that it listens on, or did last.
         tier: Rate,
-        /// Why, as it says.
+        /// Why, as it says; or was told to.
         cause: MoveCause,
     },
     /// A receiver has finished with an object or, without a name, with the session.
@@ -160,11 +160,13 @@ pub enum SenderEvent {
         /// How it ended.
         outcome: Outcome,
     },
-    /// A receiver was forgotten.
+    /// A receiver was forgotten, or has to leave.
     Gone {
         /// Its identity.
         receiver: ReceiverId,
         /// Why.
+        cause: MoveCause,
+        /// Why, in words.
         reason: String,
     },
     /// Data of an object starts to flow on a channel.
@@ -342,6 +344,8 @@ pub enum ReceiverEvent {
     Notice {
         /// What.
         code: NoticeCode,
+        /// Why.
+        cause: MoveCause,
         /// In words.
         text: String,
     },
@@ -363,6 +367,8 @@ pub enum ReceiverEvent {
     GaveUp {
         /// What happened and what was tried.
         reason: String,
+        /// Why the sender serves it no more, if that is what happened.
+        evicted: Option<MoveCause>,
     },
     /// A group can't be joined.
     JoinFailed {

@@ -9,7 +9,7 @@ use crate::engine::{Counter, DropReason, PacketKind, PathChoice};
 use crate::ids::{CodingId, ContentId, ReceiverId, SessionId};
 use crate::seal::Fingerprint;
 use crate::units::Rate;
-use crate::wire::Outcome;
+use crate::wire::{MoveCause, Outcome};
 
 /// A number of packets and their bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -107,6 +107,8 @@ pub enum RunOutcome {
     TimedOut,
     /// It was told to stop.
     Stopped,
+    /// The sender did not serve it to the end.
+    Evicted,
 }
 
 /// What a sender did.
@@ -155,6 +157,10 @@ pub struct SenderReceiver {
     pub left: Option<Duration>,
     /// How it ended; none when it fell silent or is still there.
     pub outcome: Option<Outcome>,
+    /// How often it moved to another tier or path.
+    pub moves: u32,
+    /// Why it did last, or had to leave.
+    pub why: MoveCause,
     /// NAK packets it sent.
     pub naks: u64,
     /// Payload bytes a second, as it last reported.
@@ -219,6 +225,8 @@ pub struct ReceiverSummary {
     pub objects: Vec<ReceiverObject>,
     /// Why it gave up, and what was tried, for people; none when it did not.
     pub gave_up: Option<String>,
+    /// Why the sender did not serve it to the end; none when it did.
+    pub evicted: Option<MoveCause>,
     /// Time.
     pub spent: Spent,
 }

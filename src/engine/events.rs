@@ -37,7 +37,7 @@ pub enum SenderEvent {
         unicast: bool,
         /// What the tier that it listens on, or did last, stands for.
         tier: Rate,
-        /// Why, as it says.
+        /// Why, as it says; or was told to.
         cause: MoveCause,
     },
     /// A channel came to the end of a cycle over an object.
@@ -58,11 +58,13 @@ pub enum SenderEvent {
         /// How.
         outcome: Outcome,
     },
-    /// A receiver was forgotten; the text says why.
+    /// A receiver was forgotten, or has to leave.
     Gone {
         /// Who.
         receiver: ReceiverId,
         /// Why.
+        cause: MoveCause,
+        /// Why, in words.
         reason: String,
     },
     /// An object is no longer sent.
@@ -101,6 +103,8 @@ pub enum PathChoice {
     UnicastNoData,
     /// By unicast: the slowest tier is more than its path carries.
     UnicastTooSlow,
+    /// By unicast: the sender wants it so.
+    UnicastTold,
 }
 
 impl PathChoice {
@@ -126,6 +130,7 @@ impl PathChoice {
             PathChoice::UnicastSilent => "nothing was heard on the group in time",
             PathChoice::UnicastNoData => "SYNC was heard on the group, but no full-sized data",
             PathChoice::UnicastTooSlow => "even the slowest tier is more than comes through",
+            PathChoice::UnicastTold => "the sender wants it so",
         }
     }
 }
@@ -212,6 +217,8 @@ pub enum ReceiverEvent {
     Notice {
         /// What.
         code: NoticeCode,
+        /// Why.
+        cause: MoveCause,
         /// In words.
         text: String,
     },
@@ -234,5 +241,7 @@ pub enum ReceiverEvent {
     GaveUp {
         /// What happened, in words.
         reason: String,
+        /// Why the sender serves it no more, if that is what happened.
+        evicted: Option<MoveCause>,
     },
 }

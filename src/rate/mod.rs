@@ -1,17 +1,19 @@
 //! How fast, on which tier, and when the next burst may leave.
 //!
 //! Takes rates, times, bytes sent, what receivers report and measured round-trip times; gives
-//! permission to send, the rate of each channel, the tier of each receiver, and the group round-trip
-//! time that all timers are multiples of. It does not choose what is sent.
+//! permission to send, the rate of each channel, the tier of each receiver, who is too slow for any, and the
+//! group round-trip time that all timers are multiples of. It does not choose what is sent.
 
 mod control;
 mod grtt;
 mod ladder;
+mod lag;
 mod pacer;
 mod placement;
 
 pub use control::{Adapt, BACK_OFF, LEAVE_TIME, Limits, RateControl, START, Sample};
 pub use grtt::Grtt;
 pub use ladder::{LadderError, halves, shares, tiers};
+pub use lag::{LAG, Lag};
 pub use pacer::Pacer;
 pub use placement::{Cause, Move, Placement, Round};

@@ -26,6 +26,8 @@ pub(super) enum Event {
     Foreign(u32, SocketAddr, Arc<Vec<u8>>),
     /// A datagram for the sender.
     Up(u32, Arc<Vec<u8>>),
+    /// One from somebody who is not simulated.
+    Said(SocketAddr, Vec<u8>),
     /// A block is read, for the sender's run of this number.
     Read(u32, Slot, ObjectKey, BlockNo),
     Checked(u32, ObjectKey, BlockNo),

@@ -62,6 +62,11 @@ impl World {
                     .handle_datagram(self.now, from, Socket(1), &bytes);
                 self.drain_sender();
             }
+            Event::Said(from, bytes) => {
+                self.sender
+                    .handle_datagram(self.now, from, Socket(1), &bytes);
+                self.drain_sender();
+            }
             Event::Read(run, slot, object, block) => {
                 if run != self.sender_run {
                     return;

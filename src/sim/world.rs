@@ -26,6 +26,7 @@ use crate::sim::link::Dice;
 use crate::sim::{Content, Link};
 use crate::time::Time;
 use crate::units::Rate;
+use crate::wire::FromReceiver;
 
 /// What a world is made of.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Config {
     pub ladder: bool,
     /// Whose throughput the rates follow.
     pub adapt: Adapt,
+    /// The least that a receiver must get.
+    pub min_rate: Rate,
     /// How long a group still fills the link of a receiver that has left it.
     pub leave_time: Duration,
     /// Multicast groups; one loops everything.
@@ -74,6 +77,7 @@ impl Config {
             tiers: Vec::new(),
             ladder: false,
             adapt: Adapt::Fixed,
+            min_rate: Rate::ZERO,
             leave_time: Duration::ZERO,
             groups: 1,
             sealed: false,
@@ -298,6 +302,16 @@ impl World {
         for host in 0..self.hosts.len() as u32 {
             self.push(at, Event::Foreign(host, from, Arc::clone(&datagram)));
         }
+    }
+
+    /// At `at` somebody who is not simulated says this to the sender, from an address that it has proved. What
+    /// is sent to it is lost.
+    pub fn say(&mut self, at: Time, from: SocketAddr, mut packet: FromReceiver) {
+        packet.session = self.sender.config().session;
+        packet.cookie = self.sender.cookie(from, packet.receiver);
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes);
+        self.push(at, Event::Said(from, bytes));
     }
 
     /// The next so many repairs are lost before they split.
@@ -525,6 +539,7 @@ fn new_sender(
         tiers: config.tiers.clone(),
         ladder: config.ladder,
         adapt: config.adapt,
+        min_rate: config.min_rate,
         wait_for: config.wait_for,
         stay: config.stay,
         one_way: config.one_way,

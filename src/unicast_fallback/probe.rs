@@ -17,6 +17,8 @@ pub enum Course {
     UnicastNoData,
     /// By unicast: the group carries more than the path.
     TooSlow,
+    /// By unicast: the sender said so.
+    Told,
 }
 
 /// Judges the group by what is heard on it.
@@ -142,6 +144,11 @@ impl Probe {
     /// Even the slowest group is more than the path carries.
     pub fn too_slow(&mut self, now: Time) -> Option<Course> {
         matches!(self.mode, Mode::Group).then(|| self.fall_back(now, Course::TooSlow))
+    }
+
+    /// The sender wants it to use unicast, and it does not come back.
+    pub fn told(&mut self) -> Course {
+        self.fall_back(Time::NEVER, Course::Told)
     }
 
     /// Another group is listened to from now on: what was heard of the last says nothing of it, and

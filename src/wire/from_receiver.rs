@@ -106,7 +106,7 @@ pub(super) fn read(
 }
 
 impl MoveCause {
-    const fn number(self) -> u8 {
+    pub(super) const fn number(self) -> u8 {
         match self {
             MoveCause::None => 0,
             MoveCause::Congestion => 1,
@@ -114,17 +114,23 @@ impl MoveCause {
             MoveCause::Disk => 3,
             MoveCause::Clean => 4,
             MoveCause::PathLoss => 5,
+            MoveCause::TooSlow => 6,
+            MoveCause::AsksTooMuch => 7,
+            MoveCause::Silent => 8,
         }
     }
 
     /// A number that is not known yet says nothing.
-    const fn from_number(n: u8) -> MoveCause {
+    pub(super) const fn from_number(n: u8) -> MoveCause {
         match n {
             1 => MoveCause::Congestion,
             2 => MoveCause::SocketBuffer,
             3 => MoveCause::Disk,
             4 => MoveCause::Clean,
             5 => MoveCause::PathLoss,
+            6 => MoveCause::TooSlow,
+            7 => MoveCause::AsksTooMuch,
+            8 => MoveCause::Silent,
             _ => MoveCause::None,
         }
     }

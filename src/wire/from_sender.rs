@@ -7,8 +7,8 @@ use super::fields::{Put, Reader, clip};
 use super::frame::{self, ControlWriter, Kind};
 use super::{
     CONTROL_HEADER_LEN, Challenge, FromSender, Heard, MAX_ADDRESSES, MAX_HEARD, MAX_NOTICE_TEXT,
-    MAX_SYMBOL, Needs, Notice, NoticeCode, Offer, Position, SenderBody, Sync, TRAILER_LEN,
-    WireError,
+    MAX_SYMBOL, MoveCause, Needs, Notice, NoticeCode, Offer, Position, SenderBody, Sync,
+    TRAILER_LEN, WireError,
 };
 use crate::config::MAX_GRTT;
 use crate::ids::{Cookie, ReceiverId, ShortCodingId};
@@ -176,6 +176,7 @@ impl NoticeCode {
             NoticeCode::Withdrawn => 3,
             NoticeCode::Ended => 4,
             NoticeCode::Evicted => 5,
+            NoticeCode::UseUnicast => 6,
         }
     }
 
@@ -186,6 +187,7 @@ impl NoticeCode {
             3 => Ok(NoticeCode::Withdrawn),
             4 => Ok(NoticeCode::Ended),
             5 => Ok(NoticeCode::Evicted),
+            6 => Ok(NoticeCode::UseUnicast),
             _ => Err(WireError::Range),
         }
     }
@@ -201,7 +203,7 @@ fn write_notice(notice: &Notice, out: &mut Vec<u8>) {
     let len_at = out.len();
     out.put_u8(0);
     out.put_u8(addresses.len() as u8);
-    out.put_u8(0);
+    out.put_u8(notice.cause.number());
     let text_at = out.len();
     // The reason may quote a file's name or the system, and receivers refuse control characters.
     let mut buf = [0; 4];
@@ -221,7 +223,7 @@ fn read_notice(r: &mut Reader<'_>) -> Result<Notice, WireError> {
     let code = NoticeCode::from_number(r.u8()?)?;
     let text_len = usize::from(r.u8()?);
     let count = usize::from(r.u8()?);
-    r.u8()?;
+    let cause = MoveCause::from_number(r.u8()?);
     if text_len > MAX_NOTICE_TEXT || count > MAX_ADDRESSES {
         return Err(WireError::Count);
     }
@@ -235,6 +237,7 @@ fn read_notice(r: &mut Reader<'_>) -> Result<Notice, WireError> {
         receiver,
         coding,
         code,
+        cause,
         text,
         addresses,
     })

@@ -220,6 +220,8 @@ pub struct Notice {
     pub coding: ShortCodingId,
     /// What it is.
     pub code: NoticeCode,
+    /// Why, for [`NoticeCode::Evicted`] and [`NoticeCode::UseUnicast`].
+    pub cause: MoveCause,
     /// The reason, for people; at most 200 bytes of UTF-8 without control characters.
     pub text: String,
     /// Other senders to ask, for [`NoticeCode::Elsewhere`]; at most 8.
@@ -237,8 +239,10 @@ pub enum NoticeCode {
     Withdrawn,
     /// The session is over.
     Ended,
-    /// The sender has given up on this receiver.
+    /// The sender does not know this receiver, or serves it no more. It may ask anew if it just fell silent.
     Evicted,
+    /// Its groups are to be left to the others: it can have what it lacks by unicast.
+    UseUnicast,
 }
 
 /// The cookie that a receiver must send back.
@@ -316,7 +320,7 @@ pub struct Request {
     pub cause: MoveCause,
 }
 
-/// Why a receiver moves from one channel or path to another.
+/// Why a receiver moves from one channel or path to another, or is told to, or to leave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum MoveCause {
     /// It does not move, or does not say.
@@ -332,6 +336,12 @@ pub enum MoveCause {
     Clean,
     /// The slower channel lost as much: what is lost is not for the rate.
     PathLoss,
+    /// It gets less than the sender's least rate.
+    TooSlow,
+    /// It asks for more repairs than one of many may have.
+    AsksTooMuch,
+    /// It fell silent.
+    Silent,
 }
 
 impl MoveCause {
@@ -344,6 +354,9 @@ impl MoveCause {
             MoveCause::Disk => "disk",
             MoveCause::Clean => "clean",
             MoveCause::PathLoss => "path_loss",
+            MoveCause::TooSlow => "too_slow",
+            MoveCause::AsksTooMuch => "asks_too_much",
+            MoveCause::Silent => "silent",
         }
     }
 
@@ -356,6 +369,9 @@ impl MoveCause {
             MoveCause::Disk => "its disk did not keep up",
             MoveCause::Clean => "nothing was lost for a while",
             MoveCause::PathLoss => "a slower tier lost as much",
+            MoveCause::TooSlow => "it gets less than the least rate that the sender serves",
+            MoveCause::AsksTooMuch => "it asks again and again for more than its share of repairs",
+            MoveCause::Silent => "nothing was heard from it",
         }
     }
 }

@@ -290,6 +290,20 @@ fn heard() -> impl Strategy<Value = Vec<Heard>> {
     vec(one, 0..=80)
 }
 
+fn cause() -> impl Strategy<Value = MoveCause> {
+    prop_oneof![
+        Just(MoveCause::None),
+        Just(MoveCause::Congestion),
+        Just(MoveCause::SocketBuffer),
+        Just(MoveCause::Disk),
+        Just(MoveCause::Clean),
+        Just(MoveCause::PathLoss),
+        Just(MoveCause::TooSlow),
+        Just(MoveCause::AsksTooMuch),
+        Just(MoveCause::Silent),
+    ]
+}
+
 fn notice() -> impl Strategy<Value = Notice> {
     let code = prop_oneof![
         Just(NoticeCode::NotFound),
@@ -297,19 +311,22 @@ fn notice() -> impl Strategy<Value = Notice> {
         Just(NoticeCode::Withdrawn),
         Just(NoticeCode::Ended),
         Just(NoticeCode::Evicted),
+        Just(NoticeCode::UseUnicast),
     ];
     let address = (host(), 1..=u16::MAX).prop_map(SocketAddr::from);
     (
         any::<u64>(),
         coding(),
         code,
+        cause(),
         text(50),
         vec(address, 0..=MAX_ADDRESSES),
     )
-        .prop_map(|(receiver, coding, code, text, addresses)| Notice {
+        .prop_map(|(receiver, coding, code, cause, text, addresses)| Notice {
             receiver: ReceiverId(receiver),
             coding,
             code,
+            cause,
             text,
             addresses,
         })
@@ -354,14 +371,6 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Stage::JoinGroup),
         Just(Stage::JoinUnicast)
     ];
-    let cause = prop_oneof![
-        Just(MoveCause::None),
-        Just(MoveCause::Congestion),
-        Just(MoveCause::SocketBuffer),
-        Just(MoveCause::Disk),
-        Just(MoveCause::Clean),
-        Just(MoveCause::PathLoss),
-    ];
     (
         wanted,
         (stage, any::<bool>()),
@@ -369,7 +378,7 @@ fn request() -> impl Strategy<Value = Request> {
         any::<u32>(),
         any::<u16>(),
         any::<u16>(),
-        cause,
+        cause(),
     )
         .prop_map(
             |(wanted, (stage, holds), downlink, buffer_kib, last_channel, largest_heard, cause)| {

@@ -408,6 +408,7 @@ fn texts_are_cut_between_characters_and_cleaned() {
         receiver: ReceiverId(0),
         coding: ShortCodingId(0),
         code: NoticeCode::Ended,
+        cause: MoveCause::None,
         text: format!("a\n\u{85}{}", "é".repeat(200)),
         addresses: Vec::new(),
     };

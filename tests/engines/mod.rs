@@ -46,6 +46,7 @@ pub fn sender(session: u64, change: impl FnOnce(&mut SenderConfig)) -> Sender {
         tiers: Vec::new(),
         ladder: false,
         adapt: loopcast::rate::Adapt::Fixed,
+        min_rate: Rate::ZERO,
         wait_for: 1,
         stay: true,
         one_way: None,

@@ -61,7 +61,7 @@ fn data(part: Option<u16>) -> DataHeader {
     }
 }
 
-fn from_sender() -> [(&'static str, u16, SenderBody); 10] {
+fn from_sender() -> [(&'static str, u16, SenderBody); 11] {
     let padded = Sync {
         query: false,
         idle: true,
@@ -94,6 +94,7 @@ fn from_sender() -> [(&'static str, u16, SenderBody); 10] {
         ("confirm", 3, SenderBody::Confirm(confirm)),
         ("heard", 3, SenderBody::Heard(heard())),
         ("notice", 0, SenderBody::Notice(notice())),
+        ("notice_unicast", 3, SenderBody::Notice(told_to_leave())),
         ("challenge", 0, SenderBody::Challenge(challenge())),
     ]
 }
@@ -222,11 +223,23 @@ fn notice() -> Notice {
         receiver: RECEIVER,
         coding: ShortCodingId(0),
         code: NoticeCode::Elsewhere,
+        cause: MoveCause::None,
         text: "ask one of these".to_owned(),
         addresses: vec![
             "192.0.2.7:4700".parse().unwrap(),
             "[2001:db8::7]:4701".parse().unwrap(),
         ],
+    }
+}
+
+fn told_to_leave() -> Notice {
+    Notice {
+        receiver: RECEIVER,
+        coding: ShortCodingId(0),
+        code: NoticeCode::UseUnicast,
+        cause: MoveCause::TooSlow,
+        text: "too slow".to_owned(),
+        addresses: Vec::new(),
     }
 }
 

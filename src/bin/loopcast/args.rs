@@ -27,6 +27,7 @@ Exit codes:
   3  environment: a file, folder, interface, port or permission is in the way
   4  timed out: no sender was heard in time
   5  interrupted by SIGINT or SIGTERM (a second one ends it at once)
+  6  evicted: the sender does not serve this receiver any more, and says why; what came stays
 
 Errors go to standard error and say what to do.";
 
@@ -117,6 +118,13 @@ pub(crate) struct Send {
     /// Whose throughput the rate of a tier follows; fixed keeps to the tier's own
     #[arg(long, value_enum, default_value_t = Adapt::Average)]
     pub(crate) adapt: Adapt,
+
+    /// The least that a receiver must get, like 2M: one that stays below it for 5 s on the slowest tier is told
+    /// to use unicast, or to leave where that would be slower still [default: none]
+    ///
+    /// No tier is slower than that. Who has to leave says why, ends with exit code 6, and keeps what came.
+    #[arg(long, value_name = "RATE", conflicts_with = "one_way")]
+    pub(crate) min_rate: Option<Rate>,
 
     /// Start data once N receivers have asked [default: with the first]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]

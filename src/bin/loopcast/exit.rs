@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     TimedOut = 4,
     /// SIGINT or SIGTERM came.
     Interrupted = 5,
+    /// The sender does not serve this receiver any more.
+    Evicted = 6,
 }
 
 impl Exit {
@@ -39,6 +41,7 @@ impl Exit {
             Exit::Environment => "environment",
             Exit::TimedOut => "timed_out",
             Exit::Interrupted => "interrupted",
+            Exit::Evicted => "evicted",
         }
     }
 }
@@ -49,6 +52,7 @@ impl From<RunOutcome> for Exit {
             RunOutcome::Complete => Exit::Complete,
             RunOutcome::TimedOut => Exit::TimedOut,
             RunOutcome::Stopped => Exit::Interrupted,
+            RunOutcome::Evicted => Exit::Evicted,
             _ => Exit::Failed,
         }
     }
@@ -89,6 +93,7 @@ impl From<StartError> for End {
             | E::Url(_)
             | E::SymbolSize(_)
             | E::NoRate
+            | E::MinRate { .. }
             | E::TwoSenders { .. }
             | E::DropRate(_) => Exit::Usage,
             _ => Exit::Environment,

@@ -10,7 +10,7 @@ use loopcast::engine::{DropReason, PathChoice};
 use loopcast::secret::Secret;
 use loopcast::store::is_archive;
 use loopcast::url::Place;
-use loopcast::wire::NoticeCode;
+use loopcast::wire::{MoveCause, NoticeCode};
 
 use crate::advice;
 use crate::archiving;
@@ -259,8 +259,11 @@ impl<'a> View<'a> {
             E::Redirected { to } => {
                 console.say(format!("the sender does not hold it and names another: asking {to}"));
             }
-            E::Notice { code: NoticeCode::Evicted, text } => {
-                console.warn(format!("the sender gave up on this receiver: {}", human::plain(text)));
+            E::Notice { code: NoticeCode::Evicted, cause: MoveCause::None | MoveCause::Silent, text } => {
+                console.warn(format!("the sender has forgotten this receiver, which asks anew: {}", human::plain(text)));
+            }
+            E::Notice { code: NoticeCode::UseUnicast, text, .. } => {
+                console.warn(format!("the sender wants this receiver off its groups: {}", human::plain(text)));
             }
             E::BadBlock { name, block, from } => console.warn(format!(
                 "block {block} of {} came damaged, from {}, and is fetched again",
@@ -285,6 +288,7 @@ impl<'a> View<'a> {
             PathChoice::UnicastTooSlow => {
                 "even the slowest tier is more than comes through: using unicast".to_owned()
             }
+            PathChoice::UnicastTold => "using unicast, as the sender says".to_owned(),
             PathChoice::UnicastSilent => format!("no SYNC within {limit}: using unicast"),
             PathChoice::UnicastNoData => {
                 format!(
@@ -312,6 +316,7 @@ impl<'a> View<'a> {
         let error = match exit {
             Exit::TimedOut => self.timed_out(s),
             Exit::Failed => self.failed(s),
+            Exit::Evicted => self.evicted(s),
             Exit::Interrupted => {
                 format!(
                     "interrupted: what is not complete stays as .part in {}, and the same command goes on from there",
@@ -369,6 +374,24 @@ impl<'a> View<'a> {
             self.args.one_way,
         ));
         lines.join("\n")
+    }
+
+    fn evicted(&self, s: &ReceiverSummary) -> String {
+        let said = s.gave_up.as_deref().map(human::plain).unwrap_or_default();
+        let why = match s.evicted {
+            Some(MoveCause::AsksTooMuch) => {
+                "too much is lost on the way here: try a cable, or another network"
+            }
+            _ => "use a faster link, or ask for a lower --min-rate there",
+        };
+        let unicast = match self.args.via {
+            args::Path::Multicast => "; it may use unicast: leave out --via multicast",
+            _ => "",
+        };
+        format!(
+            "{said}\n{why}{unicast}\nwhat came stays in {}, and the same command goes on from there",
+            self.args.into.display()
+        )
     }
 
     fn failed(&self, s: &ReceiverSummary) -> String {

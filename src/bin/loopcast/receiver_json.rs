@@ -99,10 +99,10 @@ pub(crate) fn event(event: &ReceiverEvent) -> Option<(&'static str, Fields)> {
                 .with("reason", reason.as_str()),
         ),
         E::Redirected { to } => ("redirected", f.with("to", to.to_string())),
-        E::Notice { code, text } => (
-            "notice",
-            f.with("code", notice(*code)).with("text", text.as_str()),
-        ),
+        E::Notice { code, cause, text } => {
+            let f = f.with("code", notice(*code)).with("text", text.as_str());
+            ("notice", f.with("why", cause.name()))
+        }
         E::BadBlock { name, block, from } => (
             "bad_block",
             f.with("name", name.as_str())
@@ -110,7 +110,13 @@ pub(crate) fn event(event: &ReceiverEvent) -> Option<(&'static str, Fields)> {
                 .with("from", texts(from)),
         ),
         E::ShutOut { address } => ("shut_out", f.with("address", address.to_string())),
-        E::GaveUp { reason } => ("gave_up", f.with("reason", reason.as_str())),
+        E::GaveUp { reason, evicted } => {
+            let f = f.with("reason", reason.as_str());
+            (
+                "gave_up",
+                f.with("evicted", evicted.map(|cause| cause.name())),
+            )
+        }
         E::JoinFailed { group, reason } => (
             "join_failed",
             f.with("group", group.to_string())
@@ -134,6 +140,7 @@ pub(crate) fn why(path: PathChoice) -> &'static str {
         PathChoice::UnicastSilent => "silence",
         PathChoice::UnicastNoData => "no_data",
         PathChoice::UnicastTooSlow => "too_slow",
+        PathChoice::UnicastTold => "told",
     }
 }
 
@@ -144,6 +151,7 @@ fn notice(code: NoticeCode) -> &'static str {
         NoticeCode::Withdrawn => "withdrawn",
         NoticeCode::Ended => "ended",
         NoticeCode::Evicted => "evicted",
+        NoticeCode::UseUnicast => "use_unicast",
     }
 }
 

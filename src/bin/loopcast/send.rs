@@ -110,6 +110,9 @@ fn start(args: &args::Send, paths: &[PathBuf]) -> Result<Sender, End> {
     if let args::Auto::Given(tiers) = &args.tiers {
         builder = builder.tiers(tiers.0.clone());
     }
+    if let Some(rate) = args.min_rate {
+        builder = builder.min_rate(rate);
+    }
     if let Some(interface) = &args.interface {
         builder = builder.interface(interface);
     }
@@ -309,7 +312,7 @@ impl<'a> View<'a> {
                 };
                 self.console.say(format!("receiver {receiver} {what}"));
             }
-            E::Gone { receiver, reason } => {
+            E::Gone { receiver, reason, .. } => {
                 self.console.warn(format!("receiver {receiver} is no longer waited for: {reason}"));
             }
             E::Started { name, group } => {

@@ -109,11 +109,15 @@ pub(crate) fn event(event: &SenderEvent, ways: Option<&Ways>) -> Option<(&'stati
                 .with("name", name.as_deref());
             ("done", f.with("outcome", outcome_word(*outcome)))
         }
-        E::Gone { receiver, reason } => (
-            "gone",
-            f.with("receiver", receiver.to_string())
-                .with("reason", reason.as_str()),
-        ),
+        E::Gone {
+            receiver,
+            cause,
+            reason,
+        } => {
+            let f = f.with("receiver", receiver.to_string());
+            let f = f.with("reason", reason.as_str());
+            ("gone", f.with("why", cause.name()))
+        }
         E::Started { name, group } => (
             "started",
             f.with("name", name.as_str())

@@ -127,6 +127,8 @@ fn sender_receiver(r: &SenderReceiver) -> Fields {
         .with("joined", secs(r.joined))
         .with("left", r.left.map(secs))
         .with("outcome", r.outcome.map(outcome_word))
+        .with("moves", r.moves)
+        .with("why", r.why.name())
         .with("naks", r.naks)
         .with("throughput_bps", r.throughput.as_bps())
         .with("packets", r.packets)
@@ -164,6 +166,7 @@ pub(crate) fn receiver(s: &ReceiverSummary, end: &End) -> Fields {
         .array("bad_sources", s.bad_sources.iter().map(bad_source))
         .array("objects", s.objects.iter().map(receiver_object))
         .with("gave_up", s.gave_up.as_deref())
+        .with("evicted", s.evicted.map(|cause| cause.name()))
 }
 
 fn bad_source(&(address, blocks): &(SocketAddr, u64)) -> Fields {

@@ -253,6 +253,8 @@ fn summary(id: ReceiverId, now: Time, remains: Remains, spent: Spent) -> Receive
         RunOutcome::Stopped
     } else if complete > 0 && lacking == 0 && remains.gave_up.is_none() {
         RunOutcome::Complete
+    } else if remains.evicted.is_some() {
+        RunOutcome::Evicted
     } else if complete > 0 {
         RunOutcome::Partial
     } else if remains.gave_up.is_some() && !remains.refused_by_sender {
@@ -289,6 +291,7 @@ fn summary(id: ReceiverId, now: Time, remains: Remains, spent: Spent) -> Receive
         bad_sources: remains.engine.bad_sources().collect(),
         objects: objects::summary(now, remains.objects),
         gave_up: remains.gave_up,
+        evicted: remains.evicted,
         spent,
     }
 }

@@ -76,6 +76,7 @@ pub(crate) struct Remains {
     pub(crate) sender: Option<Fingerprint>,
     pub(crate) path: Option<PathChoice>,
     pub(crate) gave_up: Option<String>,
+    pub(crate) evicted: Option<wire::MoveCause>,
     pub(crate) stopped: bool,
     pub(crate) overflowed: u64,
     pub(crate) stalled: u64,
@@ -122,6 +123,7 @@ pub(crate) struct Net {
     sender: Option<Fingerprint>,
     path: Option<PathChoice>,
     gave_up: Option<String>,
+    evicted: Option<wire::MoveCause>,
     refused_by_sender: bool,
     stop_at: Option<Time>,
     stopped: bool,
@@ -178,6 +180,7 @@ impl Net {
             sender: None,
             path: None,
             gave_up: None,
+            evicted: None,
             refused_by_sender: false,
             stop_at: None,
             stopped: false,
@@ -258,6 +261,7 @@ impl Net {
             sender: self.sender,
             path: self.path,
             gave_up: self.gave_up,
+            evicted: self.evicted,
             stopped: self.stopped,
             stalled: self.stalled,
             discarded: self.discarded,
@@ -457,8 +461,7 @@ impl Net {
             }
             Err(error) => {
                 let reason = error.to_string();
-                self.engine
-                    .handle_join_failed(self.clock.now(), channel, &reason);
+                self.engine.handle_join_failed(self.clock.now(), channel);
                 self.outbox.tell(ReceiverEvent::JoinFailed {
                     group: channel.group,
                     reason,
@@ -737,11 +740,11 @@ impl Net {
                 from,
             },
             E::ShutOut { address } => ReceiverEvent::ShutOut { address },
-            E::Notice { code, text } => {
+            E::Notice { code, cause, text } => {
                 use wire::NoticeCode as Code;
                 self.refused_by_sender |=
                     matches!(code, Code::NotFound | Code::Evicted | Code::Ended);
-                ReceiverEvent::Notice { code, text }
+                ReceiverEvent::Notice { code, cause, text }
             }
             E::OtherSession { session, address } => {
                 ReceiverEvent::AnotherSender { session, address }
@@ -751,10 +754,11 @@ impl Net {
                 self.finished = true;
                 return;
             }
-            E::GaveUp { reason } => {
+            E::GaveUp { reason, evicted } => {
                 self.finished = true;
                 self.gave_up = Some(reason.clone());
-                ReceiverEvent::GaveUp { reason }
+                self.evicted = evicted;
+                ReceiverEvent::GaveUp { reason, evicted }
             }
         };
         self.outbox.tell(told);

@@ -91,7 +91,11 @@ fn rates(builder: &SenderBuilder, interface: &Interface) -> Result<(Rate, Vec<Ra
             let rate = builder.rate.unwrap_or(usual);
             (rate, vec![rate])
         }
-        None => (most, rate::halves(most)),
+        None => {
+            let mut tiers = rate::halves(most);
+            tiers.retain(|&tier| tier >= builder.min_rate.min(most));
+            (most, tiers)
+        }
     })
 }
 
@@ -157,6 +161,10 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
     let sealed = builder.group_key.is_some();
     check_size(builder.symbol_size, base.is_ipv4(), sealed, &interface)?;
     let (rate, tiers) = rates(&builder, &interface)?;
+    let least = builder.min_rate;
+    if let Some(&slow) = tiers.iter().chain([&rate]).find(|r| **r < least) {
+        return Err(StartError::MinRate { least, slow });
+    }
     if groups.len() == 1 && tiers.len() > 1 {
         // The first is for announcements: nobody's link is filled before it knows what else there is.
         groups.extend(following(base).take(tiers.len()));
@@ -211,6 +219,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         } else {
             builder.adapt
         },
+        min_rate: least,
         wait_for: builder.wait_for,
         stay: builder.stay,
         one_way: builder.one_way,

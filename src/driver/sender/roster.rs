@@ -9,7 +9,7 @@ use crate::engine::ReceiverFigures;
 use crate::ids::ReceiverId;
 use crate::time::Time;
 use crate::units::Rate;
-use crate::wire::Outcome;
+use crate::wire::{MoveCause, Outcome};
 
 /// Most receivers remembered one by one; all are counted.
 const REMEMBERED: usize = 10_000;
@@ -34,6 +34,8 @@ impl Roster {
             joined: since_start(now),
             left: None,
             outcome: None,
+            moves: 0,
+            why: MoveCause::None,
             naks: 0,
             throughput: Rate::ZERO,
             packets: 0,
@@ -64,9 +66,17 @@ impl Roster {
         }
     }
 
-    pub(crate) fn gone(&mut self, now: Time, id: ReceiverId) {
+    pub(crate) fn gone(&mut self, now: Time, id: ReceiverId, cause: MoveCause) {
         if let Some(known) = self.known.get_mut(&id) {
             known.left.get_or_insert(since_start(now));
+            known.why = cause;
+        }
+    }
+
+    pub(crate) fn moved(&mut self, id: ReceiverId, cause: MoveCause) {
+        if let Some(known) = self.known.get_mut(&id) {
+            known.moves += 1;
+            known.why = cause;
         }
     }
 
@@ -137,7 +147,7 @@ mod tests {
         let address = SocketAddr::from(([127, 0, 0, 1], 9));
         roster.joined(now, id, address, false);
         roster.done_with(now, id, false, Outcome::Complete);
-        roster.gone(now, id);
+        roster.gone(now, id, MoveCause::Silent);
         assert!(roster.some_lack());
         assert_eq!(roster.done(), 0);
         roster.done_with(now, id, true, Outcome::Complete);

@@ -17,10 +17,11 @@ use crate::nak::Timing;
 use crate::nak::backoff::k_for;
 use crate::object::BlockKind;
 use crate::time::Time;
+use crate::unicast_fallback::Course;
 use crate::units::Rate;
 use crate::wire::{
-    self, Challenge, DataHeader, Feedback, FromReceiver, FromSender, Heard, Needs, Notice,
-    NoticeCode, Offer, Outcome, Packet, ReceiverBody, SenderBody, Sync,
+    self, Challenge, DataHeader, Feedback, FromReceiver, FromSender, Heard, MoveCause, Needs,
+    Notice, NoticeCode, Offer, Outcome, Packet, ReceiverBody, SenderBody, Sync,
 };
 
 /// The mean time between reports before SYNC has told it.
@@ -583,18 +584,13 @@ impl Receiver {
         match notice.code {
             NoticeCode::Withdrawn => self.handle_withdrawn(now, notice.coding, notice.text),
             NoticeCode::Ended => self.sender_ended(notice.text),
-            NoticeCode::Evicted if to_us && via == Via::Unicast => {
-                self.events.push_back(ReceiverEvent::Notice {
-                    code: notice.code,
-                    text: notice.text,
-                });
-                self.joining.must_join(now);
+            NoticeCode::Evicted | NoticeCode::UseUnicast
+                if to_us && via == Via::Unicast && !self.joining.is_leaving() =>
+            {
+                self.handle_eviction(now, &notice);
             }
             NoticeCode::NotFound if to_us && self.downloads.iter().all(Download::has_ended) => {
-                self.events.push_back(ReceiverEvent::Notice {
-                    code: notice.code,
-                    text: notice.text.clone(),
-                });
+                self.tell(&notice);
                 self.give_up(notice.text);
             }
             NoticeCode::Elsewhere if to_us && self.downloads.iter().all(Download::has_ended) => {
@@ -602,6 +598,38 @@ impl Receiver {
             }
             _ => {}
         }
+    }
+
+    /// The sender does not know it any more, or wants it elsewhere.
+    fn handle_eviction(&mut self, now: Time, notice: &Notice) {
+        let dismissed = matches!(notice.cause, MoveCause::TooSlow | MoveCause::AsksTooMuch);
+        match (notice.code, self.config.via) {
+            (NoticeCode::UseUnicast, Some(Via::Unicast)) => {}
+            (NoticeCode::UseUnicast, None) if self.course == Some(Course::Told) => {}
+            (NoticeCode::UseUnicast, None) => {
+                self.tell(notice);
+                self.seat.cause = notice.cause;
+                self.leave_tiers(None);
+                let course = self.probe.told();
+                self.take_course(now, Some(course));
+            }
+            _ => {
+                self.tell(notice);
+                if dismissed {
+                    self.be_evicted(now, notice.cause, &notice.text);
+                } else {
+                    self.joining.must_join(now);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, notice: &Notice) {
+        self.events.push_back(ReceiverEvent::Notice {
+            code: notice.code,
+            cause: notice.cause,
+            text: notice.text.clone(),
+        });
     }
 
     fn handle_withdrawn(&mut self, now: Time, coding: ShortCodingId, reason: String) {

@@ -13,7 +13,9 @@ use crate::range_set::RangeSet;
 use crate::rng::Rng;
 use crate::time::Time;
 use crate::units::Rate;
-use crate::wire::{Done, Notice, NoticeCode, Outcome, ReceiverBody, Request, Stage, Wanted};
+use crate::wire::{
+    Done, MoveCause, Notice, NoticeCode, Outcome, ReceiverBody, Request, Stage, Wanted,
+};
 
 /// How long a receiver listens to a group before it asks there; a sender that has just started
 /// announces itself at once.
@@ -473,7 +475,13 @@ impl Receiver {
     pub(super) fn left(&mut self) {
         if !self.ended {
             self.ended = true;
-            self.events.push_back(ReceiverEvent::Finished);
+            self.events.push_back(match self.evicted.take() {
+                Some((reason, cause)) => ReceiverEvent::GaveUp {
+                    reason,
+                    evicted: Some(cause),
+                },
+                None => ReceiverEvent::Finished,
+            });
         }
     }
 
@@ -490,8 +498,11 @@ impl Receiver {
             self.session = None;
             return;
         }
-        let code = NoticeCode::Ended;
-        self.events.push_back(ReceiverEvent::Notice { code, text });
+        self.events.push_back(ReceiverEvent::Notice {
+            code: NoticeCode::Ended,
+            cause: MoveCause::None,
+            text,
+        });
         self.give_up("the sender has ended its session before everything was here".to_owned());
     }
 

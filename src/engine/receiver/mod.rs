@@ -46,7 +46,7 @@ use crate::time::Time;
 use crate::unicast_fallback::{Course, Probe};
 use crate::units::Rate;
 use crate::wire::{
-    ChannelInfo, DataHeader, Done, Echo, Feedback, FromReceiver, Outcome, ReceiverBody,
+    ChannelInfo, DataHeader, Done, Echo, Feedback, FromReceiver, MoveCause, Outcome, ReceiverBody,
 };
 
 /// Where a receiver looks for its sender.
@@ -188,6 +188,8 @@ pub struct Receiver {
     /// It sends nothing: as told, or because the session has no way back.
     silent: bool,
     redirects: u8,
+    /// What the sender said when it gave up on this receiver, and why it did.
+    evicted: Option<(String, MoveCause)>,
     ended: bool,
 }
 
@@ -250,6 +252,7 @@ impl Receiver {
             trusted: Trusted::default(),
             silent: config.one_way,
             redirects: 0,
+            evicted: None,
             ended: false,
             rng,
             config,
@@ -443,14 +446,9 @@ impl Receiver {
         self.announce_done(now, done);
     }
 
-    /// A group could not be joined; the text says why. The receiver goes on by unicast.
-    pub fn handle_join_failed(&mut self, now: Time, channel: &ChannelInfo, reason: &str) {
+    /// A group could not be joined. The receiver goes on by unicast.
+    pub fn handle_join_failed(&mut self, now: Time, channel: &ChannelInfo) {
         self.groups.retain(|c| c.group != channel.group);
-        let text = format!("can't join {}: {reason}", channel.group);
-        self.events.push_back(ReceiverEvent::Notice {
-            code: crate::wire::NoticeCode::Evicted,
-            text,
-        });
         let course = self.probe.cannot_join(now);
         self.take_course(now, course);
     }
@@ -706,6 +704,7 @@ impl From<Course> for PathChoice {
             Course::UnicastSilent => PathChoice::UnicastSilent,
             Course::UnicastNoData => PathChoice::UnicastNoData,
             Course::TooSlow => PathChoice::UnicastTooSlow,
+            Course::Told => PathChoice::UnicastTold,
         }
     }
 }

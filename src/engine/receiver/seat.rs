@@ -217,7 +217,7 @@ impl Receiver {
 
     /// Stops listening to the groups of all tiers but one. A group that carries announcements only
     /// stays.
-    fn leave_tiers(&mut self, but: Option<u8>) {
+    pub(super) fn leave_tiers(&mut self, but: Option<u8>) {
         let channels = self.downloads.iter().flat_map(|d| &d.channels);
         let tier_of = |c: &ChannelInfo| {
             channels

@@ -5,7 +5,7 @@ use crate::engine::receiver::{Receiver, SENDER_SILENCE};
 use crate::engine::{Command, ReceiverEvent};
 use crate::time::Time;
 use crate::unicast_fallback::Probe;
-use crate::wire::Outcome;
+use crate::wire::{MoveCause, Outcome};
 
 impl Receiver {
     /// When the sender last did what it is waited for: where nobody can be asked, data alone counts.
@@ -110,6 +110,16 @@ impl Receiver {
         )
     }
 
+    /// The sender serves it no more: it leaves in peace and keeps what came.
+    pub(super) fn be_evicted(&mut self, now: Time, cause: MoveCause, text: &str) {
+        let whole = |d: &Download| !d.is_receiving() || d.holdings.is_whole();
+        if !self.downloads.iter().all(whole) && !self.joining.is_leaving() {
+            let reason = format!("the sender does not serve this receiver any more: {text}");
+            self.evicted = Some((reason, cause));
+            self.stop(now);
+        }
+    }
+
     pub(super) fn give_up(&mut self, mut reason: String) {
         if self.ended {
             return;
@@ -129,6 +139,9 @@ impl Receiver {
         }
         self.ended = true;
         self.outbox.clear();
-        self.events.push_back(ReceiverEvent::GaveUp { reason });
+        self.events.push_back(ReceiverEvent::GaveUp {
+            reason,
+            evicted: None,
+        });
     }
 }

@@ -4,8 +4,9 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::carousel::{Repairs, Ring, Surplus, Walk};
+use crate::engine::sender::limits::MAX_ASKERS;
 use crate::engine::sender::one_way::Passes;
-use crate::ids::{BlockNo, ShortCodingId, SymbolNo};
+use crate::ids::{BlockNo, ReceiverId, ShortCodingId, SymbolNo};
 use crate::nak::Hearing;
 use crate::object::Geometry;
 use crate::time::Time;
@@ -24,6 +25,8 @@ pub(super) struct Carousel {
     pub(super) confirm: BTreeSet<BlockNo>,
     /// Runs of whole blocks to be confirmed.
     pub(super) confirm_whole: Vec<Need>,
+    /// Symbols of whole blocks that receivers have had put into cycles by asking.
+    claimed: BTreeMap<ReceiverId, u64>,
     pub(super) phase: Phase,
     /// Receivers on the channel that lack something.
     pub(super) listeners: u32,
@@ -70,6 +73,8 @@ pub(super) struct SyncTimer {
 const IDLE_SCHEDULE: [u64; 9] = [100, 100, 100, 100, 1_300, 7_000, 16_000, 25_000, 30_000];
 /// While data goes out, SYNC only tells the position to those who lost the last packets.
 const RUNNING_INTERVAL: Duration = Duration::from_millis(100);
+/// Whoever still lacks something is asked so often: what it left may have filled its link for two seconds.
+const ASKING_INTERVAL: Duration = Duration::from_secs(1);
 /// With receivers on unicast, a SYNC this often lets them find the way back.
 const RETURN_INTERVAL: Duration = Duration::from_secs(1);
 /// Hearings kept at a time; one more drops the oldest block's.
@@ -86,6 +91,7 @@ impl Carousel {
             hearing: BTreeMap::new(),
             confirm: BTreeSet::new(),
             confirm_whole: Vec::new(),
+            claimed: BTreeMap::new(),
             phase: Phase::Idle,
             listeners: 0,
             unicast: 0,
@@ -157,6 +163,23 @@ impl Carousel {
         }
     }
 
+    /// Symbols that wait to be sent because somebody asked, repairs and whole blocks.
+    pub(super) fn waiting(&self) -> u64 {
+        self.repairs.len() as u64 + self.walk.blocks_left() * u64::from(self.geometry.k())
+    }
+
+    /// Symbols of whole blocks that a receiver may still ask for as anybody may who comes: everything once.
+    pub(super) fn claim(&self, id: ReceiverId) -> u64 {
+        let all = u64::from(self.geometry.blocks()) * u64::from(self.geometry.k());
+        all.saturating_sub(self.claimed.get(&id).copied().unwrap_or(0))
+    }
+
+    pub(super) fn use_claim(&mut self, id: ReceiverId, symbols: u64) {
+        if symbols > 0 && (self.claimed.len() < MAX_ASKERS || self.claimed.contains_key(&id)) {
+            *self.claimed.entry(id).or_default() += symbols;
+        }
+    }
+
     /// Something is to be sent on the channel.
     pub(super) fn has_work(&self) -> bool {
         self.walk.current().is_some() || !self.repairs.is_empty()
@@ -169,7 +192,9 @@ impl Carousel {
             Phase::Running => RUNNING_INTERVAL,
             // An answer takes a suppression wait of K·G at most, and the way there and back.
             Phase::Asking if sent < 4 => (grtt * (u32::from(k) + 2)).max(Duration::from_millis(10)),
-            Phase::Asking => Duration::from_millis(IDLE_SCHEDULE[(sent - 4).min(6)]),
+            // Somebody lacks something and did not hear the question, or was not heard.
+            Phase::Asking if sent < 8 => Duration::from_millis(100),
+            Phase::Asking => ASKING_INTERVAL,
             Phase::Idle => {
                 let decayed =
                     Duration::from_millis(IDLE_SCHEDULE[sent.min(IDLE_SCHEDULE.len() - 1)]);
@@ -228,5 +253,6 @@ impl Carousel {
         self.hearing.clear();
         self.confirm.clear();
         self.confirm_whole.clear();
+        self.claimed.clear();
     }
 }

@@ -11,7 +11,7 @@ use crate::engine::sender::{
 use crate::engine::{ObjectKey, PacketKind, SenderEvent};
 use crate::ids::{ChannelNo, ReceiverId, ShortCodingId};
 use crate::time::Time;
-use crate::wire::{NoticeCode, SenderBody};
+use crate::wire::{MoveCause, NoticeCode, SenderBody};
 
 impl Sender {
     pub(super) fn count_listeners(&mut self, now: Time) {
@@ -27,7 +27,9 @@ impl Sender {
             .map(|(&id, _)| id)
             .collect();
         let mut had = vec![false; self.objects.len()];
+        let mut first = vec![None; self.channels.len()];
         for channel in &mut self.channels {
+            channel.is_shared = false;
             for (key, carousel) in &mut channel.carousels {
                 had[key.0 as usize] |= carousel.listeners + carousel.unicast > 0;
                 carousel.listeners = 0;
@@ -40,15 +42,20 @@ impl Sender {
                 continue;
             }
             let mut wanted = had[at];
-            for member in self.roster.members.values().filter(|m| m.lacks(key)) {
+            for (id, member) in self.roster.members.iter().filter(|(_, m)| m.lacks(key)) {
                 wanted = true;
-                let number = offered.channel(member.tier);
-                let carousel =
-                    number.and_then(|n| self.channels[usize::from(n)].carousels.get_mut(&key));
-                match carousel {
-                    Some(carousel) if member.unicast.is_some() => carousel.unicast += 1,
-                    Some(carousel) => carousel.listeners += 1,
-                    None => {}
+                let Some(number) = offered.channel(member.tier).map(usize::from) else {
+                    continue;
+                };
+                let channel = &mut self.channels[number];
+                let Some(carousel) = channel.carousels.get_mut(&key) else {
+                    continue;
+                };
+                if member.unicast.is_some() {
+                    carousel.unicast += 1;
+                } else {
+                    carousel.listeners += 1;
+                    channel.is_shared |= first[number].get_or_insert(id) != &id;
                 }
             }
             if wanted {
@@ -183,8 +190,12 @@ impl Sender {
         for (receiver, limit) in gone {
             self.recount = true;
             let reason = format!("nothing heard from it for {:.0} s", limit.as_secs_f64());
-            self.events
-                .push_back(SenderEvent::Gone { receiver, reason });
+            let cause = MoveCause::Silent;
+            self.events.push_back(SenderEvent::Gone {
+                receiver,
+                cause,
+                reason,
+            });
         }
         if self.shares_channels() || self.config.one_way.is_some() {
             return;

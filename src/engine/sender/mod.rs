@@ -5,6 +5,7 @@
 //! * [`course`]: who listens, and what each carousel does next;
 //! * [`tell`]: SYNC, offers and acknowledgements;
 //! * [`transmit`], [`confirm`]: what leaves next, [`rates`]: how fast;
+//! * [`limits`]: what one receiver may cost the others;
 //! * [`one_way`]: what is different where there is no way back;
 //! * [`offered`], [`carousel`], [`roster`], [`unicast`], [`slots`], [`outbox`]: its parts.
 
@@ -12,6 +13,7 @@ mod bounds;
 mod carousel;
 mod confirm;
 mod course;
+mod limits;
 mod losses;
 mod offered;
 mod one_way;
@@ -48,12 +50,13 @@ use crate::engine::{
     Link, ObjectKey, PacketKind, ReadFault, SenderEvent, SenderStats, Slot, Timer,
 };
 use crate::ids::{ChannelNo, PacketNo, ReceiverId, SessionId, ShortCodingId};
+use crate::nak::RepairShare;
 use crate::object::Description;
 use crate::rate::{Adapt, Grtt, Pacer, RateControl};
 use crate::seal::SigningKey;
 use crate::time::Time;
 use crate::units::Rate;
-use crate::wire::{self, FromSender, Heard, Notice, NoticeCode, Outcome, SenderBody};
+use crate::wire::{self, FromSender, Heard, MoveCause, Notice, NoticeCode, Outcome, SenderBody};
 
 /// What a sender is told at its start.
 #[derive(Clone, Debug)]
@@ -84,6 +87,9 @@ pub struct SenderConfig {
     pub ladder: bool,
     /// Whose throughput a channel's rate follows.
     pub adapt: Adapt,
+    /// The least that a receiver must get, in IP bytes: one that stays below it on the slowest tier is told to
+    /// use unicast, or to leave where that would be slower still. Zero: any rate will do.
+    pub min_rate: Rate,
     /// Receivers that must have asked before data starts; 0 and 1 start with the first.
     pub wait_for: u32,
     /// Serve on when all are done.
@@ -249,6 +255,10 @@ struct Channel {
     carousels: BTreeMap<ObjectKey, Carousel>,
     /// Its rate, while it runs.
     control: Option<RateControl>,
+    /// More than one receiver lacks something here.
+    is_shared: bool,
+    /// What each of those that ask here may ask for.
+    asked: BTreeMap<ReceiverId, RepairShare>,
     /// When a receiver came that could not keep up with a faster tier.
     refugee_at: Option<Time>,
     /// What its receivers lose, 0 to 1, and when that is to be looked at again.
@@ -295,6 +305,8 @@ impl Sender {
             objects: 0,
             carousels: BTreeMap::new(),
             control: None,
+            is_shared: false,
+            asked: BTreeMap::new(),
             refugee_at: None,
             loss: 0.0,
             fade: if config.one_way.is_some() {
@@ -662,6 +674,7 @@ fn notice(code: NoticeCode, receiver: ReceiverId, coding: ShortCodingId, text: &
         receiver,
         coding,
         code,
+        cause: MoveCause::None,
         text: text.to_owned(),
         addresses: Vec::new(),
     }

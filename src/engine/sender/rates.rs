@@ -64,8 +64,10 @@ impl Sender {
             Some(faster) => own.max(self.tier_rate(faster).mul_f64(0.9)),
             None => own,
         };
+        // Who loses a fifth of it still gets the least rate.
+        let least = self.config.min_rate.mul_f64(1.25);
         Limits {
-            floor: config::MIN_RATE.min(ceiling),
+            floor: config::MIN_RATE.max(least).min(ceiling),
             ceiling: ceiling.min(self.config.rate),
         }
     }
@@ -177,7 +179,17 @@ impl Sender {
             return;
         };
         let before = core::mem::replace(&mut member.report, report);
+        let delivered = on_the_wire(report.throughput, member.address, self.config.sealed);
         let number = channel;
+        if !self.config.min_rate.is_zero() {
+            self.follow_lag(now, id, number, delivered);
+        }
+        let Some(member) = self.roster.members.get_mut(&id) else {
+            return;
+        };
+        if member.exile.is_some() && !report.unicast {
+            return self.handle_exile(now, id);
+        }
         let channel = self.channels.get_mut(usize::from(number));
         let Some(control) = channel.and_then(|c| c.control.as_mut()) else {
             return;
@@ -198,8 +210,7 @@ impl Sender {
         let lost = lost.saturating_add(overflowed);
         let sent = came.saturating_add(lost).max(1);
         let sample = Sample {
-            delivered: on_the_wire(report.throughput, member.address, self.config.sealed)
-                .mul_f64(kept),
+            delivered: delivered.mul_f64(kept),
             lost: lost.saturating_add(stalled) as f64 / sent as f64,
             over: report.measured,
         };

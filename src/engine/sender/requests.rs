@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::carousel::Surplus;
 use crate::engine::sender::losses::Losses;
-use crate::engine::sender::roster::{MAX_MEMBERS, Member};
+use crate::engine::sender::roster::{Exile, MAX_MEMBERS, Member};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::sender::{
     Channel, HEARD_DELAY, HEARD_PER_PACKET, HEARD_TOGETHER, OFFERS_PER_ANSWER, Sender, notice,
@@ -17,6 +17,7 @@ use crate::ids::{
     UNICAST_CHANNELS,
 };
 use crate::nak::backoff::k_for;
+use crate::rate::Lag;
 use crate::symbol_set::SymbolSet;
 use crate::time::Time;
 use crate::wire::{
@@ -128,20 +129,12 @@ impl Sender {
                 };
                 (SenderBody::Heard(vec![heard]), PacketKind::Heard)
             }
-            _ => {
-                let evicted = notice(
-                    NoticeCode::Evicted,
-                    id,
-                    ShortCodingId(0),
-                    "not known here: ask again",
-                );
-                (SenderBody::Notice(evicted), PacketKind::Notice)
-            }
+            _ => return self.tell_exile(from, link, id),
         };
         self.send_to(from, link, 0, body, kind);
     }
 
-    fn cookie(&self, from: SocketAddr, id: ReceiverId) -> Cookie {
+    pub(crate) fn cookie(&self, from: SocketAddr, id: ReceiverId) -> Cookie {
         let mut hasher = blake3::Hasher::new_keyed(&self.config.secret);
         match from {
             SocketAddr::V4(a) => hasher.update(&a.ip().octets()),
@@ -300,6 +293,11 @@ impl Sender {
     ) {
         let id = packet.receiver;
         let unicast = request.stage == Stage::JoinUnicast;
+        match self.roster.members.get(&id).and_then(|m| m.exile) {
+            Some(Exile::Everything(_)) => return self.tell_exile(from, link, id),
+            Some(Exile::Unicast(..)) if !unicast => return self.handle_exile(now, id),
+            _ => {}
+        }
         let known = self.roster.members.get(&id).is_some_and(|m| !m.gone);
         if !self.roster.has_room(id, MAX_MEMBERS) || unicast && !self.has_unicast_channel() {
             self.stats.dropped.add(DropReason::Full);
@@ -329,15 +327,16 @@ impl Sender {
             member.losses = Losses::default();
         }
         member.tier = tier;
+        member.held = request.holds;
         member.downlink = request.downlink;
         member.gone = false;
         member.outcome = None;
         member.heard(now, from, link, self.patience);
-        let mut fresh: Vec<ObjectKey> = Vec::new();
+        let mut fresh: Vec<(ObjectKey, bool)> = Vec::new();
         let everything = matches!(request.wanted, Wanted::All { .. });
         for &key in wanted {
             if !member.lacks(key) || moved {
-                fresh.push(key);
+                fresh.push((key, moved || member.has_finished(key)));
             }
             if !everything {
                 member.want(key);
@@ -347,15 +346,19 @@ impl Sender {
             // Objects that it has finished with stay finished.
             member.wants_all = true;
             let member = &*member;
-            fresh.retain(|&key| member.lacks(key));
+            fresh.retain(|&(key, _)| member.lacks(key));
         }
         if unicast && member.unicast.is_none() {
             let packet_len = self.packet_len(from, wanted[0]);
             let (channel, next_packet) = self.new_unicast_channel();
             let path = UnicastPath::new(now, channel, next_packet, packet_len, rtt);
-            self.member(id, |m| m.unicast = Some(Box::new(path)));
+            self.member(id, |m| {
+                m.unicast = Some(Box::new(path));
+                m.lag = Lag::new(now);
+            });
         } else if !unicast {
             if let Some(path) = member.unicast.take() {
+                member.lag = Lag::new(now);
                 self.unicast_channels.insert(path.channel, path.next_packet);
             }
             if let Some(rtt) = rtt {
@@ -377,8 +380,12 @@ impl Sender {
                 }
             }
         }
-        for key in fresh {
+        for (key, again) in fresh {
             let geometry = self.objects[key.0 as usize].description.geometry;
+            let bytes = geometry.total_symbols() * self.packet_len(from, key);
+            let number = self.objects[key.0 as usize].channel(tier);
+            let limited = again && !unicast && !request.holds;
+            let granted = !limited || number.is_none_or(|n| self.may_have_all(now, id, n, bytes));
             let Some(carousel) = self.carousel(key, tier) else {
                 continue;
             };
@@ -392,7 +399,7 @@ impl Sender {
                         path.needs_all(key, geometry);
                     }
                 });
-            } else {
+            } else if granted {
                 carousel.walk.want(0..geometry.blocks());
             }
         }
@@ -421,20 +428,20 @@ impl Sender {
         self.acknowledge(now, id, packet.channel, packet.counter);
     }
 
-    fn member(&mut self, id: ReceiverId, change: impl FnOnce(&mut Member)) {
+    pub(super) fn member(&mut self, id: ReceiverId, change: impl FnOnce(&mut Member)) {
         if let Some(member) = self.roster.members.get_mut(&id) {
             change(member);
         }
     }
 
     /// Fewer receivers are on unicast than there are numbers for their channels.
-    fn has_unicast_channel(&self) -> bool {
+    pub(super) fn has_unicast_channel(&self) -> bool {
         self.next_unicast_channel < NO_CHANNEL || !self.unicast_channels.is_empty()
     }
 
     /// A channel number for a unicast path, and the packet number it goes on from: numbers are
     /// never used twice in a session.
-    fn new_unicast_channel(&mut self) -> (ChannelNo, PacketNo) {
+    pub(super) fn new_unicast_channel(&mut self) -> (ChannelNo, PacketNo) {
         if let Some(left) = self.unicast_channels.pop_first() {
             return left;
         }
@@ -569,6 +576,9 @@ impl Sender {
                 };
                 path.handle_needs(key, geometry, seen_to, &nak.needs.entries, nak.more);
             }
+            if channel < UNICAST_CHANNELS {
+                self.handle_exile(now, id);
+            }
             return;
         }
         let carousels = self.channels.get(usize::from(channel));
@@ -580,18 +590,18 @@ impl Sender {
             member.want(key);
             self.recount = true;
         }
-        for need in &nak.needs.entries {
-            self.handle_need(now, key, channel, nak.seen_to, need);
-        }
+        self.answer(now, id, key, channel, nak);
     }
 
-    fn handle_need(
+    /// Puts what a NAK asks for in line, of whole blocks no more than `room` symbols need.
+    pub(super) fn handle_need(
         &mut self,
         now: Time,
         key: ObjectKey,
         channel: ChannelNo,
         seen_to: PacketNo,
         need: &Need,
+        room: u64,
     ) {
         let grtt = self.grtt();
         let group_feedback = self.config.group_feedback;
@@ -604,7 +614,9 @@ impl Sender {
         let k = u32::from(k_for(group_feedback, receivers));
         match need {
             Need::Blocks { first, count } => {
-                let end = first.saturating_add(*count).min(geometry.blocks());
+                let blocks = room.div_ceil(u64::from(geometry.k()));
+                let count = u32::try_from(blocks).unwrap_or(u32::MAX).min(*count);
+                let end = first.saturating_add(count).min(geometry.blocks());
                 let Some(count) = end.checked_sub(*first).filter(|&n| n > 0) else {
                     return;
                 };

@@ -7,14 +7,24 @@ use std::collections::BTreeMap;
 use crate::engine::sender::losses::Losses;
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::{Link, ObjectKey};
-use crate::ids::ReceiverId;
+use crate::ids::{PacketNo, ReceiverId};
 use crate::range_set::RangeSet;
+use crate::rate::Lag;
 use crate::time::Time;
 use crate::units::Rate;
-use crate::wire::{Outcome, Report};
+use crate::wire::{MoveCause, Outcome, Report};
 
 /// Receivers known at a time; more are told that the sender is full.
 pub(super) const MAX_MEMBERS: usize = 100_000;
+
+/// What a receiver may not do any more, and why.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Exile {
+    /// It was told, then, to leave its groups: it is served by unicast and nothing else.
+    Unicast(MoveCause, Time),
+    /// It is not served any more.
+    Everything(MoveCause),
+}
 
 /// A receiver.
 #[derive(Debug)]
@@ -30,8 +40,11 @@ pub(super) struct Member {
     pub(super) outcome: Option<Outcome>,
     /// The tier it listens on, or did before it went over to unicast.
     pub(super) tier: usize,
-    /// It fell silent.
+    /// It joined where it is with some of what it wants.
+    pub(super) held: bool,
+    /// It fell silent, or had to go.
     pub(super) gone: bool,
+    pub(super) exile: Option<Exile>,
     pub(super) last_heard: Time,
     /// How long it may be silent after that: it knows of no other interval between its reports than it was
     /// told then.
@@ -41,6 +54,10 @@ pub(super) struct Member {
     pub(super) unicast: Option<Box<UnicastPath>>,
     pub(super) report: Report,
     pub(super) losses: Losses,
+    /// Whether it gets too little.
+    pub(super) lag: Lag,
+    /// The next packet of its channel when it last reported.
+    pub(super) passed: PacketNo,
     /// What it believes that it can take; zero when it does not say.
     pub(super) downlink: Rate,
     pub(super) naks: u64,
@@ -56,7 +73,9 @@ impl Member {
             finished: RangeSet::new(),
             outcome: None,
             tier: 0,
+            held: false,
             gone: false,
+            exile: None,
             last_heard: now,
             patience: Duration::ZERO,
             counters: ReplayWindow::default(),
@@ -66,6 +85,8 @@ impl Member {
                 ..Report::default()
             },
             losses: Losses::default(),
+            lag: Lag::new(now),
+            passed: 0,
             downlink: Rate::ZERO,
             naks: 0,
         }
@@ -93,6 +114,10 @@ impl Member {
     pub(super) fn finish(&mut self, object: ObjectKey) {
         let key = u64::from(object.0);
         self.finished.insert(key..key + 1);
+    }
+
+    pub(super) fn has_finished(&self, object: ObjectKey) -> bool {
+        self.finished.contains(u64::from(object.0))
     }
 
     /// It is here and lacks something of the object.

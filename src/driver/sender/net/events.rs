@@ -46,12 +46,15 @@ impl Net {
                 unicast,
                 tier,
                 cause,
-            } => SenderEvent::Moved {
-                receiver,
-                path: DeliveryPath::of(unicast),
-                tier,
-                cause,
-            },
+            } => {
+                self.roster.moved(receiver, cause);
+                SenderEvent::Moved {
+                    receiver,
+                    path: DeliveryPath::of(unicast),
+                    tier,
+                    cause,
+                }
+            }
             E::CycleEnded {
                 object,
                 cycle,
@@ -80,9 +83,17 @@ impl Net {
                     outcome,
                 }
             }
-            E::Gone { receiver, reason } => {
-                self.roster.gone(now, receiver);
-                SenderEvent::Gone { receiver, reason }
+            E::Gone {
+                receiver,
+                cause,
+                reason,
+            } => {
+                self.roster.gone(now, receiver, cause);
+                SenderEvent::Gone {
+                    receiver,
+                    cause,
+                    reason,
+                }
             }
             E::Withdrawn { object, reason } => {
                 let name = self.name(object);
