@@ -623,7 +623,23 @@ fn a_receiver_below_the_least_rate_is_told_and_leaves() {
     assert_eq!(slow.code, Some(6), "{slow:?}");
     assert!(slow.err.contains("less than 6 Mbit/s") && slow.err.contains("--via"));
     assert_eq!(good.finish().code, Some(0));
-    assert_eq!(events.until("gone")["why"], "too_slow");
+    let told: Vec<Value> = events.rest();
+    let gone = told.iter().find(|e| e["event"] == "gone").unwrap();
+    assert_eq!(gone["why"], "too_slow");
+    // The slow one is listed first, with its losses and what it lacks.
+    let shown = told.iter().filter(|e| e["event"] == "progress").any(|e| {
+        let (slow, tier) = (&e["slowest"][0], &e["tiers"][0]);
+        let lost = |of: &Value| of["lost"].as_u64() > Some(100);
+        let some = |of: &Value| (0.05..0.95).contains(&of["progress"].as_f64().unwrap_or_default());
+        slow["id"] == gone["receiver"]
+            && lost(slow)
+            && some(slow)
+            && slow["seconds_left"].as_f64() > Some(1.0)
+            && tier["tier_bps"] == 8_000_000
+            && lost(tier)
+            && some(tier)
+    });
+    assert!(shown, "{told:?}");
     assert_eq!(sender.finish().code, Some(1));
 
     let slow = figures(Path::new(&slow_stats));

@@ -7,7 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::engine::{ChannelFigures, PathChoice};
+use crate::driver::summary::{SenderReceiver, SenderTier};
+use crate::engine::PathChoice;
 use crate::ids::{BlockNo, CodingId, ContentId, ReceiverId, SessionId};
 use crate::seal::Fingerprint;
 use crate::units::Rate;
@@ -237,8 +238,10 @@ pub struct SenderProgress {
     pub repairs: u64,
     /// NAK packets heard so far.
     pub naks: u64,
-    /// The tiers that are sent to.
-    pub tiers: Vec<ChannelFigures>,
+    /// The tiers that are sent to, or listened to, the fastest first.
+    pub tiers: Vec<SenderTier>,
+    /// The receivers that will take longest, at most eight, the last first.
+    pub slowest: Vec<SenderReceiver>,
 }
 
 /// What a [`Receiver`](crate::driver::Receiver) reports.

@@ -37,7 +37,7 @@ pub use handle::{Receiver, Sender, Stopper};
 pub use paths::{FileToOffer, Found, expand};
 pub use summary::{
     Count, Loss, ReceiverObject, ReceiverSummary, RunOutcome, SenderObject, SenderReceiver,
-    SenderSummary, Spent, Traffic,
+    SenderSummary, SenderTier, Spent, Traffic,
 };
 
 /// The URL that is used when none is given: a range of groups for use within an organisation

@@ -151,6 +151,8 @@ pub struct SenderReceiver {
     pub address: SocketAddr,
     /// How it was served last.
     pub path: DeliveryPath,
+    /// The rate of the tier that it listened on last.
+    pub tier: Rate,
     /// When it was first heard, after the sender's start.
     pub joined: Duration,
     /// When it had finished with all it wanted, or was forgotten.
@@ -171,6 +173,37 @@ pub struct SenderReceiver {
     pub lost: u64,
     /// Packets it lost in its own socket's buffer, as it last reported.
     pub overflowed: u64,
+    /// Packets that its disk had no time for, as it last reported.
+    pub stalled: u64,
+    /// The share that it has of all that it wants, 0 to 1, as it last reported.
+    pub progress: f64,
+    /// How long the rest takes at the throughput it last reported; none when it gets nothing.
+    pub remaining: Option<Duration>,
+}
+
+/// A tier that is sent to or listened to, and how those fare who want something more there.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SenderTier {
+    /// What it stands for.
+    pub tier: Rate,
+    /// The group of its channel, of the first if it has several; none while nothing is sent there.
+    pub group: Option<SocketAddr>,
+    /// What its channels, which run now, may send at together.
+    pub rate: Rate,
+    /// Receivers that want something more.
+    pub receivers: u32,
+    /// Packets that they lost in the network, since they came.
+    pub lost: u64,
+    /// Packets that they lost in their sockets' buffers.
+    pub overflowed: u64,
+    /// Packets that their disks had no time for.
+    pub stalled: u64,
+    /// Data packets that came at them.
+    pub packets: u64,
+    /// The share that the one which has least has of what it wants, 0 to 1.
+    pub progress: f64,
+    /// How long the last of them will take; none when one gets nothing.
+    pub remaining: Option<Duration>,
 }
 
 /// An object as its sender served it.

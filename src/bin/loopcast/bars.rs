@@ -18,6 +18,8 @@ const PLAIN_EVERY: Duration = Duration::from_secs(2);
 pub(crate) struct Bars<'a> {
     console: &'a Console,
     bars: BTreeMap<String, ProgressBar>,
+    /// Those that [`details`](Bars::details) has shown.
+    detailed: Vec<String>,
     plain: BTreeMap<String, Instant>,
 }
 
@@ -26,6 +28,7 @@ impl<'a> Bars<'a> {
         Bars {
             console,
             bars: BTreeMap::new(),
+            detailed: Vec::new(),
             plain: BTreeMap::new(),
         }
     }
@@ -72,6 +75,21 @@ impl<'a> Bars<'a> {
             bar.tick();
         } else if self.plain_due(key) {
             self.console.say(format!("{key} {words}"));
+        }
+    }
+
+    /// Shows words about several things under the last status, on a terminal only, in place of what was shown so
+    /// before.
+    pub(crate) fn details(&mut self, details: &[(String, String)]) {
+        if self.console.bars().is_none() {
+            return;
+        }
+        let gone = |key: &&String| !details.iter().any(|(k, _)| k == *key);
+        let gone: Vec<String> = self.detailed.iter().filter(gone).cloned().collect();
+        gone.iter().for_each(|key| self.remove(key));
+        self.detailed = details.iter().map(|(key, _)| key.clone()).collect();
+        for (key, words) in details {
+            self.status(key, words);
         }
     }
 

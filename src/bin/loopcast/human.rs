@@ -46,6 +46,16 @@ pub(crate) fn seconds(d: Duration) -> String {
     format!("{:.1} s", d.as_secs_f64())
 }
 
+/// A time to wait, in whole seconds: `12 s`, `3:10 min`, `1:05 h`.
+pub(crate) fn wait(d: Duration) -> String {
+    let seconds = d.as_secs_f64().ceil() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m}:{s:02} min"),
+        (h, m, _) => format!("{h}:{m:02} h"),
+    }
+}
+
 /// `3 files`, `1 file`.
 pub(crate) fn count(n: u64, one: &str) -> String {
     if n == 1 {

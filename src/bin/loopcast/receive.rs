@@ -83,12 +83,7 @@ fn left(p: &ReceiverProgress) -> String {
     if p.rate.is_zero() || rest == 0 {
         return String::new();
     }
-    let seconds = (rest as f64 * 8.0 / p.rate.as_bps() as f64).ceil() as u64;
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, s) => format!(", {s} s left"),
-        (0, m, s) => format!(", {m}:{s:02} min left"),
-        (h, m, _) => format!(", {h}:{m:02} h left"),
-    }
+    format!(", {} left", human::wait(p.rate.time_for(rest)))
 }
 
 impl<'a> View<'a> {

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 use loopcast::config::DEFAULT_RATE_BPS;
-use loopcast::driver::{DeliveryPath, Sender, SenderEvent, SenderProgress, SenderSummary};
+use loopcast::driver::{
+    DeliveryPath, Sender, SenderEvent, SenderProgress, SenderReceiver, SenderSummary, SenderTier,
+};
 use loopcast::units::Rate;
 use loopcast::url::GroupRange;
 use loopcast::wire::{MoveCause, Outcome};
@@ -407,6 +409,17 @@ impl<'a> View<'a> {
             human::count(p.naks, "NAK"),
         );
         self.bars.status("sending", &words);
+        let tiers = p.tiers.iter().filter(|t| t.receivers > 0);
+        let mut details: Vec<_> = tiers.map(tier_words).collect();
+        details.extend(p.slowest.iter().map(receiver_words));
+        let more = (p.receivers as usize).saturating_sub(p.slowest.len());
+        if more > 0 {
+            details.push((
+                "  more".to_owned(),
+                format!("{more} receivers that have less before them"),
+            ));
+        }
+        self.bars.details(&details);
     }
 
     /// Nothing happened for a moment.
@@ -433,4 +446,52 @@ impl<'a> View<'a> {
             self.console.say(line);
         }
     }
+}
+
+fn tier_words(t: &SenderTier) -> (String, String) {
+    let words = format!(
+        "at {}, {}, {}, {}",
+        human::rate(t.rate),
+        human::count(u64::from(t.receivers), "receiver"),
+        there(t.progress, t.remaining),
+        lost([t.lost, t.overflowed, t.stalled], t.packets),
+    );
+    (format!("  tier {}", t.tier), words)
+}
+
+fn receiver_words(r: &SenderReceiver) -> (String, String) {
+    let path = match r.path {
+        DeliveryPath::Multicast => format!("tier {}", r.tier),
+        DeliveryPath::Unicast => "unicast".to_owned(),
+    };
+    let why = match r.why {
+        MoveCause::None => String::new(),
+        why => format!(": {}", why.reason()),
+    };
+    let words = format!(
+        "{} at {}, {}, {path}{why}",
+        there(r.progress, r.remaining),
+        human::rate(r.throughput),
+        lost([r.lost, r.overflowed, r.stalled], r.packets),
+    );
+    (format!("  {}", r.id), words)
+}
+
+/// How far one has come, and how long the rest takes, if one can tell.
+fn there(progress: f64, remaining: Option<Duration>) -> String {
+    let left = remaining.map_or(String::new(), |d| format!(", {} left", human::wait(d)));
+    format!("{:.0} %{left}", (progress * 100.0).floor())
+}
+
+/// What the network, sockets' buffers and disks lost, of what came and they lost.
+fn lost(by: [u64; 3], came: u64) -> String {
+    let [network, buffer, disk] = by;
+    let share = |n: u64| human::percent(n as f64 / (came + network + buffer).max(1) as f64);
+    let mut words = format!("{} lost", share(network));
+    for (n, place) in [(buffer, "in socket buffers"), (disk, "for slow disks")] {
+        if n > 0 {
+            words += &format!(", {} {place}", share(n));
+        }
+    }
+    words
 }

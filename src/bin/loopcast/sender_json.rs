@@ -2,12 +2,11 @@
 
 use std::net::SocketAddr;
 
-use loopcast::driver::{SenderEvent, SenderProgress};
-use loopcast::engine::ChannelFigures;
+use loopcast::driver::{SenderEvent, SenderProgress, SenderTier};
 
 use crate::advice::Ways;
 use crate::fields::Fields;
-use crate::stats::outcome_word;
+use crate::stats::{self, outcome_word};
 
 /// The name and fields of an event; `None` for one that has no name here yet. `ways` lead to the sender,
 /// once it listens.
@@ -162,12 +161,19 @@ fn progress(p: &SenderProgress) -> Fields {
         .with("repairs", p.repairs)
         .with("naks", p.naks)
         .array("tiers", p.tiers.iter().map(tier))
+        .array("slowest", p.slowest.iter().map(stats::standing))
 }
 
-fn tier(t: &ChannelFigures) -> Fields {
+fn tier(t: &SenderTier) -> Fields {
     Fields::new()
-        .with("group", t.group.to_string())
+        .with("group", t.group.map(|g| g.to_string()))
         .with("tier_bps", t.tier.as_bps())
         .with("rate_bps", t.rate.as_bps())
-        .with("listeners", t.listeners)
+        .with("listeners", t.receivers)
+        .with("packets", t.packets)
+        .with("lost", t.lost)
+        .with("overflowed", t.overflowed)
+        .with("stalled", t.stalled)
+        .with("progress", t.progress)
+        .with("seconds_left", t.remaining.map(stats::secs))
 }

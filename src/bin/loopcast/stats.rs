@@ -120,20 +120,29 @@ pub(crate) fn sender(s: &SenderSummary, end: &End) -> Fields {
 }
 
 fn sender_receiver(r: &SenderReceiver) -> Fields {
+    standing(r)
+        .with("joined", secs(r.joined))
+        .with("left", r.left.map(secs))
+        .with("outcome", r.outcome.map(outcome_word))
+        .with("naks", r.naks)
+}
+
+/// How a receiver fares, as it last reported.
+pub(crate) fn standing(r: &SenderReceiver) -> Fields {
     Fields::new()
         .with("id", r.id.to_string())
         .with("address", r.address.to_string())
         .with("path", r.path.name())
-        .with("joined", secs(r.joined))
-        .with("left", r.left.map(secs))
-        .with("outcome", r.outcome.map(outcome_word))
+        .with("tier_bps", r.tier.as_bps())
         .with("moves", r.moves)
         .with("why", r.why.name())
-        .with("naks", r.naks)
         .with("throughput_bps", r.throughput.as_bps())
         .with("packets", r.packets)
         .with("lost", r.lost)
         .with("overflowed", r.overflowed)
+        .with("stalled", r.stalled)
+        .with("progress", r.progress)
+        .with("seconds_left", r.remaining.map(secs))
 }
 
 fn sender_object(o: &SenderObject) -> Fields {

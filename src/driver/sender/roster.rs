@@ -1,11 +1,12 @@
 //! What a sender remembers of its receivers for its summary, after the engine has forgotten them.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::driver::{DeliveryPath, SenderReceiver};
-use crate::engine::ReceiverFigures;
+use crate::driver::{DeliveryPath, SenderReceiver, SenderTier};
+use crate::engine::{ChannelFigures, ReceiverFigures};
 use crate::ids::ReceiverId;
 use crate::time::Time;
 use crate::units::Rate;
@@ -31,6 +32,7 @@ impl Roster {
             id,
             address,
             path: DeliveryPath::of(unicast),
+            tier: Rate::ZERO,
             joined: since_start(now),
             left: None,
             outcome: None,
@@ -41,6 +43,9 @@ impl Roster {
             packets: 0,
             lost: 0,
             overflowed: 0,
+            stalled: 0,
+            progress: 0.0,
+            remaining: None,
         });
     }
 
@@ -93,6 +98,11 @@ impl Roster {
             known.packets = f.packets;
             known.lost = f.lost;
             known.overflowed = f.overflowed;
+            known.stalled = f.stalled;
+            known.tier = f.tier;
+            known.progress = f.symbols_held as f64 / f.symbols_wanted.max(1) as f64;
+            let gets = f.bytes_left == 0 || !f.throughput.is_zero();
+            known.remaining = gets.then(|| f.throughput.time_for(f.bytes_left));
             if known.outcome.is_none() && f.outcome.is_some() {
                 known.outcome = f.outcome;
                 known.left.get_or_insert(since_start(now));
@@ -100,9 +110,56 @@ impl Roster {
         }
     }
 
+    fn here(&self) -> impl Iterator<Item = &SenderReceiver> {
+        self.known.values().filter(|r| r.left.is_none())
+    }
+
     /// Receivers that have neither ended nor been forgotten.
     pub(crate) fn present(&self) -> u32 {
-        self.known.values().filter(|r| r.left.is_none()).count() as u32
+        self.here().count() as u32
+    }
+
+    /// Those of them that will take longest, at most `most`, the last first.
+    pub(crate) fn slowest(&self, most: usize) -> Vec<SenderReceiver> {
+        let last = |r: &&SenderReceiver| (Reverse(r.remaining.unwrap_or(Duration::MAX)), r.id);
+        let mut all: Vec<&SenderReceiver> = self.here().collect();
+        if all.len() > most {
+            all.select_nth_unstable_by_key(most, last);
+            all.truncate(most);
+        }
+        all.sort_unstable_by_key(last);
+        all.into_iter().cloned().collect()
+    }
+
+    /// How those fare who are served by multicast, tier by tier, the fastest first.
+    pub(crate) fn tiers(&self, channels: impl Iterator<Item = ChannelFigures>) -> Vec<SenderTier> {
+        let mut tiers: BTreeMap<Reverse<Rate>, SenderTier> = BTreeMap::new();
+        for channel in channels {
+            let tier = tiers.entry(Reverse(channel.tier)).or_default();
+            tier.group.get_or_insert(channel.group);
+            tier.rate = Rate::from_bps(tier.rate.as_bps() + channel.rate.as_bps());
+        }
+        let multicast = |r: &&SenderReceiver| r.path == DeliveryPath::Multicast;
+        for r in self.here().filter(multicast) {
+            let tier = tiers.entry(Reverse(r.tier)).or_default();
+            let (progress, last) = (r.progress, r.remaining);
+            (tier.progress, tier.remaining) = match tier.receivers {
+                0 => (progress, last),
+                _ => (
+                    tier.progress.min(progress),
+                    tier.remaining.zip(last).map(|(a, b)| a.max(b)),
+                ),
+            };
+            tier.receivers += 1;
+            tier.lost += r.lost;
+            tier.overflowed += r.overflowed;
+            tier.stalled += r.stalled;
+            tier.packets += r.packets;
+        }
+        let tiers = tiers.into_iter();
+        tiers
+            .map(|(Reverse(rate), tier)| SenderTier { tier: rate, ..tier })
+            .collect()
     }
 
     /// Receivers that have all they wanted.
@@ -155,5 +212,48 @@ mod tests {
         assert_eq!(roster.done(), 1);
         roster.done_with(now, id, false, Outcome::Failed);
         assert!(roster.some_lack(), "one that failed did not get all");
+    }
+
+    #[test]
+    fn tiers_are_summed_up_and_the_slowest_come_first() {
+        let mut roster = Roster::default();
+        let (now, address) = (Time::from_millis(1), SocketAddr::from(([127, 0, 0, 1], 9)));
+        let mbps = |n: u64| Rate::from_bps(n * 1_000_000);
+        let figures = |id: u64| ReceiverFigures {
+            receiver: ReceiverId(id),
+            address,
+            unicast: id == 4,
+            tier: mbps(if id < 2 { 100 } else { 10 }),
+            outcome: None,
+            symbols_held: 100 - 10 * id,
+            symbols_wanted: 100,
+            bytes_left: 1_000_000 * id,
+            throughput: mbps(if id == 3 { 0 } else { 8 }),
+            packets: 100,
+            lost: id,
+            overflowed: 2 * id,
+            stalled: 3 * id,
+            naks: 0,
+        };
+        for id in 0..5 {
+            roster.joined(now, ReceiverId(id), address, false);
+        }
+        roster.update(now, (0..5).map(figures));
+        let slowest = roster.slowest(3);
+        let ids: Vec<u64> = slowest.iter().map(|r| r.id.0).collect();
+        // Nobody knows how long one will take that gets nothing.
+        assert_eq!(ids, [3, 4, 2]);
+        assert_eq!(slowest[1].remaining, Some(Duration::from_secs(4)));
+        let tiers = roster.tiers(core::iter::empty());
+        let rates: Vec<Rate> = tiers.iter().map(|t| t.tier).collect();
+        assert_eq!(rates, [mbps(100), mbps(10)]);
+        let slow = &tiers[1];
+        assert_eq!(
+            (slow.receivers, slow.lost, slow.overflowed, slow.stalled),
+            (2, 5, 10, 15)
+        );
+        assert!((slow.progress - 0.7).abs() < 1e-9);
+        let remaining: Vec<_> = tiers.iter().map(|t| t.remaining).collect();
+        assert_eq!(remaining, [Some(Duration::from_secs(1)), None]);
     }
 }

@@ -146,10 +146,16 @@ pub struct ReceiverFigures {
     pub address: SocketAddr,
     /// It uses unicast.
     pub unicast: bool,
+    /// What the tier that it listens on, or did last, stands for.
+    pub tier: Rate,
     /// How it ended, if it did.
     pub outcome: Option<Outcome>,
     /// Symbols it has said that it holds, over all objects.
     pub symbols_held: u64,
+    /// Symbols of all that it wants, or has finished with.
+    pub symbols_wanted: u64,
+    /// Bytes of the symbols that it wants and does not hold.
+    pub bytes_left: u64,
     /// The throughput it last reported.
     pub throughput: Rate,
     /// Data packets it has received.
@@ -158,6 +164,8 @@ pub struct ReceiverFigures {
     pub lost: u64,
     /// Packets it has lost in its own socket buffer.
     pub overflowed: u64,
+    /// Packets that its disk had no time for.
+    pub stalled: u64,
     /// NAKs it has sent.
     pub naks: u64,
 }
@@ -564,21 +572,38 @@ impl Sender {
 
     /// The receivers it knows, in the order of their ids.
     pub fn receivers(&self) -> impl Iterator<Item = ReceiverFigures> + '_ {
-        self.roster
-            .members
-            .iter()
-            .map(|(&receiver, m)| ReceiverFigures {
+        let live = self.objects.iter().filter(|o| o.withdrawn.is_none());
+        let all: u64 = live.map(Offered::symbols).sum();
+        let size = self.objects.first().map(|o| o.description.geometry);
+        let size = size.map_or(0, |g| u64::from(g.symbol_size()));
+        self.roster.members.iter().map(move |(&receiver, m)| {
+            let named = |key: u64| self.objects.get(key as usize).map_or(0, Offered::symbols);
+            let symbols_wanted = if m.wants_all {
+                all
+            } else {
+                m.wants().map(named).sum()
+            };
+            let held = match m.outcome {
+                Some(Outcome::Complete) => symbols_wanted,
+                _ => m.report.symbols_held.min(symbols_wanted),
+            };
+            ReceiverFigures {
                 receiver,
                 address: m.address,
                 unicast: m.unicast.is_some(),
+                tier: self.tier_rate(m.tier),
                 outcome: m.outcome,
-                symbols_held: m.report.symbols_held,
+                symbols_held: held,
+                symbols_wanted,
+                bytes_left: (symbols_wanted - held) * size,
                 throughput: m.report.throughput,
                 packets: m.report.packets,
                 lost: m.report.lost,
                 overflowed: m.report.overflowed,
+                stalled: m.report.stalled,
                 naks: m.naks,
-            })
+            }
+        })
     }
 
     /// What it was told at its start.

@@ -22,6 +22,10 @@ pub(super) struct Offered {
 }
 
 impl Offered {
+    pub(super) fn symbols(&self) -> u64 {
+        self.description.geometry.total_symbols()
+    }
+
     pub(super) fn new(
         now: Time,
         session: SessionId,

@@ -111,6 +111,11 @@ impl Member {
         self.finished.remove(key..key + 1);
     }
 
+    /// Keys of the objects that it asked for one by one.
+    pub(super) fn wants(&self) -> impl Iterator<Item = u64> + '_ {
+        self.wants.iter().flatten()
+    }
+
     pub(super) fn finish(&mut self, object: ObjectKey) {
         let key = u64::from(object.0);
         self.finished.insert(key..key + 1);

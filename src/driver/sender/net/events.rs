@@ -11,6 +11,9 @@ use crate::driver::{DeliveryPath, DriverError, SenderEvent, Traffic};
 use crate::engine::{self, ObjectKey, PacketKind};
 use crate::time::Time;
 
+/// Receivers told of one by one while it runs.
+const SHOWN: usize = 8;
+
 impl Net {
     pub(super) fn on_event(&mut self, event: engine::SenderEvent) {
         use engine::SenderEvent as E;
@@ -182,7 +185,8 @@ impl Net {
         .bytes;
         self.outbox
             .tell_figures(SenderEvent::Progress(SenderProgress {
-                tiers: self.engine.channels().collect(),
+                tiers: self.roster.tiers(self.engine.channels()),
+                slowest: self.roster.slowest(SHOWN),
                 sent_bytes,
                 rate: self.speed.over(now, sent_bytes),
                 receivers: self.roster.present(),
