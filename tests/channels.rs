@@ -9,7 +9,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use engines::{
-    drain, drain_receiver, film, group, host, join, key, packet, receiver, sender, to_group,
+    drain, drain_receiver, film, group, host, join, key, packet, receiver, request, sender,
+    to_group,
 };
 use loopcast::engine::{Link, PacketKind, Receiver, ReceiverEvent, Sender, SenderEvent, Via};
 use loopcast::ids::{ChannelNo, Cookie, ReceiverId, SessionId, ShortCodingId};
@@ -17,8 +18,8 @@ use loopcast::rate::Adapt;
 use loopcast::time::Time;
 use loopcast::units::Rate;
 use loopcast::wire::{
-    Challenge, ChannelInfo, DataHeader, Done, Feedback, FromSender, Offer, Outcome, Position,
-    ReceiverBody, Report, SenderBody, Signature, Stage, Sync,
+    self, Challenge, ChannelInfo, DataHeader, Done, Feedback, FromSender, MoveCause, NoticeCode,
+    Offer, Outcome, Packet, Position, ReceiverBody, Report, SenderBody, Signature, Stage, Sync,
 };
 
 const SESSION: SessionId = SessionId(0x11);
@@ -298,4 +299,44 @@ fn naks_count_envelopes() {
             "{sealed}: {naks:?}"
         );
     }
+}
+
+/// One that was sent to unicast and fell silent there is told to ask anew, as anybody else.
+#[test]
+fn who_was_sent_away_and_fell_silent_may_come_back() {
+    let mut s = sender(SESSION.0, |c| c.min_rate = Rate::from_bps(50_000_000));
+    s.offer(Time::ZERO, film("film", 1 << 30)).unwrap();
+    drain(&mut s, Time::ZERO);
+    let cookie = join(&mut s, ms(1), 5, host(10), Stage::JoinGroup);
+    let told = |sent: &[(SocketAddr, Vec<u8>)]| {
+        let mut notices = sent.iter().rev().filter_map(|(_, d)| match wire::parse(d) {
+            Ok(Packet::FromSender(p)) => match p.body {
+                SenderBody::Notice(n) => Some((n.code, n.cause)),
+                _ => None,
+            },
+            _ => None,
+        });
+        notices.next()
+    };
+    let mut last = None;
+    for at in 2..30_000 {
+        let now = ms(at);
+        if s.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            s.handle_timeout(now);
+        }
+        // It gets nothing and says so, is silent from 8 s on, and speaks again after 29 s.
+        if at % 100 == 0 && !(8_000..29_000).contains(&at) {
+            let body = ReceiverBody::Report(Report::default());
+            let datagram = packet(5, at, SESSION, cookie, body);
+            s.handle_datagram(now, host(10), Link(1), &datagram);
+        }
+        last = told(&drain(&mut s, now).control).or(last);
+        if at == 7_000 {
+            assert_eq!(last, Some((NoticeCode::UseUnicast, MoveCause::TooSlow)));
+        }
+    }
+    assert_eq!(last, Some((NoticeCode::Evicted, MoveCause::Silent)));
+    let datagram = packet(5, 30_000, SESSION, cookie, request(Stage::JoinUnicast));
+    s.handle_datagram(ms(30_000), host(10), Link(1), &datagram);
+    assert!(s.receivers().all(|r| r.unicast));
 }

@@ -141,9 +141,9 @@ impl SenderBuilder {
         self
     }
 
-    /// The least that a receiver must get, in IP bits of data a second. One that stays below it for 5 s on the
-    /// slowest tier is told to use unicast, or to leave where that would be slower still; no tier is slower.
-    /// None by default.
+    /// The least that a receiver must get, in IP bits of data a second. One that stays below it for 5 s, longer
+    /// than it takes to find a slower tier, is told to use unicast, or to leave where that would be slower still; no
+    /// tier is slower. None by default.
     pub fn min_rate(mut self, rate: Rate) -> SenderBuilder {
         self.min_rate = rate;
         self

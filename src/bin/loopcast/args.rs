@@ -119,8 +119,8 @@ pub(crate) struct Send {
     #[arg(long, value_enum, default_value_t = Adapt::Average)]
     pub(crate) adapt: Adapt,
 
-    /// The least that a receiver must get, like 2M: one that stays below it for 5 s on the slowest tier is told
-    /// to use unicast, or to leave where that would be slower still [default: none]
+    /// The least that a receiver must get, like 2M: one that stays below it for 5 s is told to use unicast, or
+    /// to leave where that would be slower still [default: none]
     ///
     /// No tier is slower than that. Who has to leave says why, ends with exit code 6, and keeps what came.
     #[arg(long, value_name = "RATE", conflicts_with = "one_way")]

@@ -1,6 +1,7 @@
 //! What must hold of a sender after any input, for simulations and fuzzing.
 
 use crate::carousel::Repairs;
+use crate::engine::sender::limits::MAX_ASKERS;
 use crate::engine::sender::outbox::Outbox;
 use crate::engine::sender::roster::MAX_MEMBERS;
 use crate::engine::sender::{HEARD_PER_PACKET, MAX_OFFERS, Sender};
@@ -30,6 +31,10 @@ impl Sender {
         ensure(
             self.by_coding.len() <= MAX_OFFERS,
             "too many objects are on offer",
+        )?;
+        ensure(
+            self.channels.iter().all(|c| c.asked.len() <= MAX_ASKERS),
+            "too many receivers' shares are kept",
         )?;
         for (_, carousel) in self.carousels() {
             ensure(

@@ -41,40 +41,31 @@ impl Sender {
         let rate = channel.pacer.rate();
         let busy = channel.carousels.values().any(Carousel::has_work);
         let idle = (!busy).then_some(grtt);
-        let room = channel
-            .share_of(now, id)
-            .map(|share| share.room(now, rate, idle).div_ceil(each));
-        let Some(room) = room else {
-            for need in &nak.needs.entries {
-                self.handle_need(now, key, number, nak.seen_to, need, u64::MAX);
-            }
-            return;
-        };
+        let share = channel.share_of(now, id);
+        let room = share.map_or(u64::MAX, |s| s.room(now, rate, idle).div_ceil(each));
         // Whoever joined with nothing has had everything put into a cycle by that.
         let held = self.roster.members.get(&id).is_some_and(|m| m.held);
-        let mut asked = 0;
-        let mut refused = false;
+        let (mut asked, mut refused) = (0, false);
         for need in &nak.needs.entries {
-            let whole = held && matches!(need, Need::Blocks { .. });
-            let waits = |s: &Sender| {
-                s.channels[at]
-                    .carousels
-                    .get(&key)
-                    .map_or(0, Carousel::waiting)
+            let Some(carousel) = self.channels[at].carousels.get(&key) else {
+                return;
             };
-            let carousel = self.channels[at].carousels.get(&key);
-            let free = carousel.filter(|_| whole).map_or(0, |c| c.claim(id));
-            let left = room.saturating_sub(asked) + free;
+            let before = carousel.waiting();
+            let free = match need {
+                Need::Blocks { .. } if held => carousel.claim(id),
+                _ => 0,
+            };
+            let left = room.saturating_sub(asked).saturating_add(free);
             refused = left == 0;
             if refused {
                 break;
             }
-            let before = waits(self);
             self.handle_need(now, key, number, nak.seen_to, need, left);
-            let more = waits(self).saturating_sub(before);
-            if let Some(carousel) = self.channels[at].carousels.get_mut(&key) {
-                carousel.use_claim(id, more.min(free));
-            }
+            let Some(carousel) = self.channels[at].carousels.get_mut(&key) else {
+                return;
+            };
+            let more = carousel.waiting().saturating_sub(before);
+            carousel.use_claim(id, more.min(free));
             asked += more.saturating_sub(free);
         }
         let Some(share) = self.channels[at].share_of(now, id) else {
@@ -117,7 +108,8 @@ impl Sender {
         delivered: Rate,
     ) {
         let least = self.config.min_rate;
-        let Some(member) = self.roster.members.get_mut(&id) else {
+        let member = self.roster.members.get_mut(&id);
+        let Some(member) = member.filter(|m| m.is_active()) else {
             return;
         };
         let sent = match (&member.unicast, self.channels.get(usize::from(number))) {
@@ -217,10 +209,10 @@ impl Sender {
     /// Tells a receiver what it is to do, if it may not do as it likes; a stranger may ask anew.
     pub(super) fn tell_exile(&mut self, to: SocketAddr, link: Link, id: ReceiverId) {
         let member = self.roster.members.get(&id);
-        let (code, cause) = match member.and_then(|m| m.exile) {
-            Some(Exile::Unicast(cause, _)) => (NoticeCode::UseUnicast, cause),
-            Some(Exile::Everything(cause)) => (NoticeCode::Evicted, cause),
-            None if member.is_some() => (NoticeCode::Evicted, MoveCause::Silent),
+        let (code, cause) = match member.map(|m| (m.exile, m.gone)) {
+            Some((Some(Exile::Everything(cause)), _)) => (NoticeCode::Evicted, cause),
+            Some((Some(Exile::Unicast(cause, _)), false)) => (NoticeCode::UseUnicast, cause),
+            Some(_) => (NoticeCode::Evicted, MoveCause::Silent),
             None => (NoticeCode::Evicted, MoveCause::None),
         };
         let text = match cause {

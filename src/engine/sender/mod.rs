@@ -87,8 +87,8 @@ pub struct SenderConfig {
     pub ladder: bool,
     /// Whose throughput a channel's rate follows.
     pub adapt: Adapt,
-    /// The least that a receiver must get, in IP bytes: one that stays below it on the slowest tier is told to
-    /// use unicast, or to leave where that would be slower still. Zero: any rate will do.
+    /// The least that a receiver must get, in IP bytes: one that stays below it for longer than it takes to find
+    /// a slower tier is told to use unicast, or to leave where that would be slower still. Zero: any rate will do.
     pub min_rate: Rate,
     /// Receivers that must have asked before data starts; 0 and 1 start with the first.
     pub wait_for: u32,

@@ -14,7 +14,7 @@ use crate::time::Time;
 use crate::units::Rate;
 use crate::wire::{MoveCause, Outcome, Report};
 
-/// Receivers known at a time; more are told that the sender is full.
+/// Receivers known at a time; requests of more are dropped and counted.
 pub(super) const MAX_MEMBERS: usize = 100_000;
 
 /// What a receiver may not do any more, and why.
