@@ -105,7 +105,7 @@ pub enum DropReason {
     Cookie,
     /// Its counter was seen before, or is older than any expected.
     Replayed,
-    /// A table is full.
+    /// A table is full, or more is asked than may be answered.
     Full,
     /// It comes from the wrong end (a sender's packet at a sender).
     WrongEnd,

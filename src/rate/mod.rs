@@ -4,6 +4,7 @@
 //! permission to send, the rate of each channel, the tier of each receiver, who is too slow for any, and the
 //! group round-trip time that all timers are multiples of. It does not choose what is sent.
 
+mod allowance;
 mod control;
 mod grtt;
 mod ladder;
@@ -11,6 +12,7 @@ mod lag;
 mod pacer;
 mod placement;
 
+pub use allowance::Allowance;
 pub use control::{Adapt, BACK_OFF, LEAVE_TIME, Limits, RateControl, START, Sample};
 pub use grtt::Grtt;
 pub use ladder::{LadderError, halves, shares, tiers};

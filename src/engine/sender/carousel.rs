@@ -20,6 +20,8 @@ pub(super) struct Carousel {
     pub(super) walk: Walk,
     pub(super) repairs: Repairs,
     pub(super) ring: Ring,
+    /// Symbols that more were repaired than sent in their turn, of late.
+    ahead: usize,
     hearing: BTreeMap<BlockNo, (Time, Hearing)>,
     /// Blocks whose pending repairs are to be confirmed to everybody.
     pub(super) confirm: BTreeSet<BlockNo>,
@@ -88,6 +90,7 @@ impl Carousel {
             walk: Walk::new(geometry, surplus),
             repairs: Repairs::new(),
             ring: Ring::new(geometry),
+            ahead: 0,
             hearing: BTreeMap::new(),
             confirm: BTreeSet::new(),
             confirm_whole: Vec::new(),
@@ -123,8 +126,8 @@ impl Carousel {
     }
 
     /// The next run, of what `is_ready` in memory. A little to repair goes first, because somebody's
-    /// timer runs; a lot takes turns with fresh data, so that no receiver's losses hold up the
-    /// others.
+    /// timer runs; a lot takes turns with fresh data, and so does a little that is asked for again and again, so
+    /// that no receiver's losses hold up the others.
     pub(super) fn next_run(
         &self,
         repair_turn: bool,
@@ -133,7 +136,7 @@ impl Carousel {
         if self.phase != Phase::Running {
             return None;
         }
-        let backlog = self.repairs.len() > 2 * usize::from(self.geometry.k());
+        let backlog = self.repairs.len().max(self.ahead) > self.backlog();
         let ready = |next: Option<(BlockNo, bool)>, is_repair| {
             next.filter(|&(block, parity)| is_ready(block, parity))
                 .map(|(block, parity)| NextRun {
@@ -158,8 +161,11 @@ impl Carousel {
             self.repairs.take_named(run.block, max, symbols);
             let any = self.repairs.take_any(run.block, max - symbols.len());
             self.ring.take(run.block, any, symbols);
+            // At most a block more than makes them take turns: it is soon made up for.
+            self.ahead = (self.ahead + symbols.len()).min(self.backlog() * 3 / 2);
         } else if let Some((_, count)) = self.walk.take(max) {
             self.ring.take(run.block, count, symbols);
+            self.ahead = self.ahead.saturating_sub(symbols.len());
         }
     }
 
@@ -178,6 +184,11 @@ impl Carousel {
         if symbols > 0 && (self.claimed.len() < MAX_ASKERS || self.claimed.contains_key(&id)) {
             *self.claimed.entry(id).or_default() += symbols;
         }
+    }
+
+    /// Symbols to repair, or repaired, that take turns with fresh data: two blocks' worth.
+    fn backlog(&self) -> usize {
+        2 * usize::from(self.geometry.k())
     }
 
     /// Something is to be sent on the channel.

@@ -1,10 +1,11 @@
 //! What is confirmed to everybody: the echo of NAKs, so that those who did not hear them are
 //! suppressed too.
 
-use crate::engine::PacketKind;
 use crate::engine::sender::Sender;
 use crate::engine::sender::carousel::Carousel;
+use crate::engine::{Link, PacketKind};
 use crate::ids::{BlockNo, ChannelNo};
+use crate::time::Time;
 use crate::wire::{self, Need, Needs, SenderBody};
 
 /// A confirm is kept to this many bytes of UDP payload.
@@ -12,7 +13,11 @@ const CONFIRM_LEN: usize = 1_200;
 
 impl Sender {
     /// Writes what is to be confirmed.
-    pub(super) fn make_confirms(&mut self) {
+    pub(super) fn make_confirms(&mut self, now: Time) {
+        // What waits covers all the more of what is asked for meanwhile.
+        if !self.answers.is_open(now) {
+            return;
+        }
         for number in 0..self.channels.len() {
             let keys = self.channels[number].carousels.iter();
             let waits = |c: &Carousel| !c.confirm.is_empty() || !c.confirm_whole.is_empty();
@@ -26,7 +31,14 @@ impl Sender {
                 .collect();
             for needs in packets {
                 let body = SenderBody::Confirm(needs);
-                self.send_to_channel(number as ChannelNo, body, PacketKind::Confirm);
+                let group = self.channels[number].group;
+                self.reply(
+                    now,
+                    (group, Link::GROUP),
+                    number as ChannelNo,
+                    body,
+                    PacketKind::Confirm,
+                );
             }
         }
     }

@@ -162,7 +162,7 @@ impl Sender {
             came && self.active == 0 && !self.recount
         };
         if over && !self.config.stay && !self.preparing && !self.finished {
-            self.flush_heard_now();
+            self.flush_heard_now(now);
             // One of them must come through, as nobody can ask what became of the sender.
             let notices = END_NOTICES * if one_way { 4 } else { 1 };
             self.ending = Some((notices, now));

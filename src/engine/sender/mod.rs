@@ -47,12 +47,12 @@ use crate::engine::sender::roster::Roster;
 use crate::engine::sender::slots::{Slots, WantedBlock};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::{
-    Link, ObjectKey, PacketKind, ReadFault, SenderEvent, SenderStats, Slot, Timer,
+    DropReason, Link, ObjectKey, PacketKind, ReadFault, SenderEvent, SenderStats, Slot, Timer,
 };
 use crate::ids::{ChannelNo, PacketNo, ReceiverId, SessionId, ShortCodingId};
 use crate::nak::RepairShare;
 use crate::object::Description;
-use crate::rate::{Adapt, Grtt, Pacer, RateControl};
+use crate::rate::{Adapt, Allowance, Grtt, Pacer, RateControl};
 use crate::seal::SigningKey;
 use crate::time::Time;
 use crate::units::Rate;
@@ -194,6 +194,9 @@ const COUNT_TIME: Duration = Duration::from_micros(1);
 const END_NOTICES: u32 = 3;
 /// SYNCs and announcements each stay within this share of the rate.
 const CONTROL_SHARE: f64 = 0.01;
+/// What answers to receivers may take of the rate, confirms included, whoever floods us: as much as receivers take
+/// of it for their requests, which are longer.
+const ANSWER_SHARE: f64 = 0.2;
 
 /// The sending end of a session: see the [module](crate::engine) for how to drive it.
 #[derive(Debug)]
@@ -245,6 +248,8 @@ pub struct Sender {
     unicast_members: BTreeSet<ReceiverId>,
     /// An object's cycle or repairs came to an end with the last run.
     recheck: bool,
+    /// What answers may take.
+    answers: Allowance,
 }
 
 /// A multicast channel.
@@ -364,6 +369,7 @@ impl Sender {
             other_sessions: Vec::new(),
             unicast_members: BTreeSet::new(),
             recheck: false,
+            answers: Allowance::default(),
             config,
         })
     }
@@ -666,14 +672,33 @@ impl Sender {
         channel: ChannelNo,
         body: SenderBody,
         kind: PacketKind,
-    ) {
+    ) -> usize {
         let packet = FromSender {
             channel,
             session: self.config.session,
             one_way: self.config.one_way.is_some(),
             body,
         };
-        self.outbox.push(to, link, kind, |out| packet.encode(out));
+        self.outbox.push(to, link, kind, |out| packet.encode(out))
+    }
+
+    /// Sends what somebody asked for, as long as all such answers stay within their share of the rate. What
+    /// does not is left out: whoever needs it asks again.
+    fn reply(
+        &mut self,
+        now: Time,
+        (to, link): (SocketAddr, Link),
+        channel: ChannelNo,
+        body: SenderBody,
+        kind: PacketKind,
+    ) {
+        if !self.answers.is_open(now) {
+            return self.stats.dropped.add(DropReason::Full);
+        }
+        let len = self.send_to(to, link, channel, body, kind);
+        let bytes = ip_len(to, len + kind.envelope(self.config.sealed));
+        let share = self.config.rate.mul_f64(ANSWER_SHARE);
+        self.answers.sent(now, bytes, share);
     }
 
     fn send_to_channel(&mut self, number: ChannelNo, body: SenderBody, kind: PacketKind) {

@@ -24,26 +24,28 @@ struct Datagram {
 impl Outbox {
     pub(super) const MAX: usize = 8_192;
 
-    /// Adds the datagram that `write` writes.
+    /// Adds the datagram that `write` writes; gives its length, 0 if there is no room.
     pub(super) fn push(
         &mut self,
         to: SocketAddr,
         link: Link,
         kind: PacketKind,
         write: impl FnOnce(&mut Vec<u8>),
-    ) {
+    ) -> usize {
         if self.queue.len() >= Outbox::MAX {
-            return;
+            return 0;
         }
         let mut bytes = self.spare.pop().unwrap_or_default();
         bytes.clear();
         write(&mut bytes);
+        let len = bytes.len();
         self.queue.push_back(Datagram {
             to,
             link,
             kind,
             bytes,
         });
+        len
     }
 
     /// Moves the next datagram into `burst`.

@@ -94,7 +94,7 @@ impl Sender {
             return self.handle_request(now, from, link, &packet, request, rtt);
         }
         let Some(member) = self.roster.members.get_mut(&id).filter(|m| !m.gone) else {
-            return self.handle_stranger(from, link, &packet);
+            return self.handle_stranger(now, from, link, &packet);
         };
         if !member.is_fresh(packet.counter) {
             return self.stats.dropped.add(DropReason::Replayed);
@@ -119,7 +119,7 @@ impl Sender {
 
     /// Someone speaks who is not known (any more). A done is heard all the same, so that the receiver
     /// can leave in peace; anyone else is to ask anew.
-    fn handle_stranger(&mut self, from: SocketAddr, link: Link, packet: &FromReceiver) {
+    fn handle_stranger(&mut self, now: Time, from: SocketAddr, link: Link, packet: &FromReceiver) {
         let id = packet.receiver;
         let (body, kind) = match &packet.body {
             ReceiverBody::Done(_) => {
@@ -131,7 +131,7 @@ impl Sender {
             }
             _ => return self.tell_exile(from, link, id),
         };
-        self.send_to(from, link, 0, body, kind);
+        self.reply(now, (from, link), 0, body, kind);
     }
 
     pub(crate) fn cookie(&self, from: SocketAddr, id: ReceiverId) -> Cookie {
@@ -154,9 +154,9 @@ impl Sender {
             cookie: self.cookie(to, id),
             sent_at: now.as_nanos().max(1),
         };
-        self.send_to(
-            to,
-            link,
+        self.reply(
+            now,
+            (to, link),
             0,
             SenderBody::Challenge(body),
             PacketKind::Challenge,
@@ -197,7 +197,7 @@ impl Sender {
                     self.open_channel(now, key, 0);
                 }
                 let offer = self.make_offer(now, key);
-                self.send_to(from, link, 0, offer, PacketKind::Offer);
+                self.reply(now, (from, link), 0, offer, PacketKind::Offer);
             }
             if request.stage == Stage::Ask
                 && everything
@@ -206,7 +206,7 @@ impl Sender {
             {
                 // It knows all there is; this tells it whether more is to come.
                 let offer = self.make_offer(now, last);
-                self.send_to(from, link, 0, offer, PacketKind::Offer);
+                self.reply(now, (from, link), 0, offer, PacketKind::Offer);
             }
         }
         if request.stage != Stage::Ask {
@@ -268,9 +268,9 @@ impl Sender {
             _ => "what was asked for is not on offer any more".to_owned(),
         };
         answer.addresses = self.config.elsewhere.iter().copied().take(8).collect();
-        self.send_to(
-            from,
-            link,
+        self.reply(
+            now,
+            (from, link),
             0,
             SenderBody::Notice(answer),
             PacketKind::Notice,
@@ -475,9 +475,9 @@ impl Sender {
         let (to, link) = (member.address, member.link);
         let alone = member.unicast.is_some() || usize::from(channel) >= self.channels.len();
         if alone || self.roster.members.len() > HEARD_TOGETHER {
-            return self.send_to(
-                to,
-                link,
+            return self.reply(
+                now,
+                (to, link),
                 0,
                 SenderBody::Heard(vec![heard]),
                 PacketKind::Heard,
@@ -485,7 +485,7 @@ impl Sender {
         }
         self.heard.push((channel, heard));
         if self.heard.len() >= HEARD_PER_PACKET {
-            self.flush_heard_now();
+            self.flush_heard_now(now);
         } else if self.heard_due.is_none() {
             self.heard_due = Some(now + HEARD_DELAY);
         }

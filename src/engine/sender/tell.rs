@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::engine::sender::carousel::Phase;
 use crate::engine::sender::offered::Offered;
 use crate::engine::sender::{CONTROL_SHARE, HEARD_PER_PACKET, Sender, padded_len};
-use crate::engine::{ObjectKey, PacketKind};
+use crate::engine::{Link, ObjectKey, PacketKind};
 use crate::ids::ChannelNo;
 use crate::nak::backoff::k_for;
 use crate::time::Time;
@@ -61,18 +61,20 @@ impl Sender {
 
     pub(super) fn flush_heard(&mut self, now: Time) {
         if self.heard_due.is_some_and(|at| at <= now) {
-            self.flush_heard_now();
+            self.flush_heard_now(now);
         }
     }
 
-    pub(super) fn flush_heard_now(&mut self) {
+    pub(super) fn flush_heard_now(&mut self, now: Time) {
         self.heard_due = None;
         let mut heard = core::mem::take(&mut self.heard);
         heard.sort_by_key(|&(channel, _)| channel);
         for same in heard.chunk_by(|a, b| a.0 == b.0) {
             for batch in same.chunks(HEARD_PER_PACKET) {
                 let body = SenderBody::Heard(batch.iter().map(|&(_, h)| h).collect());
-                self.send_to_channel(batch[0].0, body, PacketKind::Heard);
+                let (channel, _) = batch[0];
+                let group = self.channels[usize::from(channel)].group;
+                self.reply(now, (group, Link::GROUP), channel, body, PacketKind::Heard);
             }
         }
     }

@@ -33,7 +33,7 @@ impl Sender {
         if credit == 0 {
             return false;
         }
-        self.make_confirms();
+        self.make_confirms(now);
         if self.outbox.pop(burst) {
             let bytes = ip_len(
                 burst.to,
