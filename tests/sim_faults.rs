@@ -1,7 +1,8 @@
 //! Twenty receivers with real bytes and every fault at once; then faults off, and everybody must
 //! finish.
 //!
-//! `LOOPCAST_SEED=17 cargo test --test sim_faults` replays one run, `LOOPCAST_SEEDS=0..300` many.
+//! `LOOPCAST_SEED=17 cargo test --test sim_faults` replays one run, `LOOPCAST_SEEDS=0..300` many. For hours of virtual time:
+//! `LOOPCAST_SOAK_HOURS=10 cargo test --release --test sim_faults soak -- --ignored --nocapture`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,6 +11,7 @@ use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use loopcast::engine::{Target, Via};
+use loopcast::rate::Adapt;
 use loopcast::rng::Rng;
 use loopcast::sim::{Config, Content, Cut, Link, Loss, Outcome, World};
 use loopcast::time::Time;
@@ -30,21 +32,21 @@ fn at(n: u64) -> Time {
     Time::from_millis(n)
 }
 
-/// The seeds that the environment asks for.
-fn seeds() -> Range<u64> {
+/// The seeds that the environment asks for, or these.
+fn seeds(default: Range<u64>) -> Range<u64> {
     if let Ok(seed) = std::env::var("LOOPCAST_SEED") {
         let seed = seed.parse().unwrap();
         return seed..seed + 1;
     }
     let Ok(range) = std::env::var("LOOPCAST_SEEDS") else {
-        return SEEDS;
+        return default;
     };
     let (from, to) = range.split_once("..").unwrap();
     from.parse().unwrap()..to.parse().unwrap()
 }
 
-fn each_seed(run: impl Fn(u64)) {
-    let failed: Vec<u64> = seeds()
+fn each_seed(default: Range<u64>, run: impl Fn(u64)) {
+    let failed: Vec<u64> = seeds(default)
         .filter(|&seed| catch_unwind(AssertUnwindSafe(|| run(seed))).is_err())
         .collect();
     assert!(
@@ -75,6 +77,16 @@ fn bad_link(rng: &mut Rng, rate: Rate, stay: bool) -> Link {
         },
         duplicate: if rng.chance(0.5) {
             0.02 * rng.unit()
+        } else {
+            0.0
+        },
+        damage: if rng.chance(0.3) {
+            0.02 * rng.unit()
+        } else {
+            0.0
+        },
+        replay: if rng.chance(0.3) {
+            0.05 * rng.unit()
         } else {
             0.0
         },
@@ -168,7 +180,7 @@ fn storm(seed: u64) -> World {
 
 #[test]
 fn everybody_alive_finishes_after_every_fault() {
-    each_seed(|seed| {
+    each_seed(SEEDS, |seed| {
         let mut world = storm(seed);
         world.run_while(at(800 + seed % 10 * 100), |_| true);
         world.kill(KILLED);
@@ -213,4 +225,122 @@ fn faults_replay_event_for_event() {
     let first = run(1);
     assert_eq!(first, run(1));
     assert_ne!(first.0, run(2).0);
+}
+
+/// Receivers of a soak at a time.
+const CROWD: usize = 8;
+
+/// A sender that stays, for some minutes of virtual time: every few seconds something breaks, starts anew or changes, and every
+/// minute or two all is well for as long as those who are there need to get everything. Gives the time it took.
+fn soak(seed: u64) -> Time {
+    let mut rng = Rng::new(seed ^ 0x50a4);
+    let rate = Rate::from_bps([5, 10, 20][rng.below(3) as usize] * 1_000_000);
+    let groups = 1 + rng.below(4) as u8;
+    let ladder = groups == 4;
+    let mut world = World::new(Config {
+        rate,
+        groups,
+        tiers: match ladder {
+            true => loopcast::rate::halves(rate).into_iter().take(4).collect(),
+            false => Vec::new(),
+        },
+        ladder,
+        adapt: [Adapt::Fixed, Adapt::Average, Adapt::Lowest][rng.below(3) as usize],
+        group_feedback: rng.chance(0.5),
+        sealed: rng.chance(0.5),
+        stay: true,
+        ..Config::new(seed)
+    })
+    .unwrap();
+    world.check_every_step();
+    let mut objects = Vec::new();
+    let mut offer = |world: &mut World, rng: &mut Rng| {
+        let length = 1 + rng.below(1_500_000);
+        let k = [8, 64, 512][rng.below(3) as usize];
+        let name = format!("object {}", objects.len() % 4);
+        let content = Content::random(&name, length as usize, 1_344, k, rng.next_u64()).unwrap();
+        let content = match rng.chance(0.6) {
+            true => content.with_parity().unwrap(),
+            false => content,
+        };
+        objects.push(());
+        world.offer_content(content).unwrap()
+    };
+    let mut current = vec![offer(&mut world, &mut rng)];
+    let mut alive: Vec<usize> = Vec::new();
+    for _ in 0..4 {
+        while alive.len() < CROWD {
+            let (now, link) = (world.now(), bad_link(&mut rng, rate, true));
+            alive.push(world.add_receiver(now + ms(rng.below(5_000)), link));
+        }
+        let until = world.now() + ms(20_000 + rng.below(60_000));
+        while world.now() < until {
+            let who = rng.below(CROWD as u64) as usize;
+            match rng.below(12) {
+                0 | 1 => world.restart_sender(ms(rng.below(3_000))),
+                2 | 3 => {
+                    alive[who] = world.restart_receiver(alive[who], ms(rng.below(5_000)));
+                }
+                4..=6 => world.set_link(alive[who], bad_link(&mut rng, rate, true)),
+                7 | 8 => {
+                    let now = world.now();
+                    world.lose_for_all(now, now + ms(rng.below(3_000)));
+                }
+                9 if current.len() < 4 => current.push(offer(&mut world, &mut rng)),
+                10 => world.rot_bits(alive[who], 0.002),
+                _ => {}
+            }
+            let next = world.now() + ms(rng.below(6_000));
+            world.run_while(next, |_| true);
+        }
+        world.calm();
+        let complete = |w: &World| {
+            alive
+                .iter()
+                .all(|&i| matches!(w.outcome(i), Outcome::Complete(_)))
+        };
+        let deadline = world.now() + ms(300_000);
+        world.run_while(deadline, |w| !complete(w));
+        for &i in &alive {
+            assert!(
+                matches!(world.outcome(i), Outcome::Complete(_)),
+                "seed {seed}: receiver {i} is {:?} at {:?}\n{:?}\n{:?}",
+                world.outcome(i),
+                world.now(),
+                world.receiver_events(i),
+                world
+                    .sender_events()
+                    .iter()
+                    .rev()
+                    .take(10)
+                    .collect::<Vec<_>>(),
+            );
+        }
+        alive.clear();
+    }
+    world.now()
+}
+
+#[test]
+fn a_short_soak() {
+    each_seed(0..3, |seed| {
+        soak(seed);
+    });
+}
+
+#[test]
+#[ignore = "it takes as long as it is told"]
+fn soak_for_hours() {
+    let hours = std::env::var("LOOPCAST_SOAK_HOURS").map_or(1.0, |h| h.parse().unwrap());
+    let first = std::env::var("LOOPCAST_SEED").map_or(0, |s| s.parse().unwrap());
+    let mut seconds = 0.0;
+    for seed in first.. {
+        let done = catch_unwind(|| soak(seed));
+        let done = done.unwrap_or_else(|_| panic!("replay with LOOPCAST_SEED={seed}"));
+        seconds += done.as_nanos() as f64 / 1e9;
+        if seconds >= hours * 3_600.0 {
+            eprintln!("{:.1} hours, seeds {first} to {seed}", seconds / 3_600.0);
+            return;
+        }
+    }
 }

@@ -8,6 +8,7 @@ use crate::object::{
     BlockKind, Codec, Description, FileTable, Geometry, GeometryError, PageChecker, PageTree,
     SafeName, block_hash,
 };
+use crate::range_set::RangeSet;
 use crate::rng::Rng;
 
 /// An object in memory, with its table and hashes.
@@ -123,6 +124,8 @@ pub(super) fn parity_of(geometry: &Geometry, block: BlockNo, source: &[u8]) -> V
 /// What a receiver has written of an object.
 #[derive(Debug)]
 pub(super) struct Written {
+    /// Blocks whose hash held.
+    verified: RangeSet,
     geometry: Geometry,
     checker: PageChecker,
     symbols: BTreeMap<(BlockNo, SymbolNo), Vec<u8>>,
@@ -132,6 +135,7 @@ impl Written {
     pub(super) fn new(description: &Description) -> Written {
         let geometry = description.geometry;
         Written {
+            verified: RangeSet::new(),
             geometry,
             checker: PageChecker::new(geometry, description.hash_root),
             symbols: BTreeMap::new(),
@@ -147,6 +151,19 @@ impl Written {
         }
         self.symbols.insert((block, symbol), payload.to_vec());
         true
+    }
+
+    /// A block's hash holds.
+    pub(super) fn verify(&mut self, block: BlockNo) {
+        self.verified.insert(u64::from(block)..u64::from(block) + 1);
+    }
+
+    /// What a later run finds of it: the blocks that were verified.
+    pub(super) fn left(&mut self) -> RangeSet {
+        let verified = &self.verified;
+        self.symbols
+            .retain(|&(block, _), _| verified.contains(u64::from(block)));
+        verified.clone()
     }
 
     /// Whatever came of a block is wrong.

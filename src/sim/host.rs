@@ -2,13 +2,16 @@
 
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
+use core::time::Duration;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::engine::{ObjectKey, Receiver, ReceiverEvent};
-use crate::ids::{BlockNo, SymbolNo};
+use crate::engine::{ObjectKey, Receiver, ReceiverEvent, Via};
+use crate::ids::{BlockNo, ShortCodingId, SymbolNo};
 use crate::range_set::RangeSet;
 use crate::rng::Rng;
 use crate::sim::content::Written;
+use crate::sim::event::Packets;
 use crate::sim::link::Dice;
 use crate::sim::{Link, Outcome};
 use crate::time::Time;
@@ -31,6 +34,11 @@ pub(super) struct Host {
     pub(super) free_at: Time,
     pub(super) written: BTreeMap<ObjectKey, Written>,
     pub(super) parts: Parts,
+    /// What an earlier run has left on its disk.
+    pub(super) disk: BTreeMap<ShortCodingId, Written>,
+    /// Some of what went to it, and of what it sent, to be told again.
+    pub(super) caught: Caught<(Arc<Packets>, u16, Via)>,
+    pub(super) caught_up: Caught<Arc<Vec<u8>>>,
     /// Blocks that it has of every object from an earlier run.
     pub(super) kept: RangeSet,
     /// It writes nothing any more: its disk is full.
@@ -46,6 +54,19 @@ pub(super) struct Host {
 }
 
 impl Host {
+    /// A packet gets a wrong bit on its way.
+    pub(super) fn is_damaged(&mut self) -> bool {
+        self.link.damage > 0.0 && self.rng.chance(self.link.damage)
+    }
+
+    /// The packet with a wrong bit.
+    pub(super) fn damaged(&mut self, packet: &[u8]) -> Vec<u8> {
+        let mut packet = packet.to_vec();
+        let at = self.rng.below(packet.len() as u64) as usize;
+        packet[at] ^= 1 << self.rng.below(8);
+        packet
+    }
+
     /// Packets come that nobody here listens to any more.
     fn fill(&mut self, now: Time, bytes: u64) {
         if let Some((rate, queue)) = self.link.rate {
@@ -64,6 +85,36 @@ impl Host {
         {
             self.fill(now, bytes);
         }
+    }
+}
+
+/// A few of all that went some way, old and new.
+#[derive(Debug)]
+pub(super) struct Caught<T>(Vec<T>);
+
+impl<T> Default for Caught<T> {
+    fn default() -> Caught<T> {
+        Caught(Vec::new())
+    }
+}
+
+impl<T: Clone> Caught<T> {
+    /// One more goes that way; with the chance `share`, something that went before, and after what time.
+    pub(super) fn pass(&mut self, rng: &mut Rng, share: f64, what: &T) -> Option<(T, Duration)> {
+        const KEPT: usize = 64;
+        if share == 0.0 {
+            return None;
+        }
+        let again = (rng.chance(share) && !self.0.is_empty()).then(|| {
+            let at = rng.below(self.0.len() as u64) as usize;
+            (self.0[at].clone(), rng.duration(Duration::from_secs(10)))
+        });
+        if self.0.len() < KEPT {
+            self.0.push(what.clone());
+        } else if rng.chance(0.02) {
+            self.0[rng.below(KEPT as u64) as usize] = what.clone();
+        }
+        again
     }
 }
 

@@ -19,6 +19,10 @@ pub struct Link {
     pub up: Loss,
     /// The share of packets that come twice.
     pub duplicate: f64,
+    /// The share of packets that arrive with a wrong bit, both ways.
+    pub damage: f64,
+    /// The share of sends with which something that went the same way before goes once more, up to 10 s later.
+    pub replay: f64,
     /// What the link carries towards the receiver, and the bytes its queue holds; unlimited when none.
     pub rate: Option<(Rate, u64)>,
     /// When something does not get through at all.
@@ -59,6 +63,8 @@ impl Link {
             down: Loss::None,
             up: Loss::None,
             duplicate: 0.0,
+            damage: 0.0,
+            replay: 0.0,
             rate: None,
             cuts: Vec::new(),
             mtu_payload: usize::MAX,

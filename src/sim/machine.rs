@@ -101,8 +101,11 @@ impl World {
             (_, false) => Err(StoreFault::Mismatch),
             _ => Ok(()),
         };
-        if let (false, Some(written)) = (right, host.written.get_mut(&object)) {
-            written.forget(block);
+        if let Some(written) = host.written.get_mut(&object) {
+            match result {
+                Ok(()) => written.verify(block),
+                Err(_) => written.forget(block),
+            }
         }
         let (now, mismatch) = (self.now, result == Err(StoreFault::Mismatch));
         host.receiver.handle_checked(now, object, block, result);
@@ -247,10 +250,16 @@ impl World {
             } => {
                 let real = self.known.iter().any(|c| *c.description() == *description);
                 let host = &mut self.hosts[index as usize];
+                let mut kept = host.kept.clone();
                 if real {
-                    host.written.insert(object, Written::new(&description));
+                    let coding = description.coding().short();
+                    let new = || Written::new(&description);
+                    let mut written = host.disk.remove(&coding).unwrap_or_else(new);
+                    for blocks in written.left().iter() {
+                        kept.insert(blocks);
+                    }
+                    host.written.insert(object, written);
                 }
-                let kept = host.kept.clone();
                 if let Some(checker) = &mut self.checker {
                     checker.opened(index, object, &description, &kept);
                 }

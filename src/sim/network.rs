@@ -93,6 +93,12 @@ impl World {
         if host.outcome != Outcome::Running || host.killed || !host.started {
             return;
         }
+        let caught = (Arc::clone(packets), 0, via);
+        let again = host.caught.pass(&mut host.rng, host.link.replay, &caught);
+        if let Some(((packets, i, via), after)) = again {
+            self.push(now + after, Event::DownOne(index, packets, i, via));
+        }
+        let host = &mut self.hosts[index as usize];
         if host.link.is_plain() {
             let at = now + host.link.delay;
             return self.push(at, Event::Down(index, Arc::clone(packets), via));
@@ -165,7 +171,14 @@ impl World {
             return;
         }
         let at = now + host.link.delay + host.rng.duration(host.link.jitter);
-        let bytes = Arc::new(bytes);
+        let mut bytes = Arc::new(bytes);
+        let again = host.caught_up.pass(&mut host.rng, host.link.replay, &bytes);
+        if host.is_damaged() {
+            bytes = Arc::new(host.damaged(&bytes));
+        }
+        if let Some((bytes, after)) = again {
+            self.push(now + after, Event::Up(index, bytes));
+        }
         if to == self.sender_address {
             return self.push(at, Event::Up(index, bytes));
         }
@@ -196,6 +209,18 @@ impl World {
             return;
         }
         if host.down.loses(&mut host.rng) {
+            return;
+        }
+        if host.is_damaged() {
+            let whole = match packets {
+                Packets::Control(bytes) => Some(bytes),
+                Packets::Data { bytes, .. } => bytes.as_ref().map(|b| &b[i]),
+            };
+            if let Some(damaged) = whole.map(|bytes| host.damaged(bytes)) {
+                let from = self.sender_address;
+                let verdict = host.receiver.handle_datagram(self.now, from, via, &damaged);
+                assert_eq!(verdict, Verdict::Ignore, "a wrong bit is not noticed");
+            }
             return;
         }
         match packets {

@@ -21,7 +21,7 @@ use crate::seal::SigningKey;
 use crate::secret::Secret;
 use crate::sim::check::Checker;
 use crate::sim::event::{Event, Scheduled};
-use crate::sim::host::{Host, Parts};
+use crate::sim::host::{Caught, Host, Parts};
 use crate::sim::link::Dice;
 use crate::sim::{Content, Link};
 use crate::time::Time;
@@ -265,6 +265,9 @@ impl World {
             free_at: Time::ZERO,
             written: BTreeMap::new(),
             parts: Parts::default(),
+            disk: BTreeMap::new(),
+            caught: Caught::default(),
+            caught_up: Caught::default(),
             kept: RangeSet::new(),
             disk_full: false,
             bit_rot: 0.0,
@@ -322,6 +325,24 @@ impl World {
     /// A receiver dies without a word.
     pub fn kill(&mut self, receiver: usize) {
         self.hosts[receiver].killed = true;
+    }
+
+    /// A receiver dies without a word, and starts anew after `pause`, as another one that finds what is on its disk.
+    pub fn restart_receiver(&mut self, receiver: usize, pause: Duration) -> usize {
+        self.kill(receiver);
+        let old = &mut self.hosts[receiver];
+        let (link, config) = (old.link.clone(), old.receiver.config().clone());
+        let mut disk = core::mem::take(&mut old.disk);
+        for (key, written) in core::mem::take(&mut old.written) {
+            disk.extend(old.receiver.coding(key).map(|coding| (coding, written)));
+        }
+        let start = self.now + pause;
+        let new = self.add_receiver_with(start, link, config.target, |c| {
+            let (id, seed) = (c.id, c.seed);
+            *c = ReceiverConfig { id, seed, ..config };
+        });
+        self.hosts[new].disk = disk;
+        new
     }
 
     /// From now on a receiver's disk is full.
