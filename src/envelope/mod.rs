@@ -155,7 +155,9 @@ fn seal_in_place(
     out.truncate(out.len() - TRAILER_LEN);
     wire::set_tagged(&mut out[start..], true);
     let channel = channel(&out[start..]);
-    let (header, payload) = out[start..].split_at_mut(clear);
+    let Some((header, payload)) = out[start..].split_at_mut_checked(clear) else {
+        return false;
+    };
     match key.seal(channel, number, header, payload) {
         Some(tag) => {
             out.extend_from_slice(&tag);

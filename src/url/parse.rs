@@ -180,6 +180,9 @@ fn split_host(rest: &str) -> Result<(&str, Option<&str>, &str), UrlError> {
     if interface.is_empty() || !interface.chars().all(plausible) {
         return Err(UrlError::Interface(interface.to_owned()));
     }
+    if ip.parse::<Ipv6Addr>().is_err() {
+        return Err(UrlError::Ipv6(inside.to_owned()));
+    }
     Ok((ip, Some(interface), tail))
 }
 
