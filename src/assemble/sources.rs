@@ -101,6 +101,8 @@ impl Sources {
     /// The sender answers from here.
     pub fn set_sender(&mut self, address: SocketAddr) {
         self.known[usize::from(SENDER)].address = address;
+        // Data from there may have had another number until now.
+        self.last = usize::from(SENDER);
     }
 
     /// The number of an address.
@@ -144,10 +146,11 @@ impl Sources {
 
     /// Nothing is taken from it for a while, unless it is the sender; true if something was until now.
     pub fn shut_out(&mut self, now: Time, source: SourceNo) -> bool {
-        let is_new = source != SENDER && !self.is_shut_out(now, source);
-        if source != SENDER {
-            self.known[usize::from(source)].shut_until = now + SHUT_OUT;
+        if source == SENDER {
+            return false;
         }
+        let is_new = !self.is_shut_out(now, source);
+        self.known[usize::from(source)].shut_until = now + SHUT_OUT;
         is_new
     }
 
@@ -366,7 +369,8 @@ mod tests {
         assert!(sources.shut_out(now, 3) && !sources.shut_out(now, 3));
         assert!(sources.is_shut_out(now, 3) && !sources.is_shut_out(now, 4));
         assert!(!sources.is_shut_out(now + SHUT_OUT, 3));
-        sources.set_sender(address(77));
-        assert_eq!(sources.number(address(77)), SENDER);
+        assert_eq!(sources.number(address(3)), 3);
+        sources.set_sender(address(3));
+        assert_eq!(sources.number(address(3)), SENDER);
     }
 }
