@@ -63,6 +63,7 @@ pub struct SenderBuilder {
     pub(crate) one_way: Option<NonZeroU32>,
     pub(crate) ttl: u8,
     pub(crate) loopback: bool,
+    pub(crate) offload: bool,
     pub(crate) symbol_size: u16,
     pub(crate) parity: Parity,
     pub(crate) feedback: FeedbackMode,
@@ -88,6 +89,7 @@ impl Default for SenderBuilder {
             one_way: None,
             ttl: 1,
             loopback: true,
+            offload: true,
             symbol_size: config::DEFAULT_SYMBOL_SIZE,
             parity: Parity::Auto,
             feedback: FeedbackMode::Sender,
@@ -174,6 +176,14 @@ impl SenderBuilder {
     /// Routers that the groups' packets may pass, 1 (this network only, the default) to 255.
     pub fn ttl(mut self, ttl: u8) -> SenderBuilder {
         self.ttl = ttl;
+        self
+    }
+
+    /// Whether the system may cut up runs of datagrams and put them together (GSO and GRO on Linux), which
+    /// saves most of the time that packets cost. True by default; for comparison, and devices that do it
+    /// badly. A device that refuses is noticed without.
+    pub fn offload(mut self, offload: bool) -> SenderBuilder {
+        self.offload = offload;
         self
     }
 
@@ -265,6 +275,7 @@ pub struct ReceiverBuilder {
     pub(crate) timeout: Duration,
     pub(crate) drop_rate: f64,
     pub(crate) drop_group: bool,
+    pub(crate) offload: bool,
     pub(crate) seed: Option<u64>,
     pub(crate) max_size: u64,
     pub(crate) downlink: Option<Rate>,
@@ -285,6 +296,7 @@ impl Default for ReceiverBuilder {
             timeout: config::SENDER_TIMEOUT,
             drop_rate: 0.0,
             drop_group: false,
+            offload: true,
             seed: None,
             max_size: u64::MAX,
             downlink: None,
@@ -361,6 +373,14 @@ impl ReceiverBuilder {
     /// demonstrations and tests of the fallback. False by default.
     pub fn drop_group(mut self, drop: bool) -> ReceiverBuilder {
         self.drop_group = drop;
+        self
+    }
+
+    /// Whether the system may cut up runs of datagrams and put them together (GSO and GRO on Linux), which
+    /// saves most of the time that packets cost. True by default; for comparison, and devices that do it
+    /// badly. A device that refuses is noticed without.
+    pub fn offload(mut self, offload: bool) -> ReceiverBuilder {
+        self.offload = offload;
         self
     }
 

@@ -158,6 +158,14 @@ impl Socket {
         })
     }
 
+    /// Lets nobody cut up or put together datagrams for it: for comparison, and devices that do it
+    /// badly.
+    pub(crate) fn without_offload(mut self) -> Socket {
+        self.offload = false;
+        sys::receive_singly(&self.io);
+        self
+    }
+
     /// Leaves the group joined at the start; closing the socket does so too, but the system may take
     /// its time then.
     pub(crate) fn leave(&self, group: IpAddr, source: Option<IpAddr>, interface: &Interface) {

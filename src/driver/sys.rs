@@ -4,9 +4,13 @@
 //! those who ask for one source only, and drops in the socket's buffer are not counted.
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{block_source, drops, join_source, leave_source, wire_socket};
+pub(crate) use linux::{
+    block_source, drops, join_source, leave_source, receive_singly, wire_socket,
+};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{block_source, drops, join_source, leave_source, wire_socket};
+pub(crate) use portable::{
+    block_source, drops, join_source, leave_source, receive_singly, wire_socket,
+};
 
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
@@ -151,6 +155,23 @@ mod linux {
         }
     }
 
+    /// Datagrams come one by one, and no runs of them (udp(7), UDP_GRO).
+    pub(crate) fn receive_singly(socket: &impl AsFd) {
+        let off: libc::c_int = 0;
+        // SAFETY: the file descriptor is open for as long as `socket` is borrowed, and the pointer and
+        // length are those of a live integer, which is what this option reads. Where the option is not
+        // known there are no runs.
+        unsafe {
+            libc::setsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_UDP,
+                libc::UDP_GRO,
+                ptr::from_ref(&off).cast(),
+                mem::size_of_val(&off) as libc::socklen_t,
+            );
+        }
+    }
+
     /// Datagrams that the system has dropped because the socket's receive buffer was full, since the
     /// socket was made. Wraps at 2^32.
     pub(crate) fn drops(socket: &impl AsFd) -> u32 {
@@ -201,6 +222,8 @@ mod portable {
     pub(crate) fn wire_socket(_: u32, _: IpAddr) -> io::Result<socket2::Socket> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    pub(crate) fn receive_singly<S>(_: &S) {}
 
     pub(crate) fn drops<S>(_: &S) -> u32 {
         0

@@ -287,6 +287,10 @@ pub(crate) struct Output {
     #[arg(long)]
     pub(crate) json: bool,
 
+    /// Send and receive packets one by one, without segmentation offload.
+    #[arg(long, hide = true)]
+    pub(crate) no_offload: bool,
+
     /// End when standard input does.
     #[arg(long, hide = true)]
     pub(crate) tied: bool,

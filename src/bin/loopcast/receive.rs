@@ -147,7 +147,8 @@ impl<'a> View<'a> {
             .sync_timeout(args.sync_timeout)
             .timeout(args.timeout)
             .drop_rate(args.drop)
-            .drop_group(args.deaf);
+            .drop_group(args.deaf)
+            .offload(!args.output.no_offload);
         if let Some(interface) = &args.interface {
             builder = builder.interface(interface);
         }

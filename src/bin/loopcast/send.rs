@@ -102,7 +102,8 @@ fn start(args: &args::Send, paths: &[PathBuf]) -> Result<Sender, End> {
         .symbol_size(args.symbol_size)
         .adapt(args.adapt.into())
         .parity(args.parity)
-        .feedback(args.feedback.into());
+        .feedback(args.feedback.into())
+        .offload(!args.output.no_offload);
     if args.one_way {
         builder = builder.one_way(args.cycles);
     }

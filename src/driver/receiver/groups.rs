@@ -19,6 +19,7 @@ pub(crate) struct Groups {
     interface: Interface,
     /// Groups are heard without joining them.
     no_join: bool,
+    offload: bool,
     sockets: HashMap<usize, Joined>,
     next: usize,
     /// Drops in sockets that are closed.
@@ -35,10 +36,11 @@ struct Joined {
 }
 
 impl Groups {
-    pub(crate) fn new(interface: Interface, no_join: bool) -> Groups {
+    pub(crate) fn new(interface: Interface, no_join: bool, offload: bool) -> Groups {
         Groups {
             interface,
             no_join,
+            offload,
             sockets: HashMap::new(),
             next: FIRST,
             dropped_before: 0,
@@ -69,6 +71,9 @@ impl Groups {
                 Socket::on_group
             };
             let mut socket = hear(group, source, &self.interface)?;
+            if !self.offload {
+                socket = socket.without_offload();
+            }
             small = small.or(socket.want_receive_buffer(buffer));
             let token = self.next;
             socket

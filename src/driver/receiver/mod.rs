@@ -79,7 +79,10 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
         // Whether it may is better known before than after a minute of silence.
         crate::driver::socket::Socket::off_the_wire(address, url.source(), &interface)?;
     }
-    let unicast = Socket::anywhere(address.is_ipv4())?;
+    let mut unicast = Socket::anywhere(address.is_ipv4())?;
+    if !builder.offload {
+        unicast = unicast.without_offload();
+    }
     unicast
         .send_groups_by(&interface, REQUEST_TTL, true)
         .map_err(|source| StartError::Socket {
@@ -140,7 +143,7 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
         control: control.clone(),
         poll,
         unicast,
-        groups: Groups::new(interface, builder.no_join),
+        groups: Groups::new(interface, builder.no_join, builder.offload),
         group_buffer: RECEIVE_BUFFER,
         small_buffer_told: small.is_some(),
         outbox,

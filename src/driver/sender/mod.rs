@@ -176,6 +176,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         outbox,
         ttl: builder.ttl,
         loopback: builder.loopback,
+        offload: builder.offload,
     };
     let key = match &builder.key {
         Some(key) => key.clone(),
@@ -398,6 +399,7 @@ struct SettingUp {
     outbox: Outbox<SenderEvent>,
     ttl: u8,
     loopback: bool,
+    offload: bool,
 }
 
 impl SettingUp {
@@ -446,6 +448,9 @@ impl SettingUp {
                     }),
                 }
             }
+        }
+        if !self.offload {
+            links = links.into_iter().map(Socket::without_offload).collect();
         }
         let mut small = None;
         for link in &links {

@@ -22,6 +22,8 @@ pub(crate) enum Mode {
     None,
     /// To each receiver by itself
     Unicast,
+    /// Like parity, without segmentation offload at either end
+    Singly,
 }
 
 /// A tool of others.
@@ -85,6 +87,7 @@ impl Tool {
             Tool::Ours(Mode::Parity) => "loopcast",
             Tool::Ours(Mode::None) => "loopcast, no parity",
             Tool::Ours(Mode::Unicast) => "loopcast, unicast",
+            Tool::Ours(Mode::Singly) => "loopcast, singly",
             Tool::Peer(Peer::Uftp) => "uftp",
             Tool::Peer(Peer::Udpcast) => "udpcast",
             Tool::Peer(Peer::Flute) => "flute",
@@ -143,6 +146,9 @@ impl Tool {
                     .arg(into);
                 if let Some(drop) = job.ground.drop_by_receiver(job.setting.loss) {
                     command.args(["--drop", &drop]);
+                }
+                if mode == Mode::Singly {
+                    command.arg("--no-offload");
                 }
                 if mode == Mode::Unicast {
                     command.args(["--via", "unicast", &job.ground.host_url()]);
@@ -214,6 +220,9 @@ impl Tool {
                     .arg(job.folder.join("hashes"))
                     .arg(job.file)
                     .env("XDG_CONFIG_HOME", job.folder.join("config"));
+                if mode == Mode::Singly {
+                    command.arg("--no-offload");
+                }
                 command
             }
             Tool::Peer(Peer::Uftp) => {
