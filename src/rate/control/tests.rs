@@ -327,3 +327,57 @@ proptest! {
         }
     }
 }
+
+/// Reports of one receiver on all that was sent for so many milliseconds, of which `carried` came; and the end of
+/// that round.
+fn round(control: &mut RateControl, now: &mut Time, ms: u64, carried: Rate) {
+    let over = Duration::from_millis(ms);
+    let rate = control.rate();
+    control.handle_sent(rate.bytes_in(over + GRTT));
+    *now += over + GRTT;
+    let delivered = rate.min(carried);
+    let sample = Sample {
+        delivered,
+        lost: 1.0 - delivered.as_bps() as f64 / rate.as_bps() as f64,
+        over,
+    };
+    control.handle_report(*now, ReceiverId(1), sample);
+    control.handle_timeout(*now, GRTT, 1, over);
+}
+
+/// A flow that gives way makes room for what is too much; it is still too much.
+#[test]
+fn what_a_flow_beside_leaves_is_not_ours_to_double_into() {
+    let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), None);
+    let mut now = Time::ZERO;
+    for carried in [50, 50] {
+        round(&mut control, &mut now, 60, mbps(carried));
+    }
+    assert_eq!(control.rate(), mbps(80));
+    round(&mut control, &mut now, 60, mbps(50));
+    assert_eq!(control.rate(), mbps(80), "one round may be chance");
+    round(&mut control, &mut now, 60, mbps(65));
+    assert!(control.rate() < mbps(65), "{:?}", control.rate());
+}
+
+/// Where less comes through than at the last congestion, somebody else has come.
+#[test]
+fn who_comes_later_is_given_room() {
+    let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), Some(mbps(100)));
+    let mut now = Time::ZERO;
+    for _ in 0..3 {
+        round(&mut control, &mut now, 200, mbps(100));
+    }
+    for carried in [100, 90] {
+        while control.rate() <= mbps(carried + 1) {
+            round(&mut control, &mut now, 600, mbps(carried));
+        }
+        let before = control.rate();
+        while control.rate() >= before {
+            round(&mut control, &mut now, 600, mbps(carried));
+        }
+        let share = control.rate().as_bps() as f64 / mbps(carried).as_bps() as f64;
+        let expected = if carried == 100 { BACK_OFF } else { MAKE_ROOM };
+        assert!((share - expected).abs() < 0.01, "{share} of {carried}");
+    }
+}
