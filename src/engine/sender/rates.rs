@@ -147,14 +147,15 @@ impl Sender {
             let Some(control) = &mut channel.control else {
                 continue;
             };
-            if control.poll_timeout().is_some_and(|at| at <= now)
-                && control.handle_timeout(now, grtt, listeners, interval)
-            {
-                changed = true;
-                if control.is_starting() {
-                    // Reports of the new rate are wanted at once.
-                    channel.tell_rate(now);
-                }
+            let rate = control.rate();
+            if control.poll_timeout().is_none_or(|at| at > now) {
+                continue;
+            }
+            let starting = control.is_starting();
+            changed |= control.handle_timeout(now, grtt, listeners, interval);
+            if starting && (control.rate() != rate || !control.is_starting()) {
+                // Reports of the new rate are wanted at once, and fewer when it is found.
+                channel.tell_rate(now);
             }
         }
         if changed {
