@@ -118,7 +118,7 @@ const REST: u32 = 2;
 /// It waits at this share of what the last congestion left, until so long after the rate came down:
 /// a TCP flow beside takes some seconds to come back to what it had (CUBIC waits on such a plateau too,
 /// RFC 9438 §4.2), and gets no further where we are back first. On 50 Mbit/s with a queue of 50 ms TCP keeps
-/// 0.30 to 0.40 of the link (`benches/acceptance`, group_beside_tcp, eight runs); without [`CLEARS`] and [`MAKE_ROOM`] it
+/// 0.26 to 0.40 of the link (`benches/acceptance`, group_beside_tcp, ten runs); without [`CLEARS`] and [`MAKE_ROOM`] it
 /// kept 0.16 to 0.44 (trials of 110 MB, six of each: 0.35 to 0.47 with them).
 const PLATEAU: f64 = 0.96;
 const WAIT: Duration = Duration::from_secs(3);
