@@ -54,7 +54,7 @@ impl Checker {
     }
 
     /// The sender sent so many IP bytes. In no stretch of time may that be more than the rate, a
-    /// burst (2 ms of it, or 64 KiB but no more than 8 ms), and the packet that was begun when that was
+    /// burst (2 ms of it, or 128 KiB but no more than 8 ms), and the packet that was begun when that was
     /// reached.
     pub(super) fn sent(&mut self, now: Time, bytes: u64) {
         const NANOBITS: i128 = 8_000_000_000;
@@ -62,7 +62,7 @@ impl Checker {
         self.excess = (self.excess - earned).max(0) + i128::from(bytes) * NANOBITS;
         self.at = now;
         let in_ms = |ms| self.rate.as_bps() / 8 * ms / 1_000;
-        let burst = in_ms(2).max(in_ms(8).min(65_536)) + MAX_PACKET_LEN as u64;
+        let burst = in_ms(2).max(in_ms(8).min(131_072)) + MAX_PACKET_LEN as u64;
         assert!(
             self.excess <= i128::from(burst) * NANOBITS,
             "at {now:?} the sender is {} bytes over its rate",
