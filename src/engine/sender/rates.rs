@@ -147,16 +147,16 @@ impl Sender {
             let Some(control) = &mut channel.control else {
                 continue;
             };
-            let rate = control.rate();
             if control.poll_timeout().is_none_or(|at| at > now) {
                 continue;
             }
             let starting = control.is_starting();
-            changed |= control.handle_timeout(now, grtt, listeners, interval);
-            if starting && (control.rate() != rate || !control.is_starting()) {
+            let moved = control.handle_timeout(now, grtt, listeners, interval);
+            if starting && (moved || !control.is_starting()) {
                 // Reports of the new rate are wanted at once, and fewer when it is found.
                 channel.tell_rate(now);
             }
+            changed |= moved;
         }
         if changed {
             self.share_rate(now);
