@@ -178,6 +178,17 @@ fn storm(seed: u64) -> World {
     world
 }
 
+fn must_be_complete(world: &World, seed: u64, receiver: usize) {
+    let last: Vec<_> = world.sender_events().iter().rev().take(20).collect();
+    assert!(
+        matches!(world.outcome(receiver), Outcome::Complete(_)),
+        "seed {seed}: receiver {receiver} is {:?} at {:?}\n{:?}\nthe sender: {last:?}",
+        world.outcome(receiver),
+        world.now(),
+        world.receiver_events(receiver),
+    );
+}
+
 #[test]
 fn everybody_alive_finishes_after_every_fault() {
     each_seed(SEEDS, |seed| {
@@ -193,19 +204,7 @@ fn everybody_alive_finishes_after_every_fault() {
         world.calm();
         let ended = world.run(at(180_000));
         for i in (0..RECEIVERS).filter(|i| *i != KILLED && *i != FULL) {
-            assert!(
-                matches!(world.outcome(i), Outcome::Complete(_)),
-                "seed {seed}: receiver {i} is {:?} at {:?}, everybody {ended}\n{:?}\nthe sender: {:?}",
-                world.outcome(i),
-                world.now(),
-                world.receiver_events(i),
-                world
-                    .sender_events()
-                    .iter()
-                    .rev()
-                    .take(20)
-                    .collect::<Vec<_>>(),
-            );
+            must_be_complete(&world, seed, i);
         }
         assert!(
             ended,
@@ -302,19 +301,7 @@ fn soak(seed: u64) -> Time {
         let deadline = world.now() + ms(300_000);
         world.run_while(deadline, |w| !complete(w));
         for &i in &alive {
-            assert!(
-                matches!(world.outcome(i), Outcome::Complete(_)),
-                "seed {seed}: receiver {i} is {:?} at {:?}\n{:?}\n{:?}",
-                world.outcome(i),
-                world.now(),
-                world.receiver_events(i),
-                world
-                    .sender_events()
-                    .iter()
-                    .rev()
-                    .take(10)
-                    .collect::<Vec<_>>(),
-            );
+            must_be_complete(&world, seed, i);
         }
         alive.clear();
     }

@@ -158,11 +158,13 @@ impl Socket {
         })
     }
 
-    /// Lets nobody cut up or put together datagrams for it: for comparison, and devices that do it
-    /// badly.
-    pub(crate) fn without_offload(mut self) -> Socket {
-        self.offload = false;
-        sys::receive_singly(&self.io);
+    /// Whether others may cut up and put together datagrams for it, as they do from the start: for comparison, and
+    /// devices that do it badly.
+    pub(crate) fn with_offload(mut self, offload: bool) -> Socket {
+        if !offload {
+            self.offload = false;
+            sys::receive_singly(&self.io);
+        }
         self
     }
 

@@ -70,10 +70,8 @@ impl Groups {
             } else {
                 Socket::on_group
             };
-            let mut socket = hear(group, source, &self.interface)?;
-            if !self.offload {
-                socket = socket.without_offload();
-            }
+            let socket = hear(group, source, &self.interface)?;
+            let mut socket = socket.with_offload(self.offload);
             small = small.or(socket.want_receive_buffer(buffer));
             let token = self.next;
             socket

@@ -79,10 +79,7 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
         // Whether it may is better known before than after a minute of silence.
         crate::driver::socket::Socket::off_the_wire(address, url.source(), &interface)?;
     }
-    let mut unicast = Socket::anywhere(address.is_ipv4())?;
-    if !builder.offload {
-        unicast = unicast.without_offload();
-    }
+    let unicast = Socket::anywhere(address.is_ipv4())?.with_offload(builder.offload);
     unicast
         .send_groups_by(&interface, REQUEST_TTL, true)
         .map_err(|source| StartError::Socket {

@@ -449,9 +449,8 @@ impl SettingUp {
                 }
             }
         }
-        if !self.offload {
-            links = links.into_iter().map(Socket::without_offload).collect();
-        }
+        let offload = |link: Socket| link.with_offload(self.offload);
+        let links: Vec<Socket> = links.into_iter().map(offload).collect();
         let mut small = None;
         for link in &links {
             small = small.or(link.want_receive_buffer(RECEIVE_BUFFER));

@@ -260,12 +260,8 @@ fn a_buffer_beyond_reason_is_reported() {
 fn without_offload_datagrams_leave_and_come_one_by_one() {
     let at_home = || Socket::at_own_address([127, 0, 0, 1].into(), 0, 1).unwrap();
     for (sends_runs, takes_runs) in [(true, false), (false, true)] {
-        let set = |socket: Socket, runs: bool| match runs {
-            true => socket,
-            false => socket.without_offload(),
-        };
-        let mut sender = set(at_home(), sends_runs);
-        let receiver = set(at_home(), takes_runs);
+        let mut sender = at_home().with_offload(sends_runs);
+        let receiver = at_home().with_offload(takes_runs);
         let bytes = run(8, 1_380);
         assert_eq!(
             sender.send_run(receiver.local(), &bytes, 1_380).0,

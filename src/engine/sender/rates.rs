@@ -21,7 +21,7 @@ const REPORT_SHARE: f64 = 0.005;
 /// reports that come are enough. At half a hundredth, eight receivers took 0.3 s to let 20 Mbit/s become
 /// 100, and 0.06 s like this.
 const STARTING_SHARE: f64 = 0.05;
-/// A report, with a little to spare.
+/// UDP payload of a report.
 const REPORT_LEN: usize = 132;
 /// The least time between a receiver's reports while a channel looks for its rate: a round trip or
 /// two, so that it doubles as fast as the answer comes.
