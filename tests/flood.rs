@@ -153,9 +153,9 @@ fn floods_neither_raise_the_rate_nor_starve_the_carousel() {
     for mbit in [2, 100] {
         let (undisturbed, all) = flooded(mbit, None);
         let rate = Rate::from_bps(mbit * 1_000_000);
-        let burst = Pacer::new(rate, 1_500, Time::ZERO).burst();
+        let excess = Pacer::new(rate, 1_500, Time::ZERO).excess();
         // A few packets are sent whatever the pacer says.
-        let limit = rate.bytes_in(Duration::from_secs(SECONDS)) + burst + 4_000;
+        let limit = rate.bytes_in(Duration::from_secs(SECONDS)) + excess + 4_000;
         assert!(undisturbed <= limit && all > limit / 2, "{all} of {limit}");
         for (what, least, flood) in floods {
             let (bytes, fresh) = flooded(mbit, Some(flood));

@@ -17,10 +17,8 @@ const WAKES: u32 = 64;
 /// Watches a run and panics when something is wrong.
 #[derive(Debug)]
 pub(super) struct Checker {
-    rate: Rate,
-    /// Bytes sent beyond the rate, in billionths of a bit, and when that was right.
-    excess: i128,
-    at: Time,
+    /// What was sent, beside the rate and beside what it may be while lost time is made up for.
+    sent: [Meter; 2],
     /// The least packet number that a channel may use next.
     packets: BTreeMap<(SessionId, ChannelNo), PacketNo>,
     /// The least counter that a receiver may use next.
@@ -28,6 +26,43 @@ pub(super) struct Checker {
     held: BTreeMap<(u32, ObjectKey), Held>,
     /// By engine (none is the sender): wake-ups asked for at this moment.
     wakes: BTreeMap<Option<u32>, (Time, u32)>,
+}
+
+/// In no stretch of time may more be sent than the rate, a burst (2 ms of it, or 128 KiB but no more than 8 ms), some
+/// more milliseconds of the rate, and the packet that was begun when that was reached.
+#[derive(Debug)]
+struct Meter {
+    rate: Rate,
+    most: i128,
+    /// Beyond the rate, in billionths of a bit, and when that was right.
+    excess: i128,
+    at: Time,
+}
+
+const NANOBITS: i128 = 8_000_000_000;
+
+impl Meter {
+    fn new(rate: Rate, more_ms: u64) -> Meter {
+        let in_ms = |ms| rate.as_bps() / 8 * ms / 1_000;
+        let burst = in_ms(2).max(in_ms(8).min(131_072)) + MAX_PACKET_LEN as u64;
+        Meter {
+            rate,
+            most: i128::from(burst + in_ms(more_ms)) * NANOBITS,
+            excess: 0,
+            at: Time::ZERO,
+        }
+    }
+
+    fn sent(&mut self, now: Time, bytes: u64) {
+        let earned = now.since(self.at).as_nanos() as i128 * i128::from(self.rate.as_bps());
+        self.excess = (self.excess - earned).max(0) + i128::from(bytes) * NANOBITS;
+        self.at = now;
+        assert!(
+            self.excess <= self.most,
+            "at {now:?} the sender is {} bytes over its rate",
+            self.excess / NANOBITS
+        );
+    }
 }
 
 /// What a receiver was given of an object.
@@ -43,9 +78,7 @@ struct Held {
 impl Checker {
     pub(super) fn new(rate: Rate) -> Checker {
         Checker {
-            rate,
-            excess: 0,
-            at: Time::ZERO,
+            sent: [Meter::new(rate, 50), Meter::new(rate.mul_f64(1.25), 0)],
             packets: BTreeMap::new(),
             counters: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -53,21 +86,11 @@ impl Checker {
         }
     }
 
-    /// The sender sent so many IP bytes. In no stretch of time may that be more than the rate, a
-    /// burst (2 ms of it, or 128 KiB but no more than 8 ms), and the packet that was begun when that was
-    /// reached.
+    /// The sender sent so many IP bytes.
     pub(super) fn sent(&mut self, now: Time, bytes: u64) {
-        const NANOBITS: i128 = 8_000_000_000;
-        let earned = now.since(self.at).as_nanos() as i128 * i128::from(self.rate.as_bps());
-        self.excess = (self.excess - earned).max(0) + i128::from(bytes) * NANOBITS;
-        self.at = now;
-        let in_ms = |ms| self.rate.as_bps() / 8 * ms / 1_000;
-        let burst = in_ms(2).max(in_ms(8).min(131_072)) + MAX_PACKET_LEN as u64;
-        assert!(
-            self.excess <= i128::from(burst) * NANOBITS,
-            "at {now:?} the sender is {} bytes over its rate",
-            self.excess / NANOBITS
-        );
+        for meter in &mut self.sent {
+            meter.sent(now, bytes);
+        }
     }
 
     pub(super) fn sent_data(&mut self, headers: &[DataHeader]) {
