@@ -112,7 +112,7 @@ impl Sender {
             ReceiverBody::Ack(ack) => self.handle_ack(now, id, packet.channel, &ack),
             ReceiverBody::Done(done) => {
                 self.handle_done(id, &done);
-                self.acknowledge(now, id, packet.channel, packet.counter);
+                self.acknowledge(now, id, Some(packet.channel), packet.counter);
             }
         }
     }
@@ -425,7 +425,8 @@ impl Sender {
                 cause: request.cause,
             });
         }
-        self.acknowledge(now, id, packet.channel, packet.counter);
+        // Its switch may not let the group through yet.
+        self.acknowledge(now, id, None, packet.counter);
     }
 
     pub(super) fn member(&mut self, id: ReceiverId, change: impl FnOnce(&mut Member)) {
@@ -462,9 +463,9 @@ impl Sender {
         )
     }
 
-    /// Says that a join or done was heard: in batches on the channel, at once over unicast and to each of a
-    /// large group.
-    fn acknowledge(&mut self, now: Time, id: ReceiverId, channel: ChannelNo, counter: u64) {
+    /// Says that a join or done was heard: in batches on a channel, or at once over unicast without one, to who is
+    /// on unicast, and to each of a large group.
+    fn acknowledge(&mut self, now: Time, id: ReceiverId, on: Option<ChannelNo>, counter: u64) {
         let Some(member) = self.roster.members.get(&id) else {
             return;
         };
@@ -473,8 +474,9 @@ impl Sender {
             counter: counter as u32,
         };
         let (to, link) = (member.address, member.link);
-        let alone = member.unicast.is_some() || usize::from(channel) >= self.channels.len();
-        if alone || self.roster.members.len() > HEARD_TOGETHER {
+        let together = member.unicast.is_none() && self.roster.members.len() <= HEARD_TOGETHER;
+        let on = on.filter(|&c| together && usize::from(c) < self.channels.len());
+        let Some(channel) = on else {
             return self.reply(
                 now,
                 (to, link),
@@ -482,7 +484,7 @@ impl Sender {
                 SenderBody::Heard(vec![heard]),
                 PacketKind::Heard,
             );
-        }
+        };
         self.heard.push((channel, heard));
         if self.heard.len() >= HEARD_PER_PACKET {
             self.flush_heard_now(now);
