@@ -53,12 +53,12 @@ impl Options {
     pub(crate) fn chose(&self, name: &str) -> bool {
         if self.chosen.is_empty() {
             return if self.peers {
-                name == cases::PEERS
+                cases::PEERS.contains(&name)
             } else {
                 !cases::BY_NAME.contains(&name)
             };
         }
-        self.chosen.iter().any(|c| c == name) || (self.peers && name == cases::PEERS)
+        self.chosen.iter().any(|c| c == name) || (self.peers && cases::PEERS.contains(&name))
     }
 }
 

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod attacker;
+mod bare;
 mod bench;
 mod cases;
 #[path = "../../tests/support/content.rs"]

@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 192, 7, 1);
-const PORT: u16 = 4_700;
+pub(crate) const PORT: u16 = 4_700;
 /// How often a thread looks whether it is to end.
 const TICK: Duration = Duration::from_millis(50);
 /// Room for what comes while the machine is busy.
@@ -136,7 +136,6 @@ impl Relay {
         let requests = on_group(far.host(0), PORT + 1)?;
         let to_receivers = Arc::new(at(far.host(0), PORT)?);
         let sender = SocketAddr::new(near.host(0).address.into(), PORT);
-        let group = |port| SocketAddr::new(GROUP.into(), port);
 
         // Each receiver has a socket towards the sender, and is where it was last heard from.
         let mut up = Vec::new();
@@ -244,8 +243,13 @@ impl Drop for Relay {
     }
 }
 
+/// The group, with one of its ports.
+pub(crate) fn group(port: u16) -> SocketAddr {
+    SocketAddr::new(GROUP.into(), port)
+}
+
 /// A socket on a host's own address that sends to the group there.
-fn at(host: &Host, port: u16) -> io::Result<UdpSocket> {
+pub(crate) fn at(host: &Host, port: u16) -> io::Result<UdpSocket> {
     open(host, |socket| {
         socket.set_multicast_if_v4(&host.address)?;
         socket.set_multicast_loop_v4(false)?;
@@ -254,7 +258,7 @@ fn at(host: &Host, port: u16) -> io::Result<UdpSocket> {
 }
 
 /// A socket that hears the group on a host.
-fn on_group(host: &Host, port: u16) -> io::Result<UdpSocket> {
+pub(crate) fn on_group(host: &Host, port: u16) -> io::Result<UdpSocket> {
     open(host, |socket| {
         socket.bind(&SocketAddrV4::new(GROUP, port).into())?;
         socket.join_multicast_v4_n(&GROUP, &InterfaceIndexOrAddress::Address(host.address))
