@@ -35,15 +35,9 @@ pub(crate) struct Case {
 /// The cases that need other tools, and run only when asked for.
 pub(crate) const PEERS: [&str; 2] = ["peers_loss", "peers_speed"];
 
-/// Cases that run only when named: those that need other tools, and promises that don't hold on every
-/// run yet: on two cores, the processors and not the loss decide what eight receivers at 20 % keep of the
-/// rate, and the 0.26 to 0.35 of a link of 50 Mbit/s that a TCP flow keeps are too near to 0.25.
-pub(crate) const BY_NAME: &[&str] = &[
-    "peers_loss",
-    "peers_speed",
-    "random_loss_auto",
-    "group_beside_tcp",
-];
+/// Cases that run only when named: those that need other tools, and one whose figure (0.28 to 0.46) is too near to its
+/// limit of 0.25 for every run.
+pub(crate) const BY_NAME: &[&str] = &["peers_loss", "peers_speed", "group_beside_tcp"];
 
 /// Every case, in the order they run.
 pub(crate) const ALL: &[Case] = &[
@@ -164,7 +158,7 @@ pub(crate) const ALL: &[Case] = &[
     },
     Case {
         name: "random_loss_auto",
-        promise: "8 receivers losing 20 %: >= 0.8 of the rate without loss, nobody moves, wire <= 1.39 x the file",
+        promise: "8 receivers on 200 Mbit/s losing 20 %: >= 0.8 of the rate without loss, no moves, wire <= 1.39 x the file",
         run: tiers::random_loss_auto,
     },
     Case {

@@ -83,7 +83,7 @@ pub(crate) fn peers_speed(bench: &Bench) -> Result<Vec<Measure>, String> {
     let copies: Vec<PathBuf> = (1..=RECEIVERS)
         .map(|i| desk.path(&format!("copy-{i}")))
         .collect();
-    let (bps, bare) = lossless(&net, &file, &copies, runs)?;
+    let bare = Bare::at_its_best(&net, &file, &copies, runs)?;
     for copy in &copies {
         crate::content::compare(&file, copy)?;
     }
@@ -96,7 +96,7 @@ pub(crate) fn peers_speed(bench: &Bench) -> Result<Vec<Measure>, String> {
         ),
         Measure::new(
             "a bare pair's time / ours",
-            bare / seconds(ours),
+            bare.seconds / seconds(ours),
             "",
             Limit::AtLeast(0.6),
         ),
@@ -116,36 +116,75 @@ pub(crate) fn peers_speed(bench: &Bench) -> Result<Vec<Measure>, String> {
         Measure::new("without offload", seconds(singly), "s", Limit::Free),
         Measure::new("uftp", seconds(uftp), "s", Limit::Free),
         Measure::new("udpcast", seconds(row("udpcast")?), "s", Limit::Free),
-        Measure::new("a bare pair", bare, "s", Limit::Free),
+        Measure::new("a bare pair", bare.seconds, "s", Limit::Free),
         Measure::new(
             "its highest rate without loss",
-            bps / 1e6,
+            bare.bps / 1e6,
             "Mbit/s",
+            Limit::Free,
+        ),
+        Measure::new(
+            "its processor time / uftp's",
+            bare.cpu / cpu(uftp),
+            "",
             Limit::Free,
         ),
     ])
 }
 
-/// The highest rate at which a bare pair loses nothing in `runs` transfers, in steps of a tenth, and their median time.
-fn lossless(net: &Net, file: &Path, copies: &[PathBuf], runs: usize) -> Result<(f64, f64), String> {
-    let mut bps = 8e9;
-    while bps > 1e8 {
-        let mut times = Vec::new();
-        while times.len() < runs {
-            let went =
-                bare::transfer(net, file, copies, bps).map_err(|e| format!("a bare pair: {e}"))?;
-            if went.lost > 0 {
-                break;
+/// A bare pair at the highest rate, in steps of a tenth, at which it loses nothing in several transfers.
+struct Bare {
+    bps: f64,
+    /// The median.
+    seconds: f64,
+    /// Seconds of processor time for a transfer.
+    cpu: f64,
+}
+
+impl Bare {
+    fn at_its_best(
+        net: &Net,
+        file: &Path,
+        copies: &[PathBuf],
+        runs: usize,
+    ) -> Result<Bare, String> {
+        let mut bps = 8e9;
+        while bps > 1e8 {
+            let before = processor_time()?;
+            let mut times = Vec::new();
+            while times.len() < runs {
+                let went = bare::transfer(net, file, copies, bps);
+                let went = went.map_err(|e| format!("a bare pair: {e}"))?;
+                if went.lost > 0 {
+                    break;
+                }
+                times.push(went.took.as_secs_f64());
             }
-            times.push(went.took.as_secs_f64());
+            if times.len() == runs {
+                times.sort_by(f64::total_cmp);
+                let cpu = (processor_time()? - before) / runs as f64;
+                let seconds = times[runs / 2];
+                return Ok(Bare { bps, seconds, cpu });
+            }
+            bps *= 0.9;
         }
-        if times.len() == runs {
-            times.sort_by(f64::total_cmp);
-            return Ok((bps, times[runs / 2]));
-        }
-        bps *= 0.9;
+        Err("a bare pair loses packets at any rate".into())
     }
-    Err("a bare pair loses packets at any rate".into())
+}
+
+/// Seconds that this process, threads that ended included, has had of the processors.
+fn processor_time() -> Result<f64, String> {
+    let stat = std::fs::read_to_string("/proc/self/stat").map_err(|e| e.to_string())?;
+    // After the name in brackets; utime and stime, in hundredths (proc(5)).
+    let fields = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace();
+    let ticks = fields.skip(11).take(2).map(|f| f.parse::<f64>());
+    let sum: Result<f64, _> = ticks.sum();
+    sum.map(|ticks| ticks / 100.0)
+        .map_err(|e| format!("/proc/self/stat: {e}"))
 }
 
 /// Rows of `loopcast bench` beside uftp and udpcast.
