@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         .skip(1)
         .filter(|a| !a.starts_with('-'))
         .collect();
-    let cases: [Case; 11] = [
+    let cases: [Case; 12] = [
         ("shared_loss", || shared_loss(false, false)),
         ("shared_loss_repair_lost", || shared_loss(false, true)),
         ("shared_loss_group_feedback", || shared_loss(true, true)),
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         ("parity_1000_at_1", || parity(1_000, 0.01, 1.06)),
         ("parity_1000_at_5", || parity(1_000, 0.05, 1.06)),
         ("parity_10000_at_1", || parity(10_000, 0.01, 1.07)),
+        ("unlisted_10000", || unlisted(10_000, 1_000)),
         ("tiers_1000", || tiers(1_000, 16_000_000)),
         ("tiers_10000", || tiers(10_000, 16_000_000)),
         ("many_100000", many),
@@ -282,6 +283,66 @@ fn parity(receivers: u32, loss: f64, limit: f64) -> Vec<Line> {
             "NAK bytes over file",
             totals.nak_bytes as f64 / LENGTH as f64,
             0.02,
+        ),
+    ]
+}
+
+/// More receivers that each lose 1 % than the sender's roster has room for.
+fn unlisted(receivers: u32, roster: u32) -> Vec<Line> {
+    const LENGTH: u64 = 16_000_000;
+    let config = Config {
+        wait_for: receivers,
+        roster,
+        ..Config::new(13)
+    };
+    let mut world = World::new(config).expect("the configuration is sound");
+    world.offer(film(LENGTH)).expect("it is the first offer");
+    for i in 0..receivers {
+        let link = Link::lossy(DELAY, Loss::Random(0.01));
+        world.add_receiver(Time::from_millis(u64::from(i) % 1_000), link);
+    }
+    let deadline = Time::from_millis(120_000);
+    let feedback = |world: &World| -> u64 {
+        let sent = |i, kind| world.receiver(i).stats().sent(kind);
+        let both = |i| [sent(i, PacketKind::Nak), sent(i, PacketKind::Report)];
+        let counts = (0..receivers as usize).flat_map(both);
+        counts.map(|c| c.bytes + 28 * c.packets).sum()
+    };
+    // Before and after that nothing is sent that it could be a part of.
+    world.run_while(deadline, |w| w.totals().data_packets == 0);
+    let before = (feedback(&world), world.totals().sender_bytes);
+    world.run_while(deadline, |w| w.totals().data_packets < LENGTH / 1_344);
+    let spent = (feedback(&world) - before.0) as f64;
+    let data = (world.totals().sender_bytes - before.1) as f64;
+    let counted = f64::from(world.sender().unlisted()) / f64::from(receivers - roster);
+    world.run(deadline);
+    let times = (0..receivers as usize).map(|i| match world.outcome(i) {
+        Outcome::Complete(at) => at,
+        _ => Time::ZERO,
+    });
+    let last = times.max().unwrap_or(Time::ZERO);
+    let needed = LENGTH as f64 / 1_344.0 / 0.99;
+    vec![
+        line(
+            "receivers left",
+            f64::from(receivers) - world.complete() as f64,
+            0.0,
+        ),
+        line(
+            "counted / there, or its inverse",
+            counted.max(1.0 / counted),
+            2.0,
+        ),
+        line(
+            "data over what one receiver needs",
+            world.totals().data_packets as f64 / needed,
+            1.07,
+        ),
+        line("bytes of NAKs and reports / of data", spent / data, 0.01),
+        line(
+            "seconds from the last to the end",
+            world.now().since(last).as_secs_f64(),
+            7.0,
         ),
     ]
 }

@@ -168,6 +168,7 @@ fn send(held: &Held, socket: &UdpSocket) -> Result<(), Failure> {
             ladder: false,
             adapt: loopcast::rate::Adapt::Fixed,
             min_rate: loopcast::units::Rate::ZERO,
+            roster: loopcast::config::MAX_ROSTER,
             wait_for: 1,
             stay: false,
             one_way: None,

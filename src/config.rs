@@ -60,6 +60,9 @@ pub const K_GROUP_FEEDBACK: u8 = 4;
 /// The greatest K where NAKs go to the sender only and confirms suppress.
 pub const K_SENDER_FEEDBACK: u8 = 6;
 
+/// Receivers that a sender knows one by one, at most: with all that is kept of each they take some 100 MB, and
+/// counting who listens takes a hundredth of a second.
+pub const MAX_ROSTER: u32 = 100_000;
 /// How long a receiver waits to hear SYNC or data on its group before it uses unicast.
 pub const SYNC_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a receiver waits for a sender.

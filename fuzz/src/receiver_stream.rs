@@ -324,8 +324,8 @@ impl Run {
                 coding: self.coding(input),
                 entries: needs(input),
             }),
-            9 | 10 => SenderBody::Heard(
-                (0..input.below(5))
+            kind @ (9 | 10) => {
+                let heard = (0..input.below(5))
                     .map(|_| Heard {
                         receiver: if input.one_in(4) { ReceiverId(9) } else { ID },
                         counter: if input.one_in(2) {
@@ -334,8 +334,12 @@ impl Run {
                             input.u32()
                         },
                     })
-                    .collect(),
-            ),
+                    .collect();
+                match kind {
+                    9 => SenderBody::Heard(heard),
+                    _ => SenderBody::Unlisted(heard),
+                }
+            }
             11 => SenderBody::Notice(Notice {
                 receiver: [ID, ReceiverId(0), ReceiverId(9)][input.below(3) as usize],
                 coding: self.coding(input),

@@ -53,7 +53,7 @@ pub fn run(data: &[u8]) {
 fn run_one(data: &[u8], envelopes: Option<Group>) {
     let mut input = Bytes::new(data);
     let input = &mut input;
-    let config = SenderConfig {
+    let mut config = SenderConfig {
         session: SESSION,
         seed: 1,
         secret: [3; 32],
@@ -71,6 +71,7 @@ fn run_one(data: &[u8], envelopes: Option<Group>) {
         ladder: false,
         adapt: loopcast::rate::Adapt::Fixed,
         min_rate: loopcast::units::Rate::ZERO,
+        roster: loopcast::config::MAX_ROSTER,
         wait_for: input.below(4) as u32,
         stay: input.one_in(2),
         one_way: None,
@@ -79,6 +80,10 @@ fn run_one(data: &[u8], envelopes: Option<Group>) {
         slots: 2 + input.below(9) as u16,
         elsewhere: vec![SocketAddr::from(([10, 0, 0, 9], 4_700))],
     };
+    if config.wait_for == 3 {
+        // All but one are not listed.
+        config.roster = 1;
+    }
     let Ok(sender) = Sender::new(config, Time::ZERO) else {
         panic!("the configuration is possible");
     };

@@ -58,6 +58,7 @@ pub struct SenderBuilder {
     pub(crate) tiers: Option<Vec<Rate>>,
     pub(crate) adapt: Adapt,
     pub(crate) min_rate: Rate,
+    pub(crate) roster: u32,
     pub(crate) wait_for: u32,
     pub(crate) stay: bool,
     pub(crate) one_way: Option<NonZeroU32>,
@@ -84,6 +85,7 @@ impl Default for SenderBuilder {
             tiers: None,
             adapt: Adapt::Average,
             min_rate: Rate::ZERO,
+            roster: config::MAX_ROSTER,
             wait_for: 0,
             stay: false,
             one_way: None,
@@ -148,6 +150,13 @@ impl SenderBuilder {
     /// tier is slower. None by default.
     pub fn min_rate(mut self, rate: Rate) -> SenderBuilder {
         self.min_rate = rate;
+        self
+    }
+
+    /// Receivers that it knows one by one, at most: 100,000 by default, which take some 100 MB. Those beyond are served on
+    /// groups all the same, but by number only, and not by unicast.
+    pub fn roster(mut self, receivers: u32) -> SenderBuilder {
+        self.roster = receivers;
         self
     }
 

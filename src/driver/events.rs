@@ -230,8 +230,10 @@ pub struct SenderProgress {
     pub sent_bytes: u64,
     /// IP bytes sent a second, over about the last second.
     pub rate: Rate,
-    /// Receivers known now.
+    /// Receivers that are here now, [`unlisted`](Self::unlisted) ones included.
     pub receivers: u32,
+    /// Those that the sender has no room to list, an estimate.
+    pub unlisted: u32,
     /// Receivers that said they have everything.
     pub done: u32,
     /// Symbols sent because of NAKs so far.
@@ -338,6 +340,8 @@ pub enum ReceiverEvent {
         /// Why.
         reason: String,
     },
+    /// The sender knows as many receivers as it can and has no room to serve this one by unicast. It goes on asking.
+    NoRoom,
     /// The sender does not hold what was asked for and named another, which is asked next.
     Redirected {
         /// Whom.

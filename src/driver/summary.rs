@@ -130,8 +130,10 @@ pub struct SenderSummary {
     pub repairs: u64,
     /// NAK packets heard.
     pub naks_received: u64,
-    /// Receivers that were ever known.
+    /// Receivers that were ever known one by one.
     pub receivers_known: u64,
+    /// The most at a time that were not, an estimate.
+    pub most_unlisted: u32,
     /// One by one, those in the roster.
     pub receivers: Vec<SenderReceiver>,
     /// The objects.

@@ -222,6 +222,8 @@ pub enum ReceiverEvent {
         /// In words.
         text: String,
     },
+    /// The sender has no room to serve it by unicast. It goes on asking.
+    NoRoom,
     /// Another sender was heard on the group; its packets are ignored.
     OtherSession {
         /// Its session.

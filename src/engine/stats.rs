@@ -239,6 +239,8 @@ pub struct SenderStats {
     pub repairs: u64,
     /// Cycles that ended, over all objects.
     pub cycles: u64,
+    /// The most receivers at a time that were not listed, an estimate.
+    pub most_unlisted: u32,
 }
 
 impl SenderStats {

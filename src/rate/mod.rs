@@ -1,10 +1,11 @@
 //! How fast, on which tier, and when the next burst may leave.
 //!
 //! Takes rates, times, bytes sent, what receivers report and measured round-trip times; gives
-//! permission to send, the rate of each channel, the tier of each receiver, who is too slow for any, and the
-//! group round-trip time that all timers are multiples of. It does not choose what is sent.
+//! permission to send, the rate of each channel, the tier of each receiver, who is too slow for any, how many there are
+//! beyond those who are known one by one, and the group round-trip time that all timers are multiples of. It does not choose what is sent.
 
 mod allowance;
+mod census;
 mod control;
 mod grtt;
 mod ladder;
@@ -13,6 +14,7 @@ mod pacer;
 mod placement;
 
 pub use allowance::Allowance;
+pub use census::{Census, Mark, first_report};
 pub use control::{Adapt, BACK_OFF, LEAVE_TIME, Limits, RateControl, START, Sample};
 pub use grtt::Grtt;
 pub use ladder::{LadderError, halves, shares, tiers};

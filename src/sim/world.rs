@@ -52,6 +52,8 @@ pub struct Config {
     pub sealed: bool,
     /// NAKs go to a group that all hear.
     pub group_feedback: bool,
+    /// Receivers that the sender knows one by one.
+    pub roster: u32,
     /// Receivers before data starts.
     pub wait_for: u32,
     /// The sender serves on.
@@ -82,6 +84,7 @@ impl Config {
             groups: 1,
             sealed: false,
             group_feedback: false,
+            roster: config::MAX_ROSTER,
             wait_for: 1,
             stay: false,
             one_way: None,
@@ -561,6 +564,7 @@ fn new_sender(
         ladder: config.ladder,
         adapt: config.adapt,
         min_rate: config.min_rate,
+        roster: config.roster,
         wait_for: config.wait_for,
         stay: config.stay,
         one_way: config.one_way,

@@ -22,6 +22,8 @@ pub(super) const REPAIR: u8 = 0x02;
 pub(super) const QUERY: u8 = 0x02;
 /// Flag of SYNC: no data is being sent.
 pub(super) const IDLE: u8 = 0x04;
+/// Flag of HEARD: its receivers are not listed.
+pub(super) const UNLISTED: u8 = 0x02;
 /// Flag of NAK: more is lacking than it says.
 pub(super) const MORE: u8 = 0x02;
 /// Flag of REQUEST: the receiver holds part of what it wants.

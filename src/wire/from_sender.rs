@@ -30,6 +30,7 @@ impl FromSender {
             SenderBody::Offer(_) => (Kind::Offer, 0),
             SenderBody::Confirm(_) => (Kind::Confirm, 0),
             SenderBody::Heard(_) => (Kind::Heard, 0),
+            SenderBody::Unlisted(_) => (Kind::Heard, frame::UNLISTED),
             SenderBody::Notice(_) => (Kind::Notice, 0),
             SenderBody::Challenge(_) => (Kind::Challenge, 0),
         };
@@ -40,7 +41,9 @@ impl FromSender {
             SenderBody::Sync(sync) => size = write_sync(sync, writer.out),
             SenderBody::Offer(offer) => offer.write(writer.out),
             SenderBody::Confirm(needs) => needs.write(writer.out),
-            SenderBody::Heard(heard) => write_heard(heard, writer.out),
+            SenderBody::Heard(heard) | SenderBody::Unlisted(heard) => {
+                write_heard(heard, writer.out)
+            }
             SenderBody::Notice(notice) => write_notice(notice, writer.out),
             SenderBody::Challenge(challenge) => write_challenge(challenge, writer.out),
         }
@@ -61,6 +64,7 @@ pub(super) fn read(
         Kind::Sync => SenderBody::Sync(read_sync(flags, &mut r, datagram_len)?),
         Kind::Offer => SenderBody::Offer(Box::new(Offer::read(&mut r)?)),
         Kind::Confirm => SenderBody::Confirm(Needs::read(&mut r)?),
+        Kind::Heard if flags & frame::UNLISTED != 0 => SenderBody::Unlisted(read_heard(&mut r)?),
         Kind::Heard => SenderBody::Heard(read_heard(&mut r)?),
         Kind::Notice => SenderBody::Notice(read_notice(&mut r)?),
         Kind::Challenge => SenderBody::Challenge(read_challenge(&mut r)?),

@@ -58,6 +58,9 @@ pub enum SenderBody {
     Confirm(Needs),
     /// Joins and dones that were heard; at most [`MAX_HEARD`](super::MAX_HEARD).
     Heard(Vec<Heard>),
+    /// Joins that were heard of receivers that the sender has no room to list: on a group they are served all the
+    /// same, by unicast they are not. At most [`MAX_HEARD`](super::MAX_HEARD).
+    Unlisted(Vec<Heard>),
     /// Something the receiver must know and can't mend by asking for data.
     Notice(Notice),
     /// The value a receiver must send back before it is answered at length.

@@ -346,6 +346,7 @@ pub(crate) fn from_sender() -> impl Strategy<Value = FromSender> {
         offer().prop_map(|offer| SenderBody::Offer(Box::new(offer))),
         needs().prop_map(SenderBody::Confirm),
         heard().prop_map(SenderBody::Heard),
+        heard().prop_map(SenderBody::Unlisted),
         notice().prop_map(SenderBody::Notice),
         challenge().prop_map(SenderBody::Challenge),
     ];

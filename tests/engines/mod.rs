@@ -47,6 +47,7 @@ pub fn sender(session: u64, change: impl FnOnce(&mut SenderConfig)) -> Sender {
         ladder: false,
         adapt: loopcast::rate::Adapt::Fixed,
         min_rate: Rate::ZERO,
+        roster: loopcast::config::MAX_ROSTER,
         wait_for: 1,
         stay: true,
         one_way: None,

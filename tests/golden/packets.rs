@@ -61,7 +61,7 @@ fn data(part: Option<u16>) -> DataHeader {
     }
 }
 
-fn from_sender() -> [(&'static str, u16, SenderBody); 11] {
+fn from_sender() -> [(&'static str, u16, SenderBody); 12] {
     let padded = Sync {
         query: false,
         idle: true,
@@ -93,6 +93,11 @@ fn from_sender() -> [(&'static str, u16, SenderBody); 11] {
         ),
         ("confirm", 3, SenderBody::Confirm(confirm)),
         ("heard", 3, SenderBody::Heard(heard())),
+        (
+            "heard_unlisted",
+            3,
+            SenderBody::Unlisted(heard()[..1].to_vec()),
+        ),
         ("notice", 0, SenderBody::Notice(notice())),
         ("notice_unicast", 3, SenderBody::Notice(told_to_leave())),
         ("challenge", 0, SenderBody::Challenge(challenge())),

@@ -252,6 +252,9 @@ impl<'a> View<'a> {
                 self.bars.remove(&name);
                 console.warn(format!("the sender withdrew {name}: {}", human::plain(reason)));
             }
+            E::NoRoom => {
+                console.warn("the sender serves as many receivers as it can know, and has no room for one more by unicast: asking on");
+            }
             E::Redirected { to } => {
                 console.say(format!("the sender does not hold it and names another: asking {to}"));
             }

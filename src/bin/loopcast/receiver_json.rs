@@ -98,6 +98,7 @@ pub(crate) fn event(event: &ReceiverEvent) -> Option<(&'static str, Fields)> {
             f.with("name", name.as_str())
                 .with("reason", reason.as_str()),
         ),
+        E::NoRoom => ("no_room", f),
         E::Redirected { to } => ("redirected", f.with("to", to.to_string())),
         E::Notice { code, cause, text } => {
             let f = f.with("code", notice(*code)).with("text", text.as_str());

@@ -402,8 +402,9 @@ impl<'a> View<'a> {
         if self.args.one_way {
             return self.bars.status("sending", &sending);
         }
+        let about = if p.unlisted > 0 { "about " } else { "" };
         let words = format!(
-            "{sending}, {}, {} done, {} for {}",
+            "{sending}, {about}{}, {} done, {} for {}",
             human::count(u64::from(p.receivers), "receiver"),
             p.done,
             human::count(p.repairs, "repair"),

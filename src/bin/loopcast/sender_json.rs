@@ -157,6 +157,7 @@ fn progress(p: &SenderProgress) -> Fields {
         .with("sent_bytes", p.sent_bytes)
         .with("rate_bps", p.rate.as_bps())
         .with("receivers", p.receivers)
+        .with("unlisted", p.unlisted)
         .with("done", p.done)
         .with("repairs", p.repairs)
         .with("naks", p.naks)

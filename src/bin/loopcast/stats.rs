@@ -107,6 +107,7 @@ pub(crate) fn sender(s: &SenderSummary, end: &End) -> Fields {
         .with("repairs", s.repairs)
         .with("naks_received", s.naks_received)
         .with("receivers_known", s.receivers_known)
+        .with("most_unlisted", s.most_unlisted)
         .array("receivers", s.receivers.iter().map(sender_receiver))
         .array("objects", s.objects.iter().map(sender_object))
         .array(

@@ -749,6 +749,7 @@ impl Net {
             E::OtherSession { session, address } => {
                 ReceiverEvent::AnotherSender { session, address }
             }
+            E::NoRoom => ReceiverEvent::NoRoom,
             E::Redirected { address } => ReceiverEvent::Redirected { to: address },
             E::Finished => {
                 self.finished = true;

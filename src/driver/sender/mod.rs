@@ -221,6 +221,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
             builder.adapt
         },
         min_rate: least,
+        roster: builder.roster,
         wait_for: builder.wait_for,
         stay: builder.stay,
         one_way: builder.one_way,
@@ -536,6 +537,7 @@ fn summary(
         repairs: stats.repairs,
         naks_received: stats.received(PacketKind::Nak).packets,
         receivers_known: roster.ever(),
+        most_unlisted: stats.most_unlisted,
         receivers: roster.into_receivers(),
         objects,
         not_offered,

@@ -226,7 +226,7 @@ impl Receiver {
             SenderBody::Sync(_) => PacketKind::Sync,
             SenderBody::Offer(_) => PacketKind::Offer,
             SenderBody::Confirm(_) => PacketKind::Confirm,
-            SenderBody::Heard(_) => PacketKind::Heard,
+            SenderBody::Heard(_) | SenderBody::Unlisted(_) => PacketKind::Heard,
             SenderBody::Notice(_) => PacketKind::Notice,
             SenderBody::Challenge(_) => PacketKind::Challenge,
         };
@@ -247,7 +247,8 @@ impl Receiver {
             SenderBody::Sync(sync) => self.handle_sync(now, packet.channel, via, &sync),
             SenderBody::Offer(offer) => self.handle_offer(now, *offer),
             SenderBody::Confirm(needs) => self.handle_needs(now, packet.channel, &needs),
-            SenderBody::Heard(heard) => self.handle_heard(now, &heard),
+            SenderBody::Heard(heard) => self.handle_heard(now, &heard, true),
+            SenderBody::Unlisted(heard) => self.handle_heard(now, &heard, false),
             SenderBody::Notice(notice) => self.handle_notice(now, via, notice),
             SenderBody::Challenge(challenge) => self.handle_challenge(now, from, challenge),
         }
@@ -304,6 +305,7 @@ impl Receiver {
             cookie: Cookie(0),
             echo: None,
             timing,
+            unlisted: false,
             report_interval: FIRST_REPORT,
             rate: Rate::from_bps(config::DEFAULT_RATE_BPS),
         });
@@ -565,11 +567,22 @@ impl Receiver {
         }
     }
 
-    fn handle_heard(&mut self, now: Time, heard: &[Heard]) {
+    fn handle_heard(&mut self, now: Time, heard: &[Heard], listed: bool) {
         let id = self.config.id;
+        let refused = !listed && self.on_unicast();
         for heard in heard.iter().filter(|h| h.receiver == id) {
-            let joined = self.joining.was_heard(heard.counter);
-            if let Some(holds) = joined {
+            let Some(session) = &mut self.session else {
+                return;
+            };
+            if refused {
+                // It asks on: somebody may have left by then.
+                if !core::mem::replace(&mut session.unlisted, true) {
+                    self.events.push_back(ReceiverEvent::NoRoom);
+                }
+                continue;
+            }
+            if let Some(holds) = self.joining.was_heard(heard.counter) {
+                session.unlisted = !listed;
                 self.joined(now, holds);
             }
         }
@@ -614,7 +627,10 @@ impl Receiver {
                 self.take_course(now, Some(course));
             }
             _ => {
-                self.tell(notice);
+                let invited = self.session.as_ref().is_some_and(|s| s.unlisted);
+                if !invited || dismissed {
+                    self.tell(notice);
+                }
                 if dismissed {
                     self.be_evicted(now, notice.cause, &notice.text);
                 } else {

@@ -160,7 +160,13 @@ impl Receiver {
             return;
         };
         let before = core::mem::replace(&mut session.report_interval, interval);
-        if interval < before
+        if session.unlisted {
+            // In the same proportion, so that at any time as many report as the sender counts on.
+            let part = interval.as_secs_f64() / before.as_secs_f64().max(1e-6);
+            self.report_due = self
+                .report_due
+                .map(|due| now + due.since(now).mul_f64(part));
+        } else if interval < before
             && let Some(due) = self.report_due
         {
             self.schedule_report(now);

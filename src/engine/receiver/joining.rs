@@ -10,6 +10,7 @@ use crate::engine::{PacketKind, ReceiverEvent, Via};
 use crate::ids::ChannelNo;
 use crate::nak::Timing;
 use crate::range_set::RangeSet;
+use crate::rate::first_report;
 use crate::rng::Rng;
 use crate::time::Time;
 use crate::units::Rate;
@@ -341,6 +342,11 @@ impl Receiver {
         let timing = self.timing();
         if self.report_due.is_none() {
             self.schedule_report(now);
+            // So that those who are counted by their reports report evenly from the first on.
+            if let Some(session) = self.session.as_ref().filter(|s| s.unlisted) {
+                let wait = first_report(session.report_interval, &mut self.rng);
+                self.report_due = Some(now + wait);
+            }
         }
         if self.joining.unseen().is_none() || self.config.name.is_some() {
             self.joining.request_due = None;

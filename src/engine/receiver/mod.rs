@@ -209,6 +209,8 @@ struct Session {
     /// The last time of the sender's that was heard, and when.
     echo: Option<(u64, Time)>,
     timing: Timing,
+    /// The sender knows us by number only, and serves us on its groups alone.
+    unlisted: bool,
     /// The mean time between our reports.
     report_interval: Duration,
     rate: Rate,
@@ -507,6 +509,9 @@ impl Receiver {
         let settles = before.is_none() && !course.is_unicast();
         if !settles {
             self.joining.must_join(now);
+            if let Some(session) = &mut self.session {
+                session.unlisted = false;
+            }
         }
     }
 

@@ -3,7 +3,6 @@
 use crate::carousel::Repairs;
 use crate::engine::sender::limits::MAX_ASKERS;
 use crate::engine::sender::outbox::Outbox;
-use crate::engine::sender::roster::MAX_MEMBERS;
 use crate::engine::sender::{HEARD_PER_PACKET, MAX_OFFERS, Sender};
 use crate::wire;
 
@@ -17,7 +16,7 @@ impl Sender {
         let ensure = |holds: bool, what| if holds { Ok(()) } else { Err(what) };
         ensure(self.outbox.len() <= Outbox::MAX, "the outbox is too long")?;
         ensure(
-            self.roster.members.len() <= MAX_MEMBERS,
+            self.roster.members.len() <= self.config.roster as usize,
             "too many receivers are known",
         )?;
         ensure(
@@ -35,6 +34,13 @@ impl Sender {
         ensure(
             self.channels.iter().all(|c| c.asked.len() <= MAX_ASKERS),
             "too many receivers' shares are kept",
+        )?;
+        ensure(
+            self.channels
+                .iter()
+                .flat_map(|c| &c.crowd)
+                .all(|c| c.is_bounded()),
+            "too many of a crowd are kept",
         )?;
         for (_, carousel) in self.carousels() {
             ensure(

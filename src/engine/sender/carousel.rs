@@ -9,6 +9,7 @@ use crate::engine::sender::one_way::Passes;
 use crate::ids::{BlockNo, ReceiverId, ShortCodingId, SymbolNo};
 use crate::nak::Hearing;
 use crate::object::Geometry;
+use crate::rate::Mark;
 use crate::time::Time;
 use crate::wire::Need;
 
@@ -30,6 +31,8 @@ pub(super) struct Carousel {
     /// Symbols of whole blocks that receivers have had put into cycles by asking.
     claimed: BTreeMap<ReceiverId, u64>,
     pub(super) phase: Phase,
+    /// When one of the channel's crowd last spoke of it, if that is not long ago.
+    pub(super) crowd: Option<Mark>,
     /// Receivers on the channel that lack something.
     pub(super) listeners: u32,
     /// Receivers on unicast that lack something: they look out for the way back.
@@ -100,6 +103,7 @@ impl Carousel {
             confirm_whole: Vec::new(),
             claimed: BTreeMap::new(),
             phase: Phase::Idle,
+            crowd: None,
             listeners: 0,
             unicast: 0,
             sync: SyncTimer {

@@ -13,6 +13,9 @@ use crate::ids::{ChannelNo, ReceiverId, ShortCodingId};
 use crate::time::Time;
 use crate::wire::{MoveCause, NoticeCode, SenderBody};
 
+/// What a receiver was told of its reports when it was last heard counts for no longer: it has missed every SYNC since.
+const REMEMBERED: Duration = Duration::from_secs(240);
+
 impl Sender {
     pub(super) fn count_listeners(&mut self, now: Time) {
         self.recount = false;
@@ -20,7 +23,7 @@ impl Sender {
         if count > COUNTED_AT_ONCE {
             self.count_due = now + COUNT_TIME * count as u32;
         }
-        self.active = self.roster.active();
+        self.active = self.roster.count();
         let members = self.roster.members.iter();
         self.unicast_members = members
             .filter(|(_, m)| m.unicast.is_some())
@@ -62,6 +65,10 @@ impl Sender {
                 offered.wanted_at = now;
             }
         }
+        self.channels.iter_mut().for_each(Channel::count_crowd);
+        let unlisted = self.unlisted();
+        self.active += unlisted as usize;
+        self.stats.most_unlisted = self.stats.most_unlisted.max(unlisted);
         if let Some(limit) = self.passes() {
             self.count_passes(limit);
         }
@@ -178,7 +185,7 @@ impl Sender {
         self.patience = SILENCE.max(self.longest_report_interval() * 4);
         let mut gone = Vec::new();
         for (&receiver, member) in self.roster.members.iter_mut() {
-            let limit = self.patience.max(member.patience);
+            let limit = self.patience.max(member.patience.min(REMEMBERED));
             if member.is_active() && now.since(member.last_heard) > limit {
                 member.gone = true;
                 if let Some(path) = member.unicast.take() {

@@ -50,7 +50,7 @@ impl Losses {
 
     /// The share lost, less its standard error: the highest of several shares is more often one
     /// receiver's bad luck than its worse path. None while too few packets are known.
-    fn share(&self) -> Option<f64> {
+    pub(super) fn share(&self) -> Option<f64> {
         if self.packets < LEAST_PACKETS {
             return None;
         }
@@ -80,7 +80,9 @@ impl Sender {
                 && channel.carousels.keys().any(|&key| m.lacks(key))
         };
         let members = self.roster.members.values().filter(listens);
-        let mut shares: Vec<f64> = members.filter_map(|m| m.losses.share()).collect();
+        let crowd = channel.crowd.iter().flat_map(|c| c.loss_shares());
+        let members = members.filter_map(|m| m.losses.share());
+        let mut shares: Vec<f64> = members.chain(crowd).collect();
         let Some(at) = (shares.len() - shares.len() / OUTLIERS).checked_sub(1) else {
             return;
         };

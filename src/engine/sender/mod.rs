@@ -2,6 +2,7 @@
 //!
 //! * this file: what it holds, its objects, and what time does;
 //! * [`requests`]: what receivers say;
+//! * [`crowd`]: who is not listed;
 //! * [`course`]: who listens, and what each carousel does next;
 //! * [`tell`]: SYNC, offers and acknowledgements;
 //! * [`transmit`], [`confirm`]: what leaves next, [`rates`]: how fast;
@@ -13,6 +14,7 @@ mod bounds;
 mod carousel;
 mod confirm;
 mod course;
+mod crowd;
 mod limits;
 mod losses;
 mod offered;
@@ -41,6 +43,7 @@ use crate::config;
 use crate::engine::ip_len;
 use crate::engine::output::earliest;
 use crate::engine::sender::carousel::Carousel;
+use crate::engine::sender::crowd::Crowd;
 use crate::engine::sender::offered::Offered;
 use crate::engine::sender::outbox::Outbox;
 use crate::engine::sender::roster::Roster;
@@ -90,6 +93,9 @@ pub struct SenderConfig {
     /// The least that a receiver must get, in IP bytes: one that stays below it for longer than it takes to find
     /// a slower tier is told to use unicast, or to leave where that would be slower still. Zero: any rate will do.
     pub min_rate: Rate,
+    /// Receivers known one by one, at most. Those beyond are served on groups all the same, but by number only, and not by
+    /// unicast.
+    pub roster: u32,
     /// Receivers that must have asked before data starts; 0 and 1 start with the first.
     pub wait_for: u32,
     /// Serve on when all are done.
@@ -172,6 +178,8 @@ pub struct ReceiverFigures {
 
 /// Offers a session can make at a time.
 const MAX_OFFERS: usize = 100_000;
+/// The least time between SYNCs that are sent because someone joined.
+const SYNC_PAUSE: Duration = Duration::from_millis(20);
 /// Offers in one answer to a request for all.
 const OFFERS_PER_ANSWER: usize = 16;
 /// How long an object keeps its channel after its last receiver.
@@ -213,9 +221,11 @@ pub struct Sender {
     roster: Roster,
     /// Somebody joined, moved, finished or left: counts of listeners are to be made anew.
     recount: bool,
+    /// When crowds are looked at again.
+    crowd_due: Time,
     /// A large group is not counted anew before.
     count_due: Time,
-    /// Receivers that are here and not done, when they were last counted.
+    /// Receivers that are here and not done, listed or not, when they were last counted.
     active: usize,
     slots: Slots,
     /// Blocks that are needed next, for [`Sender::poll_read`].
@@ -270,6 +280,8 @@ struct Channel {
     control: Option<RateControl>,
     /// More than one receiver lacks something here.
     is_shared: bool,
+    /// Those that listen here and are not listed.
+    crowd: Option<Box<Crowd>>,
     /// What each of those that ask here may ask for.
     asked: BTreeMap<ReceiverId, RepairShare>,
     /// When a receiver came that could not keep up with a faster tier.
@@ -319,6 +331,7 @@ impl Sender {
             carousels: BTreeMap::new(),
             control: None,
             is_shared: false,
+            crowd: None,
             asked: BTreeMap::new(),
             refugee_at: None,
             loss: 0.0,
@@ -345,6 +358,7 @@ impl Sender {
             by_coding: BTreeMap::new(),
             roster: Roster::default(),
             recount: false,
+            crowd_due: Time::NEVER,
             count_due: now,
             active: 0,
             slots: Slots::new(config.slots),
@@ -512,6 +526,7 @@ impl Sender {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
         self.forget_silent(now);
+        self.follow_crowds(now);
         self.adapt_rates(now);
         self.flush_heard(now);
         self.send_syncs(now);
@@ -564,7 +579,7 @@ impl Sender {
             (set(sync), Timer::Sync),
             (set(Some(self.announce_due)), Timer::Announce),
             (self.heard_due, Timer::Heard),
-            (Some(self.silence_due), Timer::Silence),
+            (Some(self.silence_due.min(self.crowd_due)), Timer::Silence),
             (self.recount.then_some(self.count_due), Timer::Silence),
             (set(unicast), Timer::Unicast),
             (set(self.next_round()), Timer::Rate),

@@ -28,8 +28,8 @@ const REPORT_LEN: usize = 132;
 const STARTING_INTERVAL: Duration = Duration::from_millis(2);
 /// The least time between its reports after that: a few a second show every change that lasts.
 const STEADY_INTERVAL: Duration = Duration::from_millis(200);
-/// The longest time between them.
-const MAX_INTERVAL: Duration = Duration::from_secs(60);
+/// The longest time between them, a little less than SYNC can tell: the share is kept by up to 14,000 receivers for each Mbit/s.
+const MAX_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// A channel that runs.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -99,7 +99,8 @@ impl Sender {
         let tier = self.channels[number].tier.unwrap_or(0);
         let limits = self.limits(tier);
         // Where all who listen say what they can take, there is nothing to look for.
-        let known = self.least_downlink(tier);
+        let unknown = self.channels[number].crowd.is_some();
+        let known = self.least_downlink(tier).filter(|_| !unknown);
         let known = known.map(|downlink| downlink.min(self.tier_rate(tier)));
         RateControl::new(now, self.config.adapt, limits, known)
     }
@@ -191,18 +192,36 @@ impl Sender {
         if member.exile.is_some() && !report.unicast {
             return self.handle_exile(now, id);
         }
-        let channel = self.channels.get_mut(usize::from(number));
-        let Some(control) = channel.and_then(|c| c.control.as_mut()) else {
+        if !report.unicast && member.unicast.is_none() {
+            self.follow_report(now, id, number, delivered, &before, &report);
+        }
+    }
+
+    /// What a channel's rate and losses follow: the report of one who listens there, and the one before.
+    pub(super) fn follow_report(
+        &mut self,
+        now: Time,
+        id: ReceiverId,
+        number: ChannelNo,
+        delivered: Rate,
+        before: &Report,
+        report: &Report,
+    ) {
+        let Some(channel) = self.channels.get_mut(usize::from(number)) else {
             return;
         };
-        if report.unicast || member.unicast.is_some() {
+        let Some(control) = &mut channel.control else {
             return;
-        }
+        };
         let came = report.packets.saturating_sub(before.packets);
         let lost = report.lost.saturating_sub(before.lost);
         let held = control.is_held(now);
         if !held {
-            member.losses.add(came, lost);
+            match (self.roster.members.get_mut(&id), &mut channel.crowd) {
+                (Some(member), _) => member.losses.add(came, lost),
+                (None, Some(crowd)) => crowd.lost(id, came, lost),
+                _ => {}
+            }
         }
         // What its own buffer or disk could not take came too fast as well.
         let overflowed = report.overflowed.saturating_sub(before.overflowed);
@@ -217,7 +236,7 @@ impl Sender {
         };
         control.handle_report(now, id, sample);
         if !held && overflowed + stalled == 0 {
-            self.channels[usize::from(number)].hear_run(report.longest_run);
+            channel.hear_run(report.longest_run);
         }
         self.follow_losses(now, number);
     }
@@ -266,7 +285,7 @@ impl Sender {
 }
 
 /// What so much of data packets' UDP payload is with all that is around it.
-fn on_the_wire(payload: Rate, to: SocketAddr, sealed: bool) -> Rate {
+pub(super) fn on_the_wire(payload: Rate, to: SocketAddr, sealed: bool) -> Rate {
     let each = wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE) as f64;
     payload.mul_f64(usual_packet(to, sealed) as f64 / each)
 }

@@ -5,10 +5,11 @@ use core::time::Duration;
 
 use crate::carousel::Surplus;
 use crate::engine::sender::losses::Losses;
-use crate::engine::sender::roster::{Exile, MAX_MEMBERS, Member};
+use crate::engine::sender::roster::{Exile, Member};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::sender::{
-    Channel, HEARD_DELAY, HEARD_PER_PACKET, HEARD_TOGETHER, OFFERS_PER_ANSWER, Sender, notice,
+    Channel, HEARD_DELAY, HEARD_PER_PACKET, HEARD_TOGETHER, OFFERS_PER_ANSWER, SYNC_PAUSE, Sender,
+    notice,
 };
 use crate::engine::{DropReason, Link, ObjectKey, PacketKind, SenderEvent, ip_len};
 use crate::envelope::Refused;
@@ -29,8 +30,6 @@ use crate::wire::{
 const NO_CHANNEL: ChannelNo = 0xffff;
 /// So few source symbols go out by name when all who ask lack the same: nobody has to decode.
 const FEW: usize = 3;
-/// The least time between SYNCs that are sent because someone joined.
-const SYNC_PAUSE: Duration = Duration::from_millis(20);
 
 impl Sender {
     /// A datagram came from `from` on the socket `link`.
@@ -94,7 +93,7 @@ impl Sender {
             return self.handle_request(now, from, link, &packet, request, rtt);
         }
         let Some(member) = self.roster.members.get_mut(&id).filter(|m| !m.gone) else {
-            return self.handle_stranger(now, from, link, &packet);
+            return self.handle_stranger(now, from, link, &packet, rtt);
         };
         if !member.is_fresh(packet.counter) {
             return self.stats.dropped.add(DropReason::Replayed);
@@ -118,18 +117,35 @@ impl Sender {
     }
 
     /// Someone speaks who is not known (any more). A done is heard all the same, so that the receiver
-    /// can leave in peace; anyone else is to ask anew.
-    fn handle_stranger(&mut self, now: Time, from: SocketAddr, link: Link, packet: &FromReceiver) {
+    /// can leave in peace; anyone else is one of the crowd or is to ask anew.
+    fn handle_stranger(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        link: Link,
+        packet: &FromReceiver,
+        rtt: Option<Duration>,
+    ) {
         let id = packet.receiver;
         let (body, kind) = match &packet.body {
-            ReceiverBody::Done(_) => {
+            ReceiverBody::Done(done) => {
+                if done.iter().any(|d| d.coding == ShortCodingId(0)) {
+                    self.leave_crowd(now, packet);
+                }
                 let heard = Heard {
                     receiver: id,
                     counter: packet.counter as u32,
                 };
                 (SenderBody::Heard(vec![heard]), PacketKind::Heard)
             }
-            _ => return self.tell_exile(from, link, id),
+            _ => {
+                let gone = self.roster.members.contains_key(&id);
+                let heard = !gone && self.hear_crowd(now, packet, rtt);
+                if !heard || self.roster.may_have_room(self.config.roster) {
+                    self.tell_exile(from, link, id);
+                }
+                return;
+            }
         };
         self.reply(now, (from, link), 0, body, kind);
     }
@@ -299,9 +315,11 @@ impl Sender {
             _ => {}
         }
         let known = self.roster.members.get(&id).is_some_and(|m| !m.gone);
-        if !self.roster.has_room(id, MAX_MEMBERS) || unicast && !self.has_unicast_channel() {
-            self.stats.dropped.add(DropReason::Full);
-            return;
+        if !self.roster.has_room(id, self.config.roster) {
+            return self.join_crowd(now, (from, link), packet, request, wanted);
+        }
+        if unicast && !self.has_unicast_channel() {
+            return self.stats.dropped.add(DropReason::Full);
         }
         let first_time = !self.roster.members.contains_key(&id);
         let member = self

@@ -14,9 +14,6 @@ use crate::time::Time;
 use crate::units::Rate;
 use crate::wire::{MoveCause, Outcome, Report};
 
-/// Receivers known at a time; requests of more are dropped and counted.
-pub(super) const MAX_MEMBERS: usize = 100_000;
-
 /// What a receiver may not do any more, and why.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Exile {
@@ -150,23 +147,36 @@ pub(super) struct Roster {
     pub(super) members: BTreeMap<ReceiverId, Member>,
     /// Receivers that have ever joined.
     pub(super) joined: u64,
+    /// Members that were done or gone when they were last counted, and are still here.
+    ended: usize,
 }
 
 impl Roster {
     /// There is room for this receiver among `max`. The one that was not heard for longest, of those
     /// that are done or gone, is forgotten for it.
-    pub(super) fn has_room(&mut self, receiver: ReceiverId, max: usize) -> bool {
-        if self.members.len() < max || self.members.contains_key(&receiver) {
+    pub(super) fn has_room(&mut self, receiver: ReceiverId, max: u32) -> bool {
+        if self.members.len() < max as usize || self.members.contains_key(&receiver) {
             return true;
+        }
+        if self.ended == 0 {
+            return false;
         }
         let ended = self.members.iter().filter(|(_, m)| !m.is_active());
         let oldest = ended.min_by_key(|(_, m)| m.last_heard).map(|(&id, _)| id);
+        self.ended = oldest.map_or(0, |_| self.ended - 1);
         oldest.is_some_and(|id| self.members.remove(&id).is_some())
     }
 
-    /// Receivers that are here and not done.
-    pub(super) fn active(&self) -> usize {
-        self.members.values().filter(|m| m.is_active()).count()
+    /// There is room for one more, as far as is known without looking at all.
+    pub(super) fn may_have_room(&self, max: u32) -> bool {
+        self.members.len() < max as usize || self.ended > 0
+    }
+
+    /// Counts receivers that are here and not done.
+    pub(super) fn count(&mut self) -> usize {
+        let active = self.members.values().filter(|m| m.is_active()).count();
+        self.ended = self.members.len() - active;
+        active
     }
 }
 
@@ -216,7 +226,8 @@ mod tests {
         for member in roster.members.values_mut().take(2) {
             member.outcome = Some(Outcome::Complete);
         }
-        assert!(room(&mut roster, 9));
+        assert!(!room(&mut roster, 9) && roster.count() == 1);
+        assert!(roster.may_have_room(3) && room(&mut roster, 9));
         assert!(roster.members.keys().eq(&[ReceiverId(0), ReceiverId(2)]));
     }
 

@@ -124,6 +124,9 @@ impl Sender {
         carousel.sync.sent += 1;
         carousel.sync.last = now;
         carousel.sync.due = now + interval;
+        if let Some(crowd) = &mut channel.crowd {
+            crowd.tell(now, report_interval);
+        }
         let body = SenderBody::Sync(Sync {
             coding: carousel.coding,
             next_packet,

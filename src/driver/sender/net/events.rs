@@ -177,6 +177,7 @@ impl Net {
 
     pub(super) fn figures(&mut self, now: Time) {
         self.roster.update(now, self.engine.receivers());
+        let unlisted = self.engine.unlisted();
         let stats = self.engine.stats();
         let sent_bytes = Traffic::with_headers(self.v4, self.engine.config().sealed, |kind| {
             stats.sent(kind)
@@ -189,7 +190,8 @@ impl Net {
                 slowest: self.roster.slowest(SHOWN),
                 sent_bytes,
                 rate: self.speed.over(now, sent_bytes),
-                receivers: self.roster.present(),
+                receivers: self.roster.present().saturating_add(unlisted),
+                unlisted,
                 done: self.roster.done(),
                 repairs: stats.repairs,
                 naks: stats.received(PacketKind::Nak).packets,
