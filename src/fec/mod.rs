@@ -14,14 +14,16 @@
 //! A symbol is a row of 16-bit numbers, elements of a field of 65,536. The source symbols are the values of one
 //! polynomial at the points 0 to n - 1, with zeros up to the next power of two N; the parity
 //! symbols are its values at the points N and on. Crate `reed-solomon-simd` does that in
-//! O(n log n) for each element. Of its two ways we always take the one it calls low rate: the other one
-//! makes parity that depends on how much of it there is.
+//! O(n log n) for each element; where few symbols of a block are lacking, the decoder computes those by themselves.
+//! Of the crate's two ways we always take the one it calls low rate: the other one makes parity that depends on how much
+//! of it there is.
 //!
 //! Both sides keep their work memory (twice the bytes of a block's source symbols for as much
-//! parity, never more than four times those of source and parity), and the process keeps 8.5 MB of
-//! tables from [`prepare`], or the first use, on.
+//! parity, never more than four times those of source and parity; the decoder also the parity that it was given), and
+//! the process keeps 8.5 MB of tables from [`prepare`], or the first use, on.
 
 mod decoder;
+mod direct;
 mod encoder;
 #[cfg(test)]
 mod field;
