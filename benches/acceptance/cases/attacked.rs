@@ -21,6 +21,50 @@ fn group_key(desk: &Desk) -> Result<String, String> {
     Ok(path)
 }
 
+/// All receivers of the group, started with these options.
+fn with_options<'a>(options: &'a [&'a str]) -> Vec<Wanted<'a>> {
+    let all = group_receivers(RECEIVERS).into_iter();
+    all.map(|w| Wanted { args: options, ..w }).collect()
+}
+
+/// The speed with a group key over that without, taken by turns.
+pub(crate) fn group_key_speed(bench: &Bench) -> Result<Vec<Measure>, String> {
+    const RUNS: usize = 5;
+    let bytes = bench.mib(256, 64);
+    let net = Net::new(1 + RECEIVERS)?;
+    let once = |sealed: bool| -> Result<f64, String> {
+        let desk = bench.desk()?;
+        let file = desk.file("film", bytes)?;
+        let key = group_key(&desk)?;
+        let options = ["--group-key", key.as_str()];
+        let options = if sealed { &options[..] } else { &[] };
+        let args: Vec<&str> = ["--wait-for", "4"].iter().chain(options).copied().collect();
+        let within = Duration::from_secs(60);
+        let done = transfer(&desk, &net, &file, &with_options(options), &args, within)?;
+        Ok(done.last().as_secs_f64())
+    };
+    let (mut plain, mut sealed) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        plain.push(once(false)?);
+        sealed.push(once(true)?);
+    }
+    let median = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[RUNS / 2]
+    };
+    let (plain, sealed) = (median(&mut plain), median(&mut sealed));
+    Ok(vec![
+        Measure::new(
+            "speed with a key / without",
+            plain / sealed,
+            "",
+            Limit::AtLeast(0.8),
+        ),
+        Measure::new("last copy, with a key", sealed, "s", Limit::Free),
+        Measure::new("last copy, without", plain, "s", Limit::Free),
+    ])
+}
+
 /// With a group key: the time to the last copy under attack, over that without.
 pub(crate) fn attacked_group(bench: &Bench) -> Result<Vec<Measure>, String> {
     let bytes = bench.mib(32, 16);
@@ -31,13 +75,7 @@ pub(crate) fn attacked_group(bench: &Bench) -> Result<Vec<Measure>, String> {
         let file = desk.file("film", bytes)?;
         let key = group_key(&desk)?;
         let options = ["--group-key", key.as_str()];
-        let wanted: Vec<Wanted> = group_receivers(RECEIVERS)
-            .into_iter()
-            .map(|w| Wanted {
-                args: &options,
-                ..w
-            })
-            .collect();
+        let wanted = with_options(&options);
         let mut attack = attacked
             .then(|| Attack::start(net.host(RECEIVERS + 1), net.host(0).address))
             .transpose()?;

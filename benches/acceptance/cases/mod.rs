@@ -137,6 +137,11 @@ pub(crate) const ALL: &[Case] = &[
         run: faults::source_truncated_and_rewritten,
     },
     Case {
+        name: "group_key_speed",
+        promise: "4 receivers, with a group key and without, as fast as it goes: >= 0.8 of the speed",
+        run: attacked::group_key_speed,
+    },
+    Case {
         name: "attacked_group",
         promise: "with a group key, 10,000 forged and repeated packets a second: within 1.3 x the time without",
         run: attacked::attacked_group,
