@@ -162,6 +162,11 @@ fn two_receivers_get_a_file_with_events_and_figures() {
         (&"sender".into(), &"complete".into(), &0.into())
     );
     assert_eq!(s["receivers"].as_array().unwrap().len(), 2);
+    let tiers = s["tiers"].as_array().unwrap();
+    let sum = |what: &str| tiers.iter().map(|t| t[what].as_u64().unwrap()).sum::<u64>();
+    let sent = |kind: &str| s["sent"][kind]["packets"].as_u64().unwrap_or(0);
+    assert_eq!(sum("sent_packets"), sent("data") + sent("repair"), "{s}");
+    assert_eq!(sum("listeners"), 2, "{s}");
     assert!(s["sent"]["data"]["bytes"].as_u64() > Some(1_000_000), "{s}");
     assert!(s["wall_seconds"].as_f64() > Some(0.0) && s["cpu_seconds"].as_f64() > Some(0.0));
     let r = figures(Path::new(&a_stats));

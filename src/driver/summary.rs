@@ -136,6 +136,8 @@ pub struct SenderSummary {
     pub most_unlisted: u32,
     /// One by one, those in the roster.
     pub receivers: Vec<SenderReceiver>,
+    /// The tiers that data was sent on, and of those receivers the ones that listened there last, the fastest first.
+    pub tiers: Vec<SenderTier>,
     /// The objects.
     pub objects: Vec<SenderObject>,
     /// Files that could not be offered, with the reason.
@@ -192,7 +194,9 @@ pub struct SenderTier {
     pub group: Option<SocketAddr>,
     /// What its channels, which run now, may send at together.
     pub rate: Rate,
-    /// Receivers that want something more.
+    /// Data packets sent on those.
+    pub sent: u64,
+    /// Receivers that want something more; in a summary all that listened there last.
     pub receivers: u32,
     /// Packets that they lost in the network, since they came.
     pub lost: u64,

@@ -165,11 +165,13 @@ fn progress(p: &SenderProgress) -> Fields {
         .array("slowest", p.slowest.iter().map(stats::standing))
 }
 
-fn tier(t: &SenderTier) -> Fields {
+/// How a tier fares.
+pub(crate) fn tier(t: &SenderTier) -> Fields {
     Fields::new()
         .with("group", t.group.map(|g| g.to_string()))
         .with("tier_bps", t.tier.as_bps())
         .with("rate_bps", t.rate.as_bps())
+        .with("sent_packets", t.sent)
         .with("listeners", t.receivers)
         .with("packets", t.packets)
         .with("lost", t.lost)

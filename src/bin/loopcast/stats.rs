@@ -14,7 +14,7 @@ use loopcast::wire::Outcome;
 
 use crate::exit::{End, Exit};
 use crate::fields::Fields;
-use crate::receiver_json;
+use crate::{receiver_json, sender_json};
 
 /// A place for figures, found writable before anything else starts.
 #[derive(Debug)]
@@ -108,6 +108,7 @@ pub(crate) fn sender(s: &SenderSummary, end: &End) -> Fields {
         .with("naks_received", s.naks_received)
         .with("receivers_known", s.receivers_known)
         .with("most_unlisted", s.most_unlisted)
+        .array("tiers", s.tiers.iter().map(sender_json::tier))
         .array("receivers", s.receivers.iter().map(sender_receiver))
         .array("objects", s.objects.iter().map(sender_object))
         .array(

@@ -17,6 +17,7 @@ use mio::{Poll, Waker};
 
 pub(crate) use messages::Message;
 use net::{Listener, Net, Parts, Purpose, Remains};
+use roster::Which;
 
 use crate::carousel::Surplus;
 use crate::config;
@@ -538,6 +539,7 @@ fn summary(
         naks_received: stats.received(PacketKind::Nak).packets,
         receivers_known: roster.ever(),
         most_unlisted: stats.most_unlisted,
+        tiers: roster.tiers(engine.channels_used(), Which::All),
         receivers: roster.into_receivers(),
         objects,
         not_offered,

@@ -15,6 +15,15 @@ use crate::wire::{MoveCause, Outcome};
 /// Most receivers remembered one by one; all are counted.
 const REMEMBERED: usize = 10_000;
 
+/// Which receivers are meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Which {
+    /// Those that have neither ended nor been forgotten.
+    Present,
+    /// These as well.
+    All,
+}
+
 /// Receivers one by one, as far as they are remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
@@ -132,15 +141,22 @@ impl Roster {
     }
 
     /// How those fare who are served by multicast, tier by tier, the fastest first.
-    pub(crate) fn tiers(&self, channels: impl Iterator<Item = ChannelFigures>) -> Vec<SenderTier> {
+    pub(crate) fn tiers(
+        &self,
+        channels: impl Iterator<Item = ChannelFigures>,
+        which: Which,
+    ) -> Vec<SenderTier> {
         let mut tiers: BTreeMap<Reverse<Rate>, SenderTier> = BTreeMap::new();
         for channel in channels {
             let tier = tiers.entry(Reverse(channel.tier)).or_default();
             tier.group.get_or_insert(channel.group);
             tier.rate = Rate::from_bps(tier.rate.as_bps() + channel.rate.as_bps());
+            tier.sent += channel.sent;
         }
-        let multicast = |r: &&SenderReceiver| r.path == DeliveryPath::Multicast;
-        for r in self.here().filter(multicast) {
+        let counts = |r: &&SenderReceiver| {
+            r.path == DeliveryPath::Multicast && (which == Which::All || r.left.is_none())
+        };
+        for r in self.known.values().filter(counts) {
             let tier = tiers.entry(Reverse(r.tier)).or_default();
             let (progress, last) = (r.progress, r.remaining);
             (tier.progress, tier.remaining) = match tier.receivers {
@@ -244,7 +260,7 @@ mod tests {
         // Nobody knows how long one will take that gets nothing.
         assert_eq!(ids, [3, 4, 2]);
         assert_eq!(slowest[1].remaining, Some(Duration::from_secs(4)));
-        let tiers = roster.tiers(core::iter::empty());
+        let tiers = roster.tiers(core::iter::empty(), Which::Present);
         let rates: Vec<Rate> = tiers.iter().map(|t| t.tier).collect();
         assert_eq!(rates, [mbps(100), mbps(10)]);
         let slow = &tiers[1];

@@ -31,7 +31,7 @@ const STEADY_INTERVAL: Duration = Duration::from_millis(200);
 /// The longest time between them, a little less than SYNC can tell: the share is kept by up to 14,000 receivers for each Mbit/s.
 const MAX_INTERVAL: Duration = Duration::from_secs(3_600);
 
-/// A channel that runs.
+/// A channel.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct ChannelFigures {
     /// Its group.
@@ -42,6 +42,8 @@ pub struct ChannelFigures {
     pub rate: Rate,
     /// Receivers that listen on it and lack something.
     pub listeners: u32,
+    /// Data packets that have left on it.
+    pub sent: u64,
 }
 
 impl Sender {
@@ -265,15 +267,26 @@ impl Sender {
         share.max(least).min(MAX_INTERVAL)
     }
 
-    /// What each channel that runs sends at.
+    /// The channels that run.
     pub fn channels(&self) -> impl Iterator<Item = ChannelFigures> + '_ {
         let running = self.channels.iter().filter(|c| c.control.is_some());
-        running.map(|c| ChannelFigures {
-            group: c.group,
-            tier: self.tier_rate(c.tier.unwrap_or(0)),
-            rate: c.pacer.rate(),
-            listeners: c.listeners(),
-        })
+        running.map(|c| self.figures(c))
+    }
+
+    /// The channels that data has left on.
+    pub fn channels_used(&self) -> impl Iterator<Item = ChannelFigures> + '_ {
+        let used = self.channels.iter().filter(|c| c.next_packet > 0);
+        used.map(|c| self.figures(c))
+    }
+
+    fn figures(&self, channel: &Channel) -> ChannelFigures {
+        ChannelFigures {
+            group: channel.group,
+            tier: self.tier_rate(channel.tier.unwrap_or(0)),
+            rate: channel.pacer.rate(),
+            listeners: channel.listeners(),
+            sent: channel.next_packet,
+        }
     }
 
     /// The longest of the channels' report intervals.

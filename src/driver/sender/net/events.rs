@@ -6,6 +6,7 @@ use mio::Token;
 
 use super::{Listener, Net, Purpose};
 use crate::driver::events::SenderProgress;
+use crate::driver::sender::roster::Which;
 use crate::driver::socket::Socket;
 use crate::driver::{DeliveryPath, DriverError, SenderEvent, Traffic};
 use crate::engine::{self, ObjectKey, PacketKind};
@@ -186,7 +187,7 @@ impl Net {
         .bytes;
         self.outbox
             .tell_figures(SenderEvent::Progress(SenderProgress {
-                tiers: self.roster.tiers(self.engine.channels()),
+                tiers: self.roster.tiers(self.engine.channels(), Which::Present),
                 slowest: self.roster.slowest(SHOWN),
                 sent_bytes,
                 rate: self.speed.over(now, sent_bytes),
