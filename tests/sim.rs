@@ -5,9 +5,12 @@
 use core::time::Duration;
 
 use loopcast::engine::{PathChoice, ReceiverEvent, SenderEvent, Target, Via};
+use loopcast::ids::{Cookie, ReceiverId, SessionId};
 use loopcast::object::Description;
 use loopcast::sim::{Config, Content, Cut, Link, Loss, Outcome, World};
 use loopcast::time::Time;
+use loopcast::units::Rate;
+use loopcast::wire::{FromReceiver, MoveCause, ReceiverBody, Request, Stage, Wanted};
 
 const MB: u64 = 1 << 20;
 
@@ -465,4 +468,43 @@ fn the_sender_ends_within_five_seconds_of_the_last_live_receiver() {
     let end = end.clone().find(|(_, e)| *e == SenderEvent::Finished);
     let took = end.unwrap().0.since(last);
     assert!(took <= ms(5_000), "{took:?}");
+}
+
+/// A question for unicast is overtaken by the join of a group that follows it: the receiver listens to the group.
+#[test]
+fn a_join_that_was_overtaken_changes_nothing() {
+    let mut world = world(3);
+    world.offer(film(1)).unwrap();
+    let join = |stage| Request {
+        wanted: Wanted::All { from: 0 },
+        stage,
+        holds: false,
+        downlink: Rate::ZERO,
+        buffer_kib: 0,
+        last_channel: 0xffff,
+        cause: MoveCause::None,
+        largest_heard: 0,
+    };
+    for (time, counter, stage) in [(100, 9, Stage::JoinGroup), (101, 8, Stage::JoinUnicast)] {
+        let packet = FromReceiver {
+            channel: 0,
+            session: SessionId(0),
+            receiver: ReceiverId(7),
+            counter,
+            cookie: Cookie(0),
+            echo: None,
+            body: ReceiverBody::Request(join(stage)),
+        };
+        world.say(at(time), "10.9.9.9:9000".parse().unwrap(), packet);
+    }
+    world.run_while(at(200), |_| true);
+    let events: Vec<_> = world.sender_events().iter().map(|(_, e)| e).collect();
+    let moved = |e: &&&SenderEvent| matches!(e, SenderEvent::Moved { .. });
+    assert!(
+        events
+            .iter()
+            .any(|e| matches!(e, SenderEvent::Joined { unicast: false, .. })),
+        "{events:?}"
+    );
+    assert_eq!(events.iter().filter(moved).count(), 0, "{events:?}");
 }

@@ -129,7 +129,8 @@ impl Sender {
         let id = packet.receiver;
         let (body, kind) = match &packet.body {
             ReceiverBody::Done(done) => {
-                if done.iter().any(|d| d.coding == ShortCodingId(0)) {
+                let all = done.iter().any(|d| d.coding == ShortCodingId(0));
+                if all && !self.roster.members.contains_key(&id) {
                     self.leave_crowd(now, packet);
                 }
                 let heard = Heard {
@@ -327,7 +328,7 @@ impl Sender {
             .members
             .entry(id)
             .or_insert_with(|| Member::new(now, from, link));
-        if !member.is_fresh(packet.counter) {
+        if !member.is_fresh(packet.counter) || !member.is_last_join(packet.counter) {
             return self.stats.dropped.add(DropReason::Replayed);
         }
         let tier = self.channels.get(usize::from(packet.channel));

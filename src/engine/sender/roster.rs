@@ -47,6 +47,8 @@ pub(super) struct Member {
     /// told then.
     pub(super) patience: Duration,
     counters: ReplayWindow,
+    /// That of the last join that was followed.
+    join: u64,
     /// Its path, when it is served by unicast.
     pub(super) unicast: Option<Box<UnicastPath>>,
     pub(super) report: Report,
@@ -76,6 +78,7 @@ impl Member {
             last_heard: now,
             patience: Duration::ZERO,
             counters: ReplayWindow::default(),
+            join: 0,
             unicast: None,
             report: Report {
                 throughput: Rate::from_bps(0),
@@ -100,6 +103,14 @@ impl Member {
     /// Its packet number `counter` came: false if it came before, or is too old to tell.
     pub(super) fn is_fresh(&mut self, counter: u64) -> bool {
         self.counters.accept(counter)
+    }
+
+    /// Its join with packet number `counter` says where it is now: false if a later one has come already, as where packets
+    /// overtake each other.
+    pub(super) fn is_last_join(&mut self, counter: u64) -> bool {
+        let last = counter >= self.join;
+        self.join = self.join.max(counter);
+        last
     }
 
     pub(super) fn want(&mut self, object: ObjectKey) {
