@@ -21,7 +21,7 @@ const MAX_BURST_TIME: Duration = Duration::from_millis(8);
 
 /// What late wakes cost is made up for if it is no more than this, as time at the rate: the time for which a busy
 /// machine's other processes keep a sender from its core (28 ms when eight receivers beside it restored their first
-/// block, on two cores). Who is away for longer had nothing to send.
+/// block, on two cores). Who is away for longer had nothing to send, as had who says so ([`Pacer::rest`]).
 const MAX_LATE: Duration = Duration::from_millis(50);
 /// The part of the rate by which what is made up for goes out on top: no burst, and a link of just that rate, which
 /// stood idle meanwhile, has a queue of a quarter of that time.
@@ -104,6 +104,11 @@ impl Pacer {
         self.credit = self
             .credit
             .saturating_sub(i128::from(bytes) * NANOBITS_PER_BYTE);
+    }
+
+    /// Nothing waits to be sent: who is late from now on has missed nothing.
+    pub fn rest(&mut self) {
+        self.late = 0;
     }
 
     /// When [`may_send`](Pacer::may_send) will allow `bytes` (a burst at most), if nothing is sent

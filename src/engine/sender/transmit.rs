@@ -48,7 +48,11 @@ impl Sender {
         if credit < self.quantum(&self.pacer) || !self.started || self.ending.is_some() {
             return false;
         }
-        self.unicast_burst(now, credit, burst) || self.group_burst(now, credit, burst)
+        let sends = self.unicast_burst(now, credit, burst) || self.group_burst(now, credit, burst);
+        if !sends && self.next_transmit().is_none() {
+            self.pacer.rest();
+        }
+        sends
     }
 
     /// IP bytes that a run waits for: about 1 ms of the rate, at least a packet.
@@ -127,6 +131,7 @@ impl Sender {
             .iter()
             .find_map(|(&key, c)| Some((key, c.next_run(turn, |b, p| slots.is_ready(key, b, p))?)));
         let Some((key, next)) = next else {
+            channel.pacer.rest();
             return false;
         };
         let (Some(carousel), Some(slot)) = (
