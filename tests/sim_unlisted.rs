@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use loopcast::engine::{PacketKind, ReceiverEvent, SenderEvent, Target, Via};
+use loopcast::engine::{ObjectKey, PacketKind, ReceiverEvent, SenderEvent, Target, Via};
 use loopcast::ids::{Cookie, ReceiverId, SessionId};
 use loopcast::object::Description;
 use loopcast::rate::Adapt;
@@ -223,4 +223,27 @@ fn pretending_to_be_many_changes_little() {
     last(&world, 8);
     let end = world.now();
     assert!(end < Time::from_millis(16_000), "{end:?}");
+}
+
+/// What only they lack is withdrawn: nobody lacks anything then.
+#[test]
+fn a_sender_ends_when_what_they_lack_is_withdrawn() {
+    let mut world = world(
+        Config {
+            roster: 0,
+            rate: Rate::from_bps(10_000_000),
+            ..Config::new(6)
+        },
+        20_000_000,
+    );
+    for _ in 0..4 {
+        world.add_receiver(Time::ZERO, Link::clean(DELAY));
+    }
+    world.run_while(Time::from_millis(3_000), |_| true);
+    world.change_file(ObjectKey(0));
+    let finished = |w: &World| {
+        let mut events = w.sender_events().iter();
+        events.any(|(_, e)| matches!(e, SenderEvent::Finished))
+    };
+    assert!(world.run_while(Time::from_millis(20_000), |w| !finished(w)));
 }

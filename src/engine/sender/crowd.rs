@@ -4,7 +4,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::sender::losses::Losses;
 use crate::engine::sender::rates::on_the_wire;
@@ -17,6 +17,8 @@ use crate::wire::{FromReceiver, Heard, ReceiverBody, Report, Request, SenderBody
 
 /// Those of a channel whose reports are told apart, as what the sender follows rate and losses by where it lists nobody.
 const SAMPLE: usize = 256;
+/// Those of a channel who joined last, remembered to tell one that joins again; the others are taken for new.
+const JOINERS: usize = 1_024;
 /// How often a crowd is looked at while nothing is heard of it.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -25,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) struct Crowd {
     census: Census,
     sample: BTreeMap<ReceiverId, Sampled>,
+    /// Those who joined lately: who does so again is no other.
+    joined: BTreeSet<ReceiverId>,
     /// The estimate that was last counted with.
     counted: u32,
 }
@@ -53,7 +57,7 @@ impl Crowd {
     }
 
     pub(super) fn is_bounded(&self) -> bool {
-        self.sample.len() <= SAMPLE
+        self.sample.len() <= SAMPLE && self.joined.len() <= JOINERS
     }
 
     /// The one before, of those whose reports are told apart; that of one who has just been chosen says nothing yet.
@@ -61,9 +65,19 @@ impl Crowd {
         if self.sample.len() >= SAMPLE && !self.sample.contains_key(&id) {
             return None;
         }
+        let is_known = self.sample.contains_key(&id);
         let sampled = self.sample.entry(id).or_default();
         sampled.at = now;
-        Some(core::mem::replace(&mut sampled.report, report))
+        let before = core::mem::replace(&mut sampled.report, report);
+        is_known.then_some(before)
+    }
+
+    /// It joins: true if it is one more.
+    fn is_new(&mut self, id: ReceiverId) -> bool {
+        if self.joined.len() >= JOINERS && !self.joined.contains(&id) {
+            self.joined.clear();
+        }
+        self.joined.insert(id)
     }
 
     pub(super) fn lost(&mut self, id: ReceiverId, came: u64, lost: u64) {
@@ -92,7 +106,7 @@ impl Sender {
         let unicast = request.stage == Stage::JoinUnicast;
         let tier = self.channels.get(usize::from(packet.channel));
         let tier = tier.and_then(|c| c.tier).unwrap_or(0);
-        let mut joined = Vec::new();
+        let (mut joined, mut is_new) = (Vec::new(), false);
         for &key in wanted {
             self.open_channel(now, key, tier);
             let Some(number) = self.objects[key.0 as usize].channel(tier) else {
@@ -104,6 +118,7 @@ impl Sender {
                 Box::new(Crowd {
                     census: Census::new(now, interval),
                     sample: BTreeMap::new(),
+                    joined: BTreeSet::new(),
                     counted: 0,
                 })
             });
@@ -116,16 +131,25 @@ impl Sender {
             }
             if !joined.contains(&number) {
                 joined.push(number);
-                crowd.census.joined(now);
+                if crowd.is_new(packet.receiver) {
+                    is_new = true;
+                    crowd.census.joined(now);
+                }
             }
             carousel.sync_for_joiner(now, SYNC_PAUSE);
-            if !request.holds {
-                carousel.walk.want(0..carousel.geometry.blocks());
+            if request.holds {
+                continue;
+            }
+            let blocks = carousel.geometry.blocks();
+            let bytes = carousel.geometry.total_symbols() * self.packet_len(from, key);
+            let granted = is_new || self.may_have_all(now, packet.receiver, number, bytes);
+            if granted && let Some(carousel) = self.carousel(key, tier) {
+                carousel.walk.want(0..blocks);
             }
         }
         if unicast {
             self.stats.dropped.add(DropReason::Full);
-        } else if !self.started {
+        } else if !self.started && is_new {
             self.roster.joined += 1;
         }
         self.recount = true;
@@ -158,7 +182,6 @@ impl Sender {
             _ => return false,
         };
         let mark = crowd.census.mark(now);
-        // A report on several objects names none.
         let named = channel
             .carousels
             .values_mut()
@@ -166,7 +189,8 @@ impl Sender {
         for carousel in named {
             self.recount |= carousel.crowd.replace(mark).is_none();
         }
-        if let Some(rtt) = rtt {
+        // Nothing tells that it is no old packet, so that those who are listed are asked first.
+        if let Some(rtt) = rtt.filter(|_| self.roster.members.is_empty()) {
             self.grtt.sample(now, rtt);
         }
         match &packet.body {
@@ -184,7 +208,28 @@ impl Sender {
             }
             _ => {}
         }
+        if coding.0 == 0 {
+            self.renew_crowds(now);
+        }
         true
+    }
+
+    /// A report on several objects names none, and comes on the channel of one of them: somebody may lack something of
+    /// each.
+    fn renew_crowds(&mut self, now: Time) {
+        for channel in &mut self.channels {
+            let Some(crowd) = &mut channel.crowd else {
+                continue;
+            };
+            let mark = crowd.census.mark(now);
+            for marked in channel
+                .carousels
+                .values_mut()
+                .filter_map(|c| c.crowd.as_mut())
+            {
+                *marked = mark;
+            }
+        }
     }
 
     /// Somebody who is not listed has finished with everything.
@@ -216,6 +261,7 @@ impl Sender {
             }
             if channel.carousels.values().all(|c| c.crowd.is_none()) {
                 channel.crowd = None;
+                self.recount = true;
             }
         }
     }

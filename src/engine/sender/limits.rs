@@ -140,13 +140,13 @@ impl Sender {
         };
         let fits = part(rate, others);
         let possible = self.has_unicast_channel() && fits >= self.config.min_rate;
+        let Some(member) = self.roster.members.get(&id) else {
+            return;
+        };
         let channel = self.channels.get_mut(usize::from(number));
         if let Some(control) = channel.and_then(|c| c.control.as_mut()) {
             control.forget(now, id);
         }
-        let Some(member) = self.roster.members.get(&id) else {
-            return;
-        };
         if member.unicast.is_some() || !possible {
             return self.evict(id, cause);
         }

@@ -187,7 +187,7 @@ const CHANNEL_LINGER: Duration = Duration::from_secs(5);
 /// A receiver that was not heard for this long is forgotten; reports come every second or so, or
 /// more seldom in large groups.
 const SILENCE: Duration = Duration::from_secs(4);
-/// How long acknowledgements of joins and dones are gathered into one packet.
+/// How long acknowledgements of dones are gathered into one packet.
 const HEARD_DELAY: Duration = Duration::from_millis(2);
 /// Acknowledgements in one packet of 1,200 bytes.
 const HEARD_PER_PACKET: usize = 90;

@@ -48,7 +48,10 @@ impl Sender {
             // One more than there is tells a receiver of all to wait for what is being prepared.
             total: self.objects.iter().filter(live).count() as u32 + u32::from(self.preparing),
             grtt: self.grtt(),
-            receivers: (self.active as u32).max(self.config.wait_for).max(1),
+            receivers: u32::try_from(self.active)
+                .unwrap_or(u32::MAX)
+                .max(self.config.wait_for)
+                .max(1),
             description: offered.description.clone(),
             signature: offered.signature,
             channels: offered
