@@ -113,10 +113,10 @@ fn surplus_as_reported_takes_the_place_of_asking() {
 #[test]
 fn bursts_cost_little_more_than_single_losses() {
     const LENGTH: u64 = 24_000_000;
-    let run = |loss| {
+    let run = |loss, seed| {
         let mut world = World::new(Config {
             wait_for: 10,
-            ..Config::new(8)
+            ..Config::new(seed)
         })
         .unwrap();
         let film = Description::pretend("film", LENGTH, 1_344, 512).unwrap();
@@ -124,10 +124,12 @@ fn bursts_cost_little_more_than_single_losses() {
         for i in 0..10 {
             world.add_receiver(Time::from_millis(i), Link::lossy(ms(3), loss));
         }
-        assert!(world.run(Time::from_millis(200_000)));
+        assert!(world.run(Time::from_millis(200_000)), "seed {seed}");
         world.totals().data_packets as f64 * 1_344.0 / LENGTH as f64
     };
-    let (bursts, single) = (run(Loss::Bursts(0.0006, 0.011)), run(Loss::Random(0.05)));
+    // A run has some ten bursts a receiver: one alone (1.17 to 1.30) tells little.
+    let mean = |loss| (20..40).map(|seed| run(loss, seed)).sum::<f64>() / 20.0;
+    let (bursts, single) = (mean(Loss::Bursts(0.0006, 0.011)), mean(Loss::Random(0.05)));
     assert!(bursts < single + 0.15, "{bursts} {single}");
 }
 
