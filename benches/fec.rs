@@ -35,7 +35,7 @@ fn alone(c: &mut Criterion) {
                 b.iter(|| encoder.encode(SYMBOL, &source, black_box(parity)));
             });
         }
-        for lost in [1, 5, 16, n / 20, n] {
+        for lost in [1, 5, 16, n / 20, 80, n] {
             let mut decoder = Decoder::new();
             let mut block = source.clone();
             group.bench_function(format!("restore {lost} of {n}"), |b| {

@@ -7,10 +7,6 @@ use super::direct::Direct;
 use super::{FecError, Shape, refused};
 use crate::ids::SymbolNo;
 
-/// Up to so many source symbols are computed each by itself. Of 512, one takes 0.04 of the time of a transform of the
-/// block, 5 take 0.18, 16 take 0.58 and 25 0.86; of 1,024, 16 take 0.5 and 51 twice as long (`benches/fec`).
-const FEW: usize = 24;
-
 /// Restores source symbols, block after block, in the same work memory: nothing is allocated for a
 /// block that needs no more of it than one before.
 #[derive(Default)]
@@ -117,10 +113,10 @@ impl Decoding<'_> {
                 needed: symbols,
             });
         }
-        if needed > FEW {
+        let direct = work.direct.get_or_insert_with(Direct::new);
+        if needed > direct.few() {
             work.transform(&self.shape, block, needed)?;
         } else if needed > 0 {
-            let direct = work.direct.get_or_insert_with(Direct::new);
             let parity = &mut work.parity[..needed * symbol_size];
             direct.restore(
                 symbol_size,

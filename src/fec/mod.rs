@@ -14,7 +14,8 @@
 //! A symbol is a row of 16-bit numbers, elements of a field of 65,536. The source symbols are the values of one
 //! polynomial at the points 0 to n - 1, with zeros up to the next power of two N; the parity
 //! symbols are its values at the points N and on. Crate `reed-solomon-simd` does that in
-//! O(n log n) for each element; where few symbols of a block are lacking, the decoder computes those by themselves.
+//! O(n log n) for each element; where few symbols of a block are lacking, the decoder computes those by themselves, with GFNI
+//! where the processor has it.
 //! Of the crate's two ways we always take the one it calls low rate: the other one makes parity that depends on how much
 //! of it there is.
 //!
@@ -27,6 +28,7 @@ mod direct;
 mod encoder;
 #[cfg(test)]
 mod field;
+mod product;
 #[cfg(test)]
 mod tests;
 
@@ -72,6 +74,7 @@ pub enum FecError {
 pub fn prepare() {
     let _ = DefaultEngine::new();
     tables::get_log_walsh();
+    let _ = product::Product::new();
 }
 
 /// How many symbols of what size: what work memory is laid out for.

@@ -1,6 +1,8 @@
 //! Against the definition, against loss of every kind, and against other machines' arithmetic.
 
+use super::direct::Direct;
 use super::field::Field;
+use super::product::Product;
 use super::*;
 use crate::rng::Rng;
 use proptest::prelude::*;
@@ -120,6 +122,33 @@ fn every_way_to_compute_gives_the_same_bytes() {
         fast.chunks(size)
             .eq(naive.encode().unwrap().recovery_iter())
     );
+}
+
+#[test]
+fn few_are_computed_the_same_with_and_without_gfni() {
+    let (size, mut rng) = (1_344, Rng::new(1));
+    for (n, lost) in [(1, 1), (37, 30), (64, 20), (300, 21), (512, 64)] {
+        let source = bytes(n * size, n as u64);
+        let parity = encode(size, &source, 2 * lost);
+        let mut lacking = shuffled(n as u16, &mut rng);
+        lacking.truncate(lost);
+        lacking.sort_unstable();
+        let mut numbers = shuffled(2 * lost as u16, &mut rng);
+        numbers.truncate(lost);
+        for product in [Product::new(), Product::of_the_crate()] {
+            let mut given: Vec<u8> = Vec::new();
+            for &number in &numbers {
+                given.extend(&parity[usize::from(number) * size..][..size]);
+            }
+            let mut block = source.clone();
+            for &symbol in &lacking {
+                block[usize::from(symbol) * size..][..size].fill(7);
+            }
+            let mut direct = Direct::with(product);
+            direct.restore(size, &mut block, &lacking, &numbers, &mut given);
+            assert!(block == source, "{lost} of {n}");
+        }
+    }
 }
 
 #[test]
