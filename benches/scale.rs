@@ -17,7 +17,10 @@ use loopcast::sim::{Config, Link, Loss, Outcome, World};
 use loopcast::time::Time;
 use loopcast::units::Rate;
 
+/// Bytes of a file without parity.
 const FILE: u64 = 64_000_000;
+/// Bytes of a film with parity.
+const FILM: u64 = 16_000_000;
 /// One-way, so that the round trip is 20 ms.
 const DELAY: Duration = Duration::from_millis(10);
 /// What a loss, and one of its repair, has time to be mended in; longer than either may take.
@@ -252,22 +255,28 @@ fn film(bytes: u64) -> Description {
     film.expect("the geometry is possible")
 }
 
+/// A film with parity, for all that are waited for: they start within so many milliseconds, and each loses so much.
+fn lossy(config: Config, loss: f64, within: u64) -> World {
+    let receivers = config.wait_for;
+    let mut world = World::new(config).expect("the configuration is sound");
+    world.offer(film(FILM)).expect("it is the first offer");
+    for i in 0..receivers {
+        let link = Link::lossy(DELAY, Loss::Random(loss));
+        world.add_receiver(Time::from_millis(u64::from(i) % within), link);
+    }
+    world
+}
+
 /// With parity, receivers that each lose so much need hardly more than one of them alone.
 fn parity(receivers: u32, loss: f64, limit: f64) -> Vec<Line> {
-    const LENGTH: u64 = 16_000_000;
     let config = Config {
         wait_for: receivers,
         ..Config::new(4)
     };
-    let mut world = World::new(config).expect("the configuration is sound");
-    world.offer(film(LENGTH)).expect("it is the first offer");
-    for i in 0..receivers {
-        let link = Link::lossy(DELAY, Loss::Random(loss));
-        world.add_receiver(Time::from_millis(u64::from(i) % 100), link);
-    }
+    let mut world = lossy(config, loss, 100);
     world.run(Time::from_millis(120_000));
     let totals = world.totals();
-    let floor = LENGTH as f64 / 1_344.0 / (1.0 - loss);
+    let floor = FILM as f64 / 1_344.0 / (1.0 - loss);
     vec![
         line(
             "receivers left",
@@ -281,7 +290,7 @@ fn parity(receivers: u32, loss: f64, limit: f64) -> Vec<Line> {
         ),
         line(
             "NAK bytes over file",
-            totals.nak_bytes as f64 / LENGTH as f64,
+            totals.nak_bytes as f64 / FILM as f64,
             0.02,
         ),
     ]
@@ -289,18 +298,12 @@ fn parity(receivers: u32, loss: f64, limit: f64) -> Vec<Line> {
 
 /// More receivers that each lose 1 % than the sender's roster has room for.
 fn unlisted(receivers: u32, roster: u32) -> Vec<Line> {
-    const LENGTH: u64 = 16_000_000;
     let config = Config {
         wait_for: receivers,
         roster,
         ..Config::new(13)
     };
-    let mut world = World::new(config).expect("the configuration is sound");
-    world.offer(film(LENGTH)).expect("it is the first offer");
-    for i in 0..receivers {
-        let link = Link::lossy(DELAY, Loss::Random(0.01));
-        world.add_receiver(Time::from_millis(u64::from(i) % 1_000), link);
-    }
+    let mut world = lossy(config, 0.01, 1_000);
     let deadline = Time::from_millis(120_000);
     let feedback = |world: &World| -> u64 {
         let sent = |i, kind| world.receiver(i).stats().sent(kind);
@@ -311,7 +314,7 @@ fn unlisted(receivers: u32, roster: u32) -> Vec<Line> {
     // Before and after that nothing is sent that it could be a part of.
     world.run_while(deadline, |w| w.totals().data_packets == 0);
     let before = (feedback(&world), world.totals().sender_bytes);
-    world.run_while(deadline, |w| w.totals().data_packets < LENGTH / 1_344);
+    world.run_while(deadline, |w| w.totals().data_packets < FILM / 1_344);
     let spent = (feedback(&world) - before.0) as f64;
     let data = (world.totals().sender_bytes - before.1) as f64;
     let counted = f64::from(world.sender().unlisted()) / f64::from(receivers - roster);
@@ -321,7 +324,7 @@ fn unlisted(receivers: u32, roster: u32) -> Vec<Line> {
         _ => Time::ZERO,
     });
     let last = times.max().unwrap_or(Time::ZERO);
-    let needed = LENGTH as f64 / 1_344.0 / 0.99;
+    let needed = FILM as f64 / 1_344.0 / 0.99;
     vec![
         line(
             "receivers left",

@@ -1,7 +1,6 @@
 //! What nobody should send: each is a counted drop or bounded, and harms nothing.
 
 #![allow(clippy::unwrap_used)]
-#![allow(unreachable_pub, reason = "shared by test binaries")]
 
 mod engines;
 

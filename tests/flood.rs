@@ -1,7 +1,6 @@
 //! A sender that is flooded: it stays within its rate, and those who came for its data get it.
 
 #![allow(clippy::unwrap_used)]
-#![allow(unreachable_pub, reason = "shared by test binaries")]
 
 mod engines;
 

@@ -2,15 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod engines;
+
 use core::time::Duration;
 
+use engines::{from_receiver, request};
 use loopcast::engine::{PathChoice, ReceiverEvent, SenderEvent, Target, Via};
-use loopcast::ids::{Cookie, ReceiverId, SessionId};
 use loopcast::object::Description;
 use loopcast::sim::{Config, Content, Cut, Link, Loss, Outcome, World};
 use loopcast::time::Time;
-use loopcast::units::Rate;
-use loopcast::wire::{FromReceiver, MoveCause, ReceiverBody, Request, Stage, Wanted};
+use loopcast::wire::Stage;
 
 const MB: u64 = 1 << 20;
 
@@ -475,27 +476,10 @@ fn the_sender_ends_within_five_seconds_of_the_last_live_receiver() {
 fn a_join_that_was_overtaken_changes_nothing() {
     let mut world = world(3);
     world.offer(film(1)).unwrap();
-    let join = |stage| Request {
-        wanted: Wanted::All { from: 0 },
-        stage,
-        holds: false,
-        downlink: Rate::ZERO,
-        buffer_kib: 0,
-        last_channel: 0xffff,
-        cause: MoveCause::None,
-        largest_heard: 0,
-    };
+    let from = "10.9.9.9:9000".parse().unwrap();
     for (time, counter, stage) in [(100, 9, Stage::JoinGroup), (101, 8, Stage::JoinUnicast)] {
-        let packet = FromReceiver {
-            channel: 0,
-            session: SessionId(0),
-            receiver: ReceiverId(7),
-            counter,
-            cookie: Cookie(0),
-            echo: None,
-            body: ReceiverBody::Request(join(stage)),
-        };
-        world.say(at(time), "10.9.9.9:9000".parse().unwrap(), packet);
+        let packet = from_receiver(7, counter, request(stage));
+        world.say(at(time), from, packet);
     }
     world.run_while(at(200), |_| true);
     let events: Vec<_> = world.sender_events().iter().map(|(_, e)| e).collect();

@@ -2,18 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
+mod engines;
+
 use core::time::Duration;
 
+use engines::{from_receiver, request_holding};
 use loopcast::engine::{ReceiverEvent, SenderEvent, Target, Via};
-use loopcast::ids::{Cookie, Hash, MAX_PACKET_NO, ReceiverId, SessionId};
+use loopcast::ids::{Hash, MAX_PACKET_NO, ReceiverId};
 use loopcast::object::{Codec, Description, Geometry};
 use loopcast::rate::{self, Adapt};
 use loopcast::sim::{Config, Link, Loss, Outcome, World};
 use loopcast::time::Time;
 use loopcast::units::Rate;
-use loopcast::wire::{
-    FromReceiver, MoveCause, Nak, Need, Needs, NoticeCode, ReceiverBody, Request, Stage, Wanted,
-};
+use loopcast::wire::{MoveCause, Nak, Need, Needs, NoticeCode, ReceiverBody, Stage};
 
 const GREEDY: ReceiverId = ReceiverId(77);
 const LINK: Duration = Duration::from_micros(500);
@@ -46,18 +47,7 @@ fn seconds(outcome: Outcome) -> f64 {
 /// times a second, by blocks and by symbols, for a minute.
 fn be_greedy(world: &mut World, films: &[Description], holds: bool) {
     let from = "10.9.9.9:9000".parse().unwrap();
-    let request = |stage| {
-        ReceiverBody::Request(Request {
-            wanted: Wanted::All { from: 0 },
-            stage,
-            holds,
-            downlink: Rate::ZERO,
-            buffer_kib: 0,
-            last_channel: 0xffff,
-            cause: MoveCause::None,
-            largest_heard: 0,
-        })
-    };
+    let join = || request_holding(Stage::JoinGroup, holds);
     let nak = |film: &Description, block: Option<u32>| {
         let all = Need::Blocks {
             first: 0,
@@ -83,24 +73,15 @@ fn be_greedy(world: &mut World, films: &[Description], holds: bool) {
         })
     };
     let mut say = |counter: u64, at: Time, body| {
-        let packet = FromReceiver {
-            channel: 0,
-            session: SessionId(0),
-            receiver: GREEDY,
-            counter,
-            cookie: Cookie(0),
-            echo: None,
-            body,
-        };
-        world.say(at, from, packet);
+        world.say(at, from, from_receiver(GREEDY.0, counter, body));
     };
-    say(0, Time::from_millis(1), request(Stage::JoinGroup));
+    say(0, Time::from_millis(1), join());
     for i in 1..200 * 60 {
         let at = Time::from_millis(5 * i);
         let film = &films[i as usize % films.len()];
         let body = match i % 4 {
             0 => nak(film, None),
-            3 if i % 20 == 3 => request(Stage::JoinGroup),
+            3 if i % 20 == 3 => join(),
             _ => nak(film, Some((i % 7) as u32)),
         };
         say(i, at, body);

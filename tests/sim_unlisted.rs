@@ -2,16 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
 
+mod engines;
+
 use core::time::Duration;
 
+use engines::{from_receiver, request_holding};
 use loopcast::engine::{ObjectKey, PacketKind, ReceiverEvent, SenderEvent, Target, Via};
-use loopcast::ids::{Cookie, ReceiverId, SessionId};
 use loopcast::object::Description;
 use loopcast::rate::Adapt;
 use loopcast::sim::{Config, Link, Loss, Outcome, World};
 use loopcast::time::Time;
 use loopcast::units::Rate;
-use loopcast::wire::{FromReceiver, MoveCause, ReceiverBody, Report, Request, Stage, Wanted};
+use loopcast::wire::{ReceiverBody, Report, Stage};
 
 const DELAY: Duration = Duration::from_millis(5);
 
@@ -181,31 +183,13 @@ fn pretending_to_be_many_changes_little() {
     }
     let film = Description::pretend("film", 2_000_000, 1_344, 512).unwrap();
     let coding = film.with_parity().unwrap().coding().short();
-    let mut say = |at: u64, id: u64, body| {
-        let packet = FromReceiver {
-            channel: 0,
-            session: SessionId(0),
-            receiver: ReceiverId(id),
-            counter: at,
-            cookie: Cookie(0),
-            echo: None,
-            body,
-        };
-        let from = "10.9.9.9:9000".parse().unwrap();
-        world.say(Time::from_millis(at), from, packet);
+    let from = "10.9.9.9:9000".parse().unwrap();
+    let mut say = |at, id, body| {
+        world.say(Time::from_millis(at), from, from_receiver(id, at, body));
     };
     for i in 0..300 {
-        let request = Request {
-            wanted: Wanted::All { from: 0 },
-            stage: Stage::JoinGroup,
-            holds: true,
-            downlink: Rate::ZERO,
-            buffer_kib: 0,
-            last_channel: 0xffff,
-            cause: MoveCause::None,
-            largest_heard: 0,
-        };
-        say(600 + i, 1_000 + i, ReceiverBody::Request(request));
+        let join = request_holding(Stage::JoinGroup, true);
+        say(600 + i, 1_000 + i, join);
     }
     for i in 0..20_000 {
         let report = Report {

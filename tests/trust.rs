@@ -1,7 +1,6 @@
 //! Whose descriptions a receiver takes: those of one sender, and what others sign or forge stays outside.
 
 #![allow(clippy::unwrap_used)]
-#![allow(unreachable_pub, reason = "shared by test binaries")]
 
 mod engines;
 

@@ -51,14 +51,11 @@ impl Options {
 
     /// Whether a case is to run.
     pub(crate) fn chose(&self, name: &str) -> bool {
-        if self.chosen.is_empty() {
-            return if self.peers {
-                cases::PEERS.contains(&name)
-            } else {
-                !cases::BY_NAME.contains(&name)
-            };
+        let with_peers = cases::PEERS.contains(&name);
+        if self.chosen.is_empty() && !self.peers {
+            return !with_peers && !cases::BY_NAME.contains(&name);
         }
-        self.chosen.iter().any(|c| c == name) || (self.peers && cases::PEERS.contains(&name))
+        self.chosen.iter().any(|c| c == name) || (self.peers && with_peers)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Engines driven by hand: several senders and receivers, no loss, no delay, no bytes.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared by test binaries, each of which uses a part"
+)]
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -82,6 +86,19 @@ pub fn film(name: &str, length: u64) -> Description {
     Description::pretend(name, length, 1_344, 64).unwrap()
 }
 
+/// What receiver `id` says, with neither session nor cookie.
+pub fn from_receiver(id: u64, counter: u64, body: ReceiverBody) -> FromReceiver {
+    FromReceiver {
+        channel: 0,
+        session: SessionId(0),
+        receiver: ReceiverId(id),
+        counter,
+        cookie: Cookie(0),
+        echo: None,
+        body,
+    }
+}
+
 /// A packet of receiver `id`.
 pub fn packet(
     id: u64,
@@ -91,15 +108,10 @@ pub fn packet(
     body: ReceiverBody,
 ) -> Vec<u8> {
     let mut out = Vec::new();
-    let channel = 0;
     FromReceiver {
-        channel,
         session,
-        receiver: ReceiverId(id),
-        counter,
         cookie,
-        echo: None,
-        body,
+        ..from_receiver(id, counter, body)
     }
     .encode(&mut out);
     out
@@ -155,13 +167,18 @@ pub fn cookie(sent: &Sent) -> Option<Cookie> {
     })
 }
 
-/// A request for everything.
+/// A request for everything, of which nothing is there yet.
 pub fn request(stage: Stage) -> ReceiverBody {
+    request_holding(stage, false)
+}
+
+/// A request for everything, by one that holds some of it or nothing.
+pub fn request_holding(stage: Stage, holds: bool) -> ReceiverBody {
     ReceiverBody::Request(Request {
         wanted: Wanted::All { from: 0 },
         stage,
-        holds: false,
-        downlink: Rate::from_bps(0),
+        holds,
+        downlink: Rate::ZERO,
         buffer_kib: 0,
         last_channel: 0xffff,
         cause: MoveCause::None,

@@ -734,6 +734,12 @@ fn usual_packet(to: SocketAddr, sealed: bool) -> u64 {
     ip_len(to, payload + PacketKind::Data.envelope(sealed))
 }
 
+/// That a packet of `receiver` with this counter was heard.
+fn heard(receiver: ReceiverId, counter: u64) -> Heard {
+    let counter = counter as u32;
+    Heard { receiver, counter }
+}
+
 fn notice(code: NoticeCode, receiver: ReceiverId, coding: ShortCodingId, text: &str) -> Notice {
     Notice {
         receiver,

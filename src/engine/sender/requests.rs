@@ -9,7 +9,7 @@ use crate::engine::sender::roster::{Exile, Member};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::sender::{
     Channel, HEARD_DELAY, HEARD_PER_PACKET, HEARD_TOGETHER, OFFERS_PER_ANSWER, SYNC_PAUSE, Sender,
-    notice,
+    heard, notice,
 };
 use crate::engine::{DropReason, Link, ObjectKey, PacketKind, SenderEvent, ip_len};
 use crate::envelope::Refused;
@@ -22,8 +22,8 @@ use crate::rate::Lag;
 use crate::symbol_set::SymbolSet;
 use crate::time::Time;
 use crate::wire::{
-    self, Ack, Challenge, Done, Echo, FromReceiver, Heard, MoveCause, Nak, Need, NoticeCode,
-    Outcome, Packet, ReceiverBody, Request, SenderBody, Stage, Wanted,
+    self, Ack, Challenge, Done, Echo, FromReceiver, MoveCause, Nak, Need, NoticeCode, Outcome,
+    Packet, ReceiverBody, Request, SenderBody, Stage, Wanted,
 };
 
 /// What receivers say when they speak of no channel.
@@ -133,10 +133,7 @@ impl Sender {
                 if all && !self.roster.members.contains_key(&id) {
                     self.leave_crowd(now, packet);
                 }
-                let heard = Heard {
-                    receiver: id,
-                    counter: packet.counter as u32,
-                };
+                let heard = heard(id, packet.counter);
                 (SenderBody::Heard(vec![heard]), PacketKind::Heard)
             }
             _ => {
@@ -488,10 +485,7 @@ impl Sender {
         let Some(member) = self.roster.members.get(&id) else {
             return;
         };
-        let heard = Heard {
-            receiver: id,
-            counter: counter as u32,
-        };
+        let heard = heard(id, counter);
         let (to, link) = (member.address, member.link);
         let together = member.unicast.is_none() && self.roster.members.len() <= HEARD_TOGETHER;
         let on = on.filter(|&c| together && usize::from(c) < self.channels.len());
