@@ -1,7 +1,6 @@
 //! Several channels and large groups: which of what is heard goes for whom.
 
 #![allow(clippy::unwrap_used)]
-#![allow(unreachable_pub, reason = "shared by test binaries")]
 
 mod engines;
 
@@ -12,7 +11,9 @@ use engines::{
     drain, drain_receiver, film, group, host, join, key, packet, receiver, request, sender,
     to_group,
 };
-use loopcast::engine::{Link, PacketKind, Receiver, ReceiverEvent, Sender, SenderEvent, Via};
+use loopcast::engine::{
+    Backlog, Link, ObjectKey, PacketKind, Receiver, ReceiverEvent, Sender, SenderEvent, Timer, Via,
+};
 use loopcast::ids::{ChannelNo, Cookie, ReceiverId, SessionId, ShortCodingId};
 use loopcast::rate::Adapt;
 use loopcast::time::Time;
@@ -78,7 +79,13 @@ fn sync(block: u32, next_packet: u64, idle: bool) -> SenderBody {
 
 /// A packet of the block that the tiers are at.
 fn data(r: &mut Receiver, now: Time, channel: ChannelNo, block: u32, packet: u64) {
-    let header = DataHeader {
+    let header = header(channel, block, packet);
+    r.handle_data(now, host(1), &header, Via::Group, 1_380);
+    drain_receiver(r, now);
+}
+
+fn header(channel: ChannelNo, block: u32, packet: u64) -> DataHeader {
+    DataHeader {
         channel,
         session: SESSION,
         coding: film("film", LENGTH).coding().short(),
@@ -88,9 +95,7 @@ fn data(r: &mut Receiver, now: Time, channel: ChannelNo, block: u32, packet: u64
         repair: false,
         one_way: false,
         part: None,
-    };
-    r.handle_data(now, host(1), &header, Via::Group, 1_380);
-    drain_receiver(r, now);
+    }
 }
 
 fn naks_after(r: &mut Receiver, from: Time, milliseconds: u64) -> u64 {
@@ -140,6 +145,35 @@ fn a_position_goes_for_its_own_channel() {
     // What its own channel says counts.
     data(&mut r, ms(600), 1, 2, 2);
     assert!(naks_after(&mut r, ms(601), 500) > 0);
+}
+
+/// What was asked for would find no room; it is asked for when there is some.
+#[test]
+fn a_receiver_whose_buffers_are_full_asks_for_nothing() {
+    let full = |filled| Backlog {
+        filled,
+        ..Backlog::default()
+    };
+    let mut r = on_the_slow_tier();
+    data(&mut r, ms(2), 1, 0, 0);
+    r.set_backlog(ms(3), full(0.9));
+    data(&mut r, ms(4), 1, 2, 2);
+    r.handle_refused(ms(4), ObjectKey(0), &header(1, 2, 2));
+    assert_eq!(naks_after(&mut r, ms(5), 500), 0);
+    assert!(r.poll_timeout().is_some_and(|(due, _)| due > ms(504)));
+    r.set_backlog(ms(600), full(0.1));
+    assert_eq!(r.poll_timeout().unwrap().1, Timer::Nak);
+    assert!(naks_after(&mut r, ms(600), 100) > 0);
+}
+
+/// It goes over to unicast, and its join will tell all that it lacks.
+#[test]
+fn what_is_refused_on_the_way_to_unicast_is_not_asked_for_on_the_group() {
+    let mut r = on_the_slow_tier();
+    data(&mut r, ms(2), 1, 0, 0);
+    r.handle_join_failed(ms(3), &channel(1, 10_000_000));
+    r.handle_refused(ms(4), ObjectKey(0), &header(1, 0, 0));
+    assert_eq!(naks_after(&mut r, ms(5), 500), 0);
 }
 
 /// Announcements get through and the group of its tier does not: it is served by unicast.

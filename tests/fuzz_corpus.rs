@@ -84,9 +84,24 @@ fn receiver_stream_survives_its_corpus() {
 /// A fuzz target's name, and what it does with its input.
 type Target = (&'static str, fn(&[u8]));
 
+const TARGETS: [Target; 6] = [
+    ("archive", archive::run),
+    ("group", group::run),
+    ("texts", texts::run),
+    ("sender_stream", sender_stream::run),
+    ("receiver_stream", receiver_stream::run),
+    ("wire_parse", wire_parse::run),
+];
+
+#[test]
+fn a_few_random_streams() {
+    for target in TARGETS {
+        mutate(target, 0, |runs| runs < 500);
+    }
+}
+
 /// Where there is no cargo-fuzz: mutates the corpora at random for `LOOPCAST_FUZZ_SECONDS` (60) each,
-/// from `LOOPCAST_SEED` (0) on, and keeps what fails in fuzz/artifacts.
-/// `cargo test --release --test fuzz_corpus -- --ignored`
+/// from `LOOPCAST_SEED` (0) on. `cargo test --release --test fuzz_corpus -- --ignored --nocapture`
 #[test]
 #[ignore = "it takes minutes"]
 fn random_streams() {
@@ -95,35 +110,35 @@ fn random_streams() {
         set.map_or(default, |v| v.parse().unwrap())
     };
     let seconds = number("LOOPCAST_FUZZ_SECONDS", 60);
-    let targets: [Target; 6] = [
-        ("archive", archive::run),
-        ("group", group::run),
-        ("texts", texts::run),
-        ("sender_stream", sender_stream::run),
-        ("receiver_stream", receiver_stream::run),
-        ("wire_parse", wire_parse::run),
-    ];
-    for (target, run) in targets {
-        let mut rng = Rng::new(number("LOOPCAST_SEED", 0));
-        let files = fs::read_dir(corpus(target)).unwrap();
-        let seeds: Vec<Vec<u8>> = files
-            .map(|e| fs::read(e.unwrap().path()).unwrap())
-            .collect();
+    for target in TARGETS {
         let end = Instant::now() + Duration::from_secs(seconds);
-        let mut runs = 0;
-        while Instant::now() < end {
-            let data = mutant(&seeds, &mut rng);
-            let ok = std::panic::catch_unwind(|| run(&data)).is_ok();
-            if !ok {
-                let kept = corpus("../artifacts").join(format!("{target}-{runs}"));
-                fs::create_dir_all(corpus("../artifacts")).unwrap();
-                fs::write(&kept, &data).unwrap();
-                panic!("{} fails", kept.display());
-            }
-            runs += 1;
-        }
-        eprintln!("{target}: {runs} runs");
+        let runs = mutate(target, number("LOOPCAST_SEED", 0), |_| Instant::now() < end);
+        eprintln!("{}: {runs} runs", target.0);
     }
+}
+
+/// Gives mutants of its corpus to a target while `more` says so of their number, which it returns, and keeps what
+/// fails in fuzz/artifacts.
+fn mutate((target, run): Target, seed: u64, more: impl Fn(u64) -> bool) -> u64 {
+    let mut rng = Rng::new(seed);
+    let files = fs::read_dir(corpus(target)).unwrap();
+    let mut seeds: Vec<Vec<u8>> = files
+        .map(|e| fs::read(e.unwrap().path()).unwrap())
+        .collect();
+    // A folder tells them in any order.
+    seeds.sort_unstable();
+    let mut runs = 0;
+    while more(runs) {
+        let data = mutant(&seeds, &mut rng);
+        if std::panic::catch_unwind(|| run(&data)).is_err() {
+            let kept = corpus("../artifacts").join(format!("{target}-{runs}"));
+            fs::create_dir_all(corpus("../artifacts")).unwrap();
+            fs::write(&kept, &data).unwrap();
+            panic!("{} fails", kept.display());
+        }
+        runs += 1;
+    }
+    runs
 }
 
 /// Random bytes, or a few changes to one of the seeds.

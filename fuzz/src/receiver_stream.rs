@@ -9,7 +9,8 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use loopcast::engine::{
-    Burst, Command, ObjectKey, Receiver, ReceiverConfig, StoreFault, Target, Trust, Verdict, Via,
+    Backlog, Burst, Command, ObjectKey, Receiver, ReceiverConfig, StoreFault, Target, Trust,
+    Verdict, Via,
 };
 use loopcast::ids::{ChannelNo, Cookie, MAX_PACKET_NO, ReceiverId, SessionId, ShortCodingId};
 use loopcast::object::Description;
@@ -162,7 +163,15 @@ impl Run {
             }
             180..=219 => self.advance(),
             220..=249 => self.disk_result(input),
-            250 => self.receiver.set_local_losses(input.u64(), input.u64()),
+            250 => self.receiver.set_backlog(
+                self.now,
+                Backlog {
+                    overflowed: input.u64(),
+                    stalled: input.u64(),
+                    waiting: input.u64(),
+                    filled: f64::from(input.u8()) / f64::from(input.u8()),
+                },
+            ),
             251 => {
                 let channel = channel(input);
                 self.receiver.handle_join_failed(self.now, &channel);

@@ -13,6 +13,7 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket as RawSocket, Type};
 
 use crate::driver::interface::{Interface, is_link_local};
+use crate::driver::sys::ReceiveBuffer;
 use crate::driver::wire_tap::WireTap;
 use crate::driver::{SmallBuffer, StartError, sys};
 
@@ -254,9 +255,9 @@ impl Socket {
         self.local
     }
 
-    /// Datagrams dropped because its buffer was full, since its start. Wraps.
-    pub(crate) fn drops(&self) -> u32 {
-        sys::drops(&self.io)
+    /// How its receive buffer is doing.
+    pub(crate) fn receive_buffer(&self) -> ReceiveBuffer {
+        sys::receive_buffer(&self.io)
     }
 
     /// Wakes a mio loop when it can be read.
@@ -489,6 +490,7 @@ fn finish(raw: RawSocket, bound_to: SocketAddr) -> Result<Socket, StartError> {
     let set_up = || {
         raw.set_nonblocking(true)?;
         let state = UdpSocketState::new(UdpSockRef::from(&raw))?;
+        sys::receive_plainly(&raw);
         io::Result::Ok(state)
     };
     let state = set_up().map_err(|e| trouble("set up a UDP socket", e))?;

@@ -1,16 +1,29 @@
-//! The socket options that no safe crate offers: the only file with `unsafe`.
+//! The socket options that no safe crate offers: with `fec/product.rs` the only file with `unsafe`.
 //!
 //! Linux has them all. Elsewhere sources can't be told apart by the system, which is an error for
 //! those who ask for one source only, and drops in the socket's buffer are not counted.
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    block_source, drops, join_source, leave_source, receive_singly, wire_socket,
+    block_source, join_source, leave_source, receive_buffer, receive_plainly, receive_singly,
+    wire_socket,
 };
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{
-    block_source, drops, join_source, leave_source, receive_singly, wire_socket,
+    block_source, join_source, leave_source, receive_buffer, receive_plainly, receive_singly,
+    wire_socket,
 };
+
+/// How a socket's receive buffer is doing; all zero where the system does not tell.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct ReceiveBuffer {
+    /// Bytes, the system's own included, that wait to be read.
+    pub(crate) used: u32,
+    /// The most that may.
+    pub(crate) size: u32,
+    /// Datagrams, or runs of them, dropped since the socket was made because it was full. Wraps at 2^32.
+    pub(crate) drops: u32,
+}
 
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
@@ -21,6 +34,7 @@ mod linux {
     use std::os::fd::{AsFd, AsRawFd};
     use std::ptr;
 
+    use super::ReceiveBuffer;
     use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
     /// Hears `group` on an interface from `source` only (RFC 3678 §5.1).
@@ -157,30 +171,47 @@ mod linux {
 
     /// Datagrams come one by one, and no runs of them (udp(7), UDP_GRO).
     pub(crate) fn receive_singly(socket: &impl AsFd) {
+        switch_off(socket, libc::SOL_UDP, libc::UDP_GRO);
+    }
+
+    /// Nothing is told of each datagram that nobody here reads, as quinn-udp asks for: when it came, where to, and its
+    /// traffic class. That cost receivers 6 % of their processor time (`benches/acceptance`, peers_speed).
+    pub(crate) fn receive_plainly(socket: &impl AsFd) {
+        for (level, option) in [
+            (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS),
+            (libc::IPPROTO_IP, libc::IP_PKTINFO),
+            (libc::IPPROTO_IP, libc::IP_RECVTOS),
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS),
+        ] {
+            switch_off(socket, level, option);
+        }
+    }
+
+    /// Where an option is not known there is nothing to switch off.
+    fn switch_off(socket: &impl AsFd, level: libc::c_int, option: libc::c_int) {
         let off: libc::c_int = 0;
         // SAFETY: the file descriptor is open for as long as `socket` is borrowed, and the pointer and
-        // length are those of a live integer, which is what this option reads. Where the option is not
-        // known there are no runs.
+        // length are those of a live integer, which is what these options read.
         unsafe {
             libc::setsockopt(
                 socket.as_fd().as_raw_fd(),
-                libc::SOL_UDP,
-                libc::UDP_GRO,
+                level,
+                option,
                 ptr::from_ref(&off).cast(),
                 mem::size_of_val(&off) as libc::socklen_t,
             );
         }
     }
 
-    /// Datagrams that the system has dropped because the socket's receive buffer was full, since the
-    /// socket was made. Wraps at 2^32.
-    pub(crate) fn drops(socket: &impl AsFd) -> u32 {
+    /// How a socket's receive buffer is doing.
+    pub(crate) fn receive_buffer(socket: &impl AsFd) -> ReceiveBuffer {
         const FIGURES: usize = libc::SK_MEMINFO_DROPS as usize + 1;
         let mut figures = MaybeUninit::<[u32; FIGURES]>::zeroed();
         let mut len = mem::size_of::<[u32; FIGURES]>() as libc::socklen_t;
         // SAFETY: the file descriptor is open for as long as `socket` is borrowed; the system writes
         // at most `len` bytes, the size of the array behind the pointer.
-        let result = unsafe {
+        let _ = unsafe {
             libc::getsockopt(
                 socket.as_fd().as_raw_fd(),
                 libc::SOL_SOCKET,
@@ -189,14 +220,19 @@ mod linux {
                 &mut len,
             )
         };
-        // SAFETY: the array was zeroed, and every bit pattern is a `u32`.
+        // SAFETY: the array was zeroed, which is all that a failure leaves, and every bit pattern is a `u32`.
         let figures = unsafe { figures.assume_init() };
-        if result == 0 { figures[FIGURES - 1] } else { 0 }
+        ReceiveBuffer {
+            used: figures[libc::SK_MEMINFO_RMEM_ALLOC as usize],
+            size: figures[libc::SK_MEMINFO_RCVBUF as usize],
+            drops: figures[libc::SK_MEMINFO_DROPS as usize],
+        }
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 mod portable {
+    use super::ReceiveBuffer;
     use std::io;
     use std::net::IpAddr;
 
@@ -225,7 +261,9 @@ mod portable {
 
     pub(crate) fn receive_singly<S>(_: &S) {}
 
-    pub(crate) fn drops<S>(_: &S) -> u32 {
-        0
+    pub(crate) fn receive_plainly<S>(_: &S) {}
+
+    pub(crate) fn receive_buffer<S>(_: &S) -> ReceiveBuffer {
+        ReceiveBuffer::default()
     }
 }

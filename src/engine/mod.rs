@@ -26,6 +26,6 @@ pub use output::{
     Burst, Command, Link, ObjectKey, ReadCommand, ReadFault, Run, Slot, StoreFault, Timer, Verdict,
     Via,
 };
-pub use receiver::{ObjectProgress, Receiver, ReceiverConfig, Target, Trust};
+pub use receiver::{Backlog, ObjectProgress, Receiver, ReceiverConfig, Target, Trust};
 pub use sender::{ChannelFigures, ReceiverFigures, Sender, SenderConfig, SenderError};
 pub use stats::{Counter, DropReason, PacketKind, ReceiverStats, SenderStats};

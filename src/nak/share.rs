@@ -9,8 +9,8 @@ use core::time::Duration;
 use crate::time::Time;
 use crate::units::Rate;
 
-/// What all NAKs of a channel may take of its rate, if every receiver on it asks all the time; its
-/// reports take as much again, and both together a hundredth.
+/// What all NAKs of a channel may take of its rate, with reports before their turn, if every receiver on it asks all the time;
+/// its reports take as much again, and both together a hundredth.
 pub const NAK_SHARE: f64 = 0.005;
 /// What is saved up by who did not ask for long: few receivers never wait.
 const SAVED: Duration = Duration::from_secs(1);

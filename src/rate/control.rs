@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::config::INITIAL_GRTT;
 use crate::ids::ReceiverId;
+use crate::rate::relief::Relief;
 use crate::time::Time;
 use crate::units::Rate;
 
@@ -42,6 +43,8 @@ pub struct Sample {
     pub lost: f64,
     /// The time that both were measured over.
     pub over: Duration,
+    /// How full the receiver's own buffers are, 0 to 1; 1 if they have overflowed, 0 while it keeps up.
+    pub behind: f64,
 }
 
 impl Sample {
@@ -59,6 +62,7 @@ impl Sample {
                 next.lost
             },
             over,
+            behind: next.behind,
         }
     }
 
@@ -151,6 +155,7 @@ pub struct RateControl {
     heard_at: Time,
     sent: u64,
     losses: VecDeque<Loss>,
+    relief: Relief,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -215,6 +220,7 @@ impl RateControl {
             heard_at: now,
             sent: 0,
             losses: VecDeque::new(),
+            relief: Relief::new(adapt),
         };
         control.set(now, start);
         control
@@ -222,7 +228,8 @@ impl RateControl {
 
     /// What the channel may send at now.
     pub fn rate(&self) -> Rate {
-        Rate::from_bps(self.rate as u64)
+        let limit = self.relief.limit().max(self.limits.floor.as_bps() as f64);
+        Rate::from_bps(self.rate.min(limit) as u64)
     }
 
     /// It still doubles: reports are wanted as often as can be.
@@ -230,9 +237,10 @@ impl RateControl {
         self.adapt != Adapt::Fixed && matches!(self.phase, Phase::Starting { .. })
     }
 
-    /// A receiver's figures came.
-    pub fn handle_report(&mut self, now: Time, who: ReceiverId, sample: Sample) {
+    /// The figures of one of `listeners` receivers came.
+    pub fn handle_report(&mut self, now: Time, who: ReceiverId, sample: Sample, listeners: u32) {
         self.heard_at = now;
+        self.follow_buffers(now, who, &sample, listeners);
         let before = self.kept.get(&who).copied();
         // While reports are so short that several make a round, all since the rate changed count.
         let before = before.filter(|(at, s)| self.is_starting() && self.counts(*at, s));
@@ -250,6 +258,7 @@ impl RateControl {
     pub fn forget(&mut self, now: Time, who: ReceiverId) {
         self.kept.remove(&who);
         self.known.remove(&who);
+        self.relief.handle_keeps_up(now, who);
         if now.since(self.changed_at) < SOON && matches!(self.phase, Phase::Steady { .. }) {
             self.phase = Phase::Starting {
                 before: None,
@@ -278,7 +287,37 @@ impl RateControl {
 
     /// When a round is at its end.
     pub fn poll_timeout(&self) -> Option<Time> {
-        (self.adapt != Adapt::Fixed).then_some(self.round_due)
+        let relief = self.relief.poll_timeout().unwrap_or(self.round_due);
+        (self.adapt != Adapt::Fixed).then_some(self.round_due.min(relief))
+    }
+
+    /// What its own machine can't take shows in a receiver's buffers before anything is lost.
+    fn follow_buffers(&mut self, now: Time, who: ReceiverId, sample: &Sample, listeners: u32) {
+        let behind = sample.behind.clamp(0.0, 1.0);
+        if behind == 0.0 {
+            return self.relief.handle_keeps_up(now, who);
+        }
+        if self.adapt == Adapt::Fixed || self.is_held(now) || self.sent == 0 {
+            return;
+        }
+        // The processors may send less than the rate allows, and there may be nothing to send.
+        let rate = self.rate().as_bps() as f64;
+        let sending = if now.since(self.changed_at) < LASTS {
+            rate
+        } else {
+            self.sending(now).clamp(rate / 4.0, rate)
+        };
+        self.relief
+            .handle_behind(now, who, behind, sending, listeners);
+        // Twice as much is not what they wait for; one of many does not hold up the rest.
+        if self.is_starting() && self.relief.waits(now, 4, listeners) {
+            self.phase = Phase::Steady {
+                clean: 0,
+                plateau: 0.0,
+                until: now,
+                fell: None,
+            };
+        }
     }
 
     /// A round is at its end: true if the rate changed. `listeners` may report, each about every
@@ -290,10 +329,18 @@ impl RateControl {
         listeners: u32,
         interval: Duration,
     ) -> bool {
-        if self.adapt == Adapt::Fixed || now < self.round_due {
+        if self.adapt == Adapt::Fixed {
             return false;
         }
-        let before = self.rate;
+        let before = self.rate();
+        self.relief.handle_timeout(now, self.rate, listeners);
+        if now >= self.round_due {
+            self.end_round(now, grtt, listeners, interval);
+        }
+        self.rate() != before
+    }
+
+    fn end_round(&mut self, now: Time, grtt: Duration, listeners: u32, interval: Duration) {
         let pause = if self.is_starting() {
             grtt.max(Duration::from_millis(2))
         } else {
@@ -305,11 +352,10 @@ impl RateControl {
             self.changed_at = now;
             self.kept.clear();
             self.heard_at = now;
-            return false;
+            return;
         }
         if self.sent > 0 && now.since(self.heard_at.max(self.changed_at)) > silence {
-            self.fall(now, self.rate / 2.0);
-            return self.rate != before;
+            return self.fall(now, self.rate / 2.0);
         }
         self.grtt = grtt;
         let fresh: Vec<Sample> = self
@@ -321,13 +367,12 @@ impl RateControl {
         let patient = now.since(self.changed_at) < interval * 3;
         let some = fresh.len() >= (listeners as usize).clamp(1, 4) || !patient;
         let Some(outcome) = summary(&fresh, self.adapt).filter(|_| some) else {
-            return false;
+            return;
         };
         let enough = outcome.packets >= ENOUGH || now.since(self.changed_at) > interval * 8;
         if enough && (outcome.over >= LASTS || !self.seems_queued(&outcome, now)) {
             self.judge(now, &outcome);
         }
-        self.rate != before
     }
 
     /// Figures that came at `at` tell what this rate does, and nothing of the one before.
@@ -345,8 +390,7 @@ impl RateControl {
     }
 
     fn judge(&mut self, now: Time, outcome: &Outcome) {
-        let seconds = now.since(self.changed_at).as_secs_f64();
-        let uses_it = self.sent as f64 * 8.0 >= 0.7 * self.rate * seconds;
+        let uses_it = self.sending(now) >= 0.7 * self.rate;
         let fresh = core::mem::take(&mut self.kept);
         let path = self.path_loss().share.min(outcome.lost);
         for (who, (_, sample)) in fresh {
@@ -459,9 +503,13 @@ impl RateControl {
     /// The share that came of what was sent: by what came, not only by what was lost, because a deep queue
     /// loses nothing until it is full.
     fn got(&self, outcome: &Outcome, now: Time) -> f64 {
+        (1.0 - outcome.lost).min(outcome.delivered / self.sending(now).max(1.0))
+    }
+
+    /// IP bits of data that left, a second, since the rate changed.
+    fn sending(&self, now: Time) -> f64 {
         let seconds = now.since(self.changed_at).as_secs_f64();
-        let sent = self.sent as f64 * 8.0 / seconds.max(1e-6);
-        (1.0 - outcome.lost).min(outcome.delivered / sent.max(1.0))
+        self.sent as f64 * 8.0 / seconds.max(1e-6)
     }
 
     /// While it starts: nothing is lost, and yet no more comes than at half the rate.
@@ -532,7 +580,8 @@ impl RateControl {
     fn set(&mut self, now: Time, rate: f64) {
         let (floor, ceiling) = (self.limits.floor.as_bps(), self.limits.ceiling.as_bps());
         let ceiling = ceiling.max(floor) as f64;
-        self.rate = rate.clamp(floor as f64, ceiling);
+        let before = core::mem::replace(&mut self.rate, rate.clamp(floor as f64, ceiling));
+        self.relief.follow(self.rate / before);
         if self.adapt == Adapt::Fixed {
             self.rate = ceiling;
         }

@@ -12,6 +12,7 @@ mod ladder;
 mod lag;
 mod pacer;
 mod placement;
+mod relief;
 
 pub use allowance::Allowance;
 pub use census::{Census, Mark, first_report};

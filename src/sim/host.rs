@@ -11,6 +11,7 @@ use crate::ids::{BlockNo, ShortCodingId, SymbolNo};
 use crate::range_set::RangeSet;
 use crate::rng::Rng;
 use crate::sim::content::Written;
+use crate::sim::disk::SlowDisk;
 use crate::sim::event::Packets;
 use crate::sim::link::Dice;
 use crate::sim::{Link, Outcome};
@@ -41,6 +42,8 @@ pub(super) struct Host {
     pub(super) caught_up: Caught<Arc<Vec<u8>>>,
     /// Blocks that it has of every object from an earlier run.
     pub(super) kept: RangeSet,
+    /// Its disk is slow.
+    pub(super) slow_disk: Option<SlowDisk>,
     /// It writes nothing any more: its disk is full.
     pub(super) disk_full: bool,
     /// The share of symbols that its disk damages.
@@ -65,6 +68,19 @@ impl Host {
         let at = self.rng.below(packet.len() as u64) as usize;
         packet[at] ^= 1 << self.rng.below(8);
         packet
+    }
+
+    /// Tells the engine what waits for its disk.
+    pub(super) fn tell_backlog(&mut self, now: Time) {
+        if let Some(disk) = &mut self.slow_disk {
+            self.receiver.set_backlog(now, disk.tell(now));
+        }
+    }
+
+    /// When its disk has done what it is given now, which takes so long.
+    pub(super) fn written_at(&self, now: Time, takes: Duration) -> Time {
+        let free_at = self.slow_disk.as_ref().map_or(now, |disk| disk.free_at);
+        free_at.max(now) + takes
     }
 
     /// Packets come that nobody here listens to any more.

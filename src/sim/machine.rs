@@ -28,6 +28,7 @@ impl World {
                 if self.hosts[host as usize].wake == self.now && !self.hosts[host as usize].killed {
                     self.hosts[host as usize].wake = Time::NEVER;
                     self.note(2, u64::from(host));
+                    self.hosts[host as usize].tell_backlog(self.now);
                     self.hosts[host as usize].receiver.handle_timeout(self.now);
                     self.drain_host(host);
                 }
@@ -266,11 +267,11 @@ impl World {
                 host.receiver.handle_opened(self.now, object, Ok(kept));
             }
             Command::Check { object, block } => {
-                let at = self.now + self.config.write_time;
+                let at = self.hosts[index as usize].written_at(self.now, self.config.write_time);
                 self.push(at, Event::Checked(index, object, block));
             }
             Command::Finish { object } => {
-                let at = self.now + self.config.write_time;
+                let at = self.hosts[index as usize].written_at(self.now, self.config.write_time);
                 self.push(at, Event::Finished(index, object));
             }
             Command::Join(channel) => self.hosts[index as usize].joined.push(channel.group.ip()),

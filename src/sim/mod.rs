@@ -8,6 +8,7 @@
 
 mod check;
 mod content;
+mod disk;
 mod event;
 mod host;
 mod link;

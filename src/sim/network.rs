@@ -281,8 +281,36 @@ impl World {
         if let Some(checker) = &mut self.checker {
             checker.stored(index, object, &header);
         }
+        if !self.has_room(index, object, &header, packets) {
+            return;
+        }
         let holds = self.write(index, object, &header, whole);
         assert!(holds, "a page of ours does not prove itself");
+    }
+
+    /// Whether a symbol may wait for the disk.
+    fn has_room(
+        &mut self,
+        index: u32,
+        object: ObjectKey,
+        header: &DataHeader,
+        packets: &Packets,
+    ) -> bool {
+        let host = &mut self.hosts[index as usize];
+        let (Some(disk), Packets::Data { symbol_size, .. }) = (&mut host.slow_disk, packets) else {
+            return true;
+        };
+        let takes = disk.takes(self.now, (*symbol_size).into());
+        if disk.is_to_be_told(self.now) {
+            host.tell_backlog(self.now);
+        }
+        if !takes {
+            host.receiver.handle_refused(self.now, object, header);
+            if let Some(checker) = &mut self.checker {
+                checker.refused(index, object, header);
+            }
+        }
+        takes
     }
 
     /// What somebody else sent reaches a receiver, which may take it for the sender's.

@@ -20,6 +20,7 @@ use crate::rng::Rng;
 use crate::seal::SigningKey;
 use crate::secret::Secret;
 use crate::sim::check::Checker;
+use crate::sim::disk::SlowDisk;
 use crate::sim::event::{Event, Scheduled};
 use crate::sim::host::{Caught, Host, Parts};
 use crate::sim::link::Dice;
@@ -272,6 +273,7 @@ impl World {
             caught: Caught::default(),
             caught_up: Caught::default(),
             kept: RangeSet::new(),
+            slow_disk: None,
             disk_full: false,
             bit_rot: 0.0,
             rotten: false,
@@ -351,6 +353,17 @@ impl World {
     /// From now on a receiver's disk is full.
     pub fn fill_disk(&mut self, receiver: usize) {
         self.hosts[receiver].disk_full = true;
+    }
+
+    /// From now on a receiver's disk takes no more than this. 32 MiB may wait for it; symbols beyond that are refused.
+    pub fn slow_disk(&mut self, receiver: usize, rate: Rate) {
+        self.hosts[receiver].slow_disk = Some(SlowDisk::new(self.now, rate));
+    }
+
+    /// Symbols that a receiver's slow disk had no room for.
+    pub fn stalled(&self, receiver: usize) -> u64 {
+        let disk = self.hosts[receiver].slow_disk.as_ref();
+        disk.map_or(0, |disk| disk.stalled)
     }
 
     /// From now on a receiver's disk damages this share of the symbols of tables and content.

@@ -26,6 +26,7 @@ pub struct BlockPool {
     limit: usize,
     allocated: usize,
     resident: usize,
+    given_out: usize,
     touches: u64,
     sizes: HashMap<u32, Geometry>,
     blocks: Vec<(u64, BlockBuf)>,
@@ -106,6 +107,7 @@ impl BlockPool {
             limit,
             allocated: 0,
             resident: 0,
+            given_out: 0,
             touches: 0,
             sizes: HashMap::new(),
             blocks: Vec::new(),
@@ -189,6 +191,7 @@ impl BlockPool {
 
     /// Takes a buffer back that [`take`](BlockPool::take) or an eviction gave out.
     pub fn give_back(&mut self, buf: BlockBuf) {
+        self.given_out -= buf.bytes.len();
         if self.allocated > self.effective_limit() {
             self.allocated -= buf.bytes.len();
         } else {
@@ -201,9 +204,23 @@ impl BlockPool {
         self.allocated
     }
 
+    /// Bytes of blocks that are out and wait for their turn to go to disk: all but one, which has it.
+    pub fn waiting(&self) -> usize {
+        self.given_out.saturating_sub(self.largest())
+    }
+
+    /// The share of the room for them that they take: that of blocks which are put together is none.
+    pub fn filled(&self) -> f64 {
+        let taken = self.resident + self.largest();
+        self.waiting() as f64 / self.effective_limit().saturating_sub(taken).max(1) as f64
+    }
+
     fn effective_limit(&self) -> usize {
-        let largest = self.sizes.values().map(buffer_size).max().unwrap_or(0);
-        self.limit.max(MIN_BUFFERS * largest)
+        self.limit.max(MIN_BUFFERS * self.largest())
+    }
+
+    fn largest(&self) -> usize {
+        self.sizes.values().map(buffer_size).max().unwrap_or(0)
     }
 
     fn find(&self, object: u32, block: BlockNo) -> Option<usize> {
@@ -217,6 +234,7 @@ impl BlockPool {
     fn remove(&mut self, at: usize) -> BlockBuf {
         let (_, buf) = self.blocks.swap_remove(at);
         self.resident -= buf.bytes.len();
+        self.given_out += buf.bytes.len();
         buf
     }
 

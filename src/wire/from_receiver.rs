@@ -240,6 +240,7 @@ fn write_report(report: &Report, out: &mut Vec<u8>) {
     out.put_u64(report.stalled);
     out.put_u32(report.longest_run);
     out.put_micros(report.measured);
+    out.put_u8(report.behind);
 }
 
 fn read_report(flags: u8, r: &mut Reader<'_>) -> Result<Report, WireError> {
@@ -254,6 +255,7 @@ fn read_report(flags: u8, r: &mut Reader<'_>) -> Result<Report, WireError> {
         stalled: r.u64()?,
         longest_run: r.u32()?,
         measured: r.micros()?,
+        behind: r.u8()?,
         unicast: flags & frame::UNICAST != 0,
     })
 }

@@ -50,6 +50,8 @@ pub const MAX_PACKET_LEN: usize = DATA_HEADER_LEN + config::MAX_SYMBOL_SIZE as u
 /// UDP payload of a NAK without entries.
 pub const NAK_EMPTY_LEN: usize =
     CONTROL_HEADER_LEN + RECEIVER_PREFIX_LEN + 6 + Needs::EMPTY_LEN + TRAILER_LEN;
+/// UDP payload of a report.
+pub const REPORT_LEN: usize = CONTROL_HEADER_LEN + RECEIVER_PREFIX_LEN + 8 * 8 + 9 + TRAILER_LEN;
 /// UDP payload of a confirm without entries.
 pub const CONFIRM_EMPTY_LEN: usize = CONTROL_HEADER_LEN + Needs::EMPTY_LEN + TRAILER_LEN;
 

@@ -423,7 +423,8 @@ pub struct Report {
     pub coding: ShortCodingId,
     /// Symbols that it has, or has finished with.
     pub symbols_held: u64,
-    /// Bytes of payload a second that came since its last report.
+    /// Bytes of payload a second that it has taken since its last report: that came, less those that wait for its disk
+    /// beside those that did before, and those that it had to drop.
     pub throughput: Rate,
     /// The time from that report to this one.
     pub measured: Duration,
@@ -441,6 +442,8 @@ pub struct Report {
     pub longest_run: u32,
     /// It uses unicast.
     pub unicast: bool,
+    /// How full the fullest of its own buffers is, in 1/255; 0 while it keeps up, 255 when some have overflowed.
+    pub behind: u8,
 }
 
 /// What came on a unicast path.

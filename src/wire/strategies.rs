@@ -404,7 +404,7 @@ fn report() -> impl Strategy<Value = Report> {
         any::<[u64; 6]>(),
         any::<u32>(),
         micros(u32::MAX),
-        any::<bool>(),
+        any::<(bool, u8)>(),
     )
         .prop_map(
             |(
@@ -413,7 +413,7 @@ fn report() -> impl Strategy<Value = Report> {
                 [symbols_held, packets, lost, overflowed, damaged, stalled],
                 longest_run,
                 measured,
-                unicast,
+                (unicast, behind),
             )| Report {
                 coding,
                 symbols_held,
@@ -426,6 +426,7 @@ fn report() -> impl Strategy<Value = Report> {
                 stalled,
                 longest_run,
                 unicast,
+                behind,
             },
         )
 }

@@ -125,6 +125,7 @@ proptest! {
                 let needs = nak.needs.encoded_len() - Needs::EMPTY_LEN;
                 prop_assert_eq!(bytes.len(), NAK_EMPTY_LEN + needs);
             }
+            ReceiverBody::Report(_) => prop_assert_eq!(bytes.len(), REPORT_LEN),
             _ => {}
         }
         prop_assert_eq!(parse(&bytes), Ok(Packet::FromReceiver(packet)));

@@ -372,5 +372,6 @@ fn report() -> Report {
         stalled: 5,
         longest_run: 6,
         unicast: true,
+        behind: 7,
     }
 }

@@ -1,12 +1,14 @@
 //! The groups that a receiver has joined.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 
 use mio::{Registry, Token};
 
 use crate::driver::interface::Interface;
 use crate::driver::socket::Socket;
+use crate::driver::sys::ReceiveBuffer;
 use crate::driver::{SmallBuffer, StartError};
 use crate::wire::ChannelInfo;
 
@@ -33,6 +35,8 @@ struct Joined {
     source: Option<std::net::IpAddr>,
     /// Channels that it was joined for.
     channels: Vec<u16>,
+    /// What comes wakes the loop.
+    watched: bool,
 }
 
 impl Groups {
@@ -88,6 +92,7 @@ impl Groups {
                     group,
                     source,
                     channels: vec![channel.number],
+                    watched: true,
                 },
             );
             new.push(token);
@@ -108,7 +113,7 @@ impl Groups {
             if !joined.channels.is_empty() {
                 return true;
             }
-            *dropped_before += u64::from(joined.socket.drops());
+            *dropped_before += u64::from(joined.socket.receive_buffer().drops);
             joined
                 .socket
                 .leave(joined.group.ip(), joined.source, interface);
@@ -122,14 +127,32 @@ impl Groups {
         self.sockets.get(&token).map(|j| &j.socket)
     }
 
-    /// Datagrams dropped in these sockets' buffers since the start.
-    pub(crate) fn dropped(&self) -> u64 {
+    /// All sockets' tokens.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = usize> {
+        self.sockets.keys().copied()
+    }
+
+    /// Whether what comes wakes the loop; it does on those that were just joined.
+    pub(crate) fn watch(&mut self, registry: &Registry, watch: bool) -> io::Result<()> {
+        for (&token, joined) in &mut self.sockets {
+            match (joined.watched, watch) {
+                (false, true) => joined.socket.register(registry, Token(token))?,
+                (true, false) => joined.socket.deregister(registry)?,
+                _ => {}
+            }
+            joined.watched = watch;
+        }
+        Ok(())
+    }
+
+    /// How the sockets' buffers are doing.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = ReceiveBuffer> {
+        self.sockets.values().map(|j| j.socket.receive_buffer())
+    }
+
+    /// Runs of datagrams that sockets which are closed have dropped.
+    pub(crate) fn dropped_before(&self) -> u64 {
         self.dropped_before
-            + self
-                .sockets
-                .values()
-                .map(|j| u64::from(j.socket.drops()))
-                .sum::<u64>()
     }
 }
 

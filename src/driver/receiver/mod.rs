@@ -5,9 +5,11 @@
 
 mod disk;
 mod groups;
+mod intake;
 mod net;
 mod objects;
 mod parts;
+mod rhythm;
 
 use std::fs;
 use std::io;

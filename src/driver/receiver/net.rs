@@ -13,8 +13,10 @@ use mio::{Events, Poll, Token};
 
 use super::disk::{Answer, Job};
 use super::groups::Groups;
+use super::intake::Intake;
 use super::objects::Object;
 use super::parts::Parts;
+use super::rhythm::{AMPLE, Rhythm};
 use crate::driver::clock::{Alarm, Clock};
 use crate::driver::control::{Control, Wish};
 use crate::driver::events::ReceiverProgress;
@@ -23,7 +25,7 @@ use crate::driver::outgoing::Outgoing;
 use crate::driver::socket::{Batch, SendFault, Socket};
 use crate::driver::{DriverError, ReceiverEvent};
 use crate::engine::{
-    self, Burst, Command, ObjectKey, PacketKind, PathChoice, StoreFault, Verdict, Via,
+    self, Burst, Command, ObjectKey, PacketKind, PathChoice, StoreFault, Timer, Verdict, Via,
 };
 use crate::envelope::{ReceiverEnvelopes, Seal};
 use crate::ids::SessionId;
@@ -114,7 +116,10 @@ pub(crate) struct Net {
     drop_rate: f64,
     drop_group: bool,
     drop_rng: Rng,
-    stalled: u64,
+    rhythm: Rhythm,
+    /// What comes from groups wakes the loop.
+    watches: bool,
+    intake: Intake,
     discarded: u64,
     discarded_data: u64,
     small_buffer_told: bool,
@@ -171,7 +176,9 @@ impl Net {
             drop_rate: parts.drop_rate,
             drop_group: parts.drop_group,
             drop_rng: parts.drop_rng,
-            stalled: 0,
+            rhythm: Rhythm::new(parts.clock.now()),
+            watches: true,
+            intake: Intake::default(),
             discarded: 0,
             discarded_data: 0,
             small_buffer_told: parts.small_buffer_told,
@@ -206,6 +213,8 @@ impl Net {
             self.on_time(now);
             self.drain();
             let more = self.receive();
+            self.keep_rhythm()?;
+            self.look_at_times(more || self.pool.waiting() > 0);
             if self.broken || self.finished && self.out.is_empty() {
                 break;
             }
@@ -250,10 +259,9 @@ impl Net {
     }
 
     fn remains(self) -> Remains {
-        let overflowed = self.overflowed();
         self.outbox.close();
         Remains {
-            overflowed,
+            overflowed: self.intake.overflowed,
             v4: self.unicast.local().is_ipv4(),
             engine: self.engine,
             objects: self.objects,
@@ -263,7 +271,7 @@ impl Net {
             gave_up: self.gave_up,
             evicted: self.evicted,
             stopped: self.stopped,
-            stalled: self.stalled,
+            stalled: self.intake.stalled,
             discarded: self.discarded,
             discarded_data: self.discarded_data,
             refused_by_sender: self.refused_by_sender,
@@ -272,16 +280,31 @@ impl Net {
 
     fn wake_at(&self) -> Option<Time> {
         let engine = self.engine.poll_timeout().map(|(at, _)| at);
-        let times = [engine, self.retry_at, self.stop_at, Some(self.figures_at)];
+        let times = [
+            engine,
+            self.retry_at,
+            self.stop_at,
+            Some(self.figures_at),
+            self.rhythm.next(),
+        ];
         times.into_iter().flatten().min()
     }
 
     fn on_time(&mut self, now: Time) {
-        if self.engine.poll_timeout().is_some_and(|(at, _)| at <= now) {
+        if let Some((at, timer)) = self.engine.poll_timeout()
+            && at <= now
+        {
+            if timer == Timer::Report {
+                self.look(now);
+            }
             self.engine.handle_timeout(now);
         }
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
+        }
+        if self.rhythm.next().is_some_and(|at| at <= now) {
+            self.ready.retain(|&token| token == UNICAST);
+            self.ready.extend(self.groups.tokens());
         }
         if self.figures_at <= now {
             self.figures_at = now + FIGURES;
@@ -289,17 +312,28 @@ impl Net {
         }
     }
 
-    fn overflowed(&self) -> u64 {
-        u64::from(self.unicast.drops()) + self.groups.dropped()
+    /// Tells the engine how far behind this machine is.
+    fn look(&mut self, now: Time) {
+        let buffers = self.groups.buffers().chain([self.unicast.receive_buffer()]);
+        let dropped = self.groups.dropped_before();
+        let backlog = self.intake.look(now, buffers, dropped, &self.pool);
+        self.engine.set_backlog(now, backlog);
+    }
+
+    /// The same, where something waits and that was not told just now.
+    fn look_at_times(&mut self, busy: bool) {
+        let now = self.clock.now();
+        if self.intake.is_due(now, busy) {
+            self.look(now);
+        }
     }
 
     fn figures(&mut self, now: Time) {
-        self.engine
-            .set_local_losses(self.overflowed(), self.stalled);
+        self.look(now);
         let stats = self.engine.stats();
         let naks = stats.sent(PacketKind::Nak).packets;
         // What we could not take in time has to come again, too.
-        let lost = stats.lost + self.stalled;
+        let lost = stats.lost + self.intake.stalled;
         for p in self.engine.progress() {
             let Some(object) = self.objects.get_mut(&p.object) else {
                 continue;
@@ -454,6 +488,11 @@ impl Net {
         {
             Ok((mut new, small)) => {
                 self.ready.append(&mut new);
+                // They wake the loop, as far as this knows.
+                self.watches = true;
+                if small.is_some_and(|small| small.got < AMPLE) {
+                    self.rhythm.forbid();
+                }
                 if let Some(small) = small.filter(|_| !self.small_buffer_told) {
                     self.small_buffer_told = true;
                     self.outbox.tell(ReceiverEvent::SmallBuffer(small));
@@ -510,11 +549,29 @@ impl Net {
     fn receive(&mut self) -> bool {
         let mut ready = std::mem::take(&mut self.ready);
         let mut batch = self.batch.take().unwrap_or_default();
+        let groups = ready.iter().any(|&token| token != UNICAST);
         ready.retain(|&token| self.receive_from(token, &mut batch));
         self.batch = Some(batch);
+        if groups {
+            self.rhythm.looked(self.clock.now());
+        }
         // Handling may have joined groups.
         self.ready.append(&mut ready);
         !self.ready.is_empty()
+    }
+
+    /// Groups are watched while it waits for what comes, and not while it looks at times.
+    fn keep_rhythm(&mut self) -> Result<(), DriverError> {
+        let watch = self.rhythm.next().is_none();
+        if watch == self.watches {
+            return Ok(());
+        }
+        self.watches = watch;
+        let watched = self.groups.watch(self.poll.registry(), watch);
+        watched.map_err(|source| DriverError::Socket {
+            what: "watch the groups",
+            source,
+        })
     }
 
     fn receive_from(&mut self, token: usize, batch: &mut Batch) -> bool {
@@ -530,16 +587,22 @@ impl Net {
                 self.groups.get(token)
             };
             let Some(socket) = socket else { return false };
-            match socket.receive(batch) {
+            let runs = match socket.receive(batch) {
                 Ok(0) => return false,
-                Ok(_) => {}
+                Ok(runs) => runs,
                 // An answer to something that we sent (a port is closed there); there may be more.
                 Err(_) => continue,
-            }
+            };
             let now = self.clock.now();
+            let mut datagrams = 0;
             for (from, datagram) in batch.datagrams() {
                 self.take(now, from, via, datagram);
+                datagrams += 1;
             }
+            if via == Via::Group {
+                self.rhythm.received(datagrams);
+            }
+            self.intake.received(runs, datagrams);
             self.take_answers(now);
         }
         true
@@ -615,7 +678,7 @@ impl Net {
             Some((known, page)) => {
                 let holds = known.checker.check(page, payload).is_ok();
                 let room = self.pages_on_their_way < MAX_PAGES;
-                self.stalled += u64::from(holds && !room);
+                self.intake.stalled += u64::from(holds && !room);
                 if holds && room {
                     self.pages_on_their_way += 1;
                     self.job(Job::Page {
@@ -639,7 +702,7 @@ impl Net {
                     true
                 }
                 Put::Stalled => {
-                    self.stalled += 1;
+                    self.intake.stalled += 1;
                     false
                 }
                 Put::Unknown => false,

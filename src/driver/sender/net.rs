@@ -307,7 +307,7 @@ impl Net {
             .iter()
             .chain(self.listeners.values().map(|l| &l.socket));
         Remains {
-            overflowed: drops.map(|s| u64::from(s.drops())).sum(),
+            overflowed: drops.map(|s| u64::from(s.receive_buffer().drops)).sum(),
             v4: self.v4,
             engine: self.engine,
             roster: self.roster,

@@ -4,13 +4,10 @@ use core::ops::Range;
 
 use crate::assemble::Holdings;
 use crate::engine::receiver::Receiver;
-use crate::engine::receiver::channel::ChannelRx;
 use crate::engine::{PacketKind, ip_len};
 use crate::ids::{BlockNo, ChannelNo, ShortCodingId};
 use crate::time::Time;
-use crate::units::Rate;
-use crate::wire::{self, Ack, Nak, Need, Needs, ReceiverBody, Report};
-use core::time::Duration;
+use crate::wire::{self, Ack, Nak, Need, Needs, ReceiverBody};
 
 /// A NAK is kept to this many bytes of UDP payload.
 const NAK_LEN: usize = 1_200;
@@ -23,6 +20,9 @@ impl Receiver {
     /// Sends the NAKs that are due: on the group those whose waits have ended, on unicast all that
     /// is lacking.
     pub(super) fn send_due_naks(&mut self, now: Time) {
+        if !self.has_room() {
+            return;
+        }
         if self
             .unicast
             .as_ref()
@@ -145,92 +145,6 @@ impl Receiver {
             return;
         };
         self.send(now, to, channel, ReceiverBody::Ack(ack), PacketKind::Ack);
-    }
-
-    pub(super) fn schedule_report(&mut self, now: Time) {
-        let interval = self.session.as_ref().map(|s| s.report_interval);
-        let pause = |interval: Duration| interval.mul_f64(0.5 + self.rng.unit());
-        self.report_due = interval.map(pause).map(|pause| now + pause);
-    }
-
-    /// SYNC has told how often reports are wanted: if that is more often than before, the next one
-    /// does not wait as long as it would have.
-    pub(super) fn hear_report_interval(&mut self, now: Time, interval: Duration) {
-        let Some(session) = &mut self.session else {
-            return;
-        };
-        let before = core::mem::replace(&mut session.report_interval, interval);
-        if session.unlisted {
-            // In the same proportion, so that at any time as many report as the sender counts on.
-            let part = interval.as_secs_f64() / before.as_secs_f64().max(1e-6);
-            self.report_due = self
-                .report_due
-                .map(|due| now + due.since(now).mul_f64(part));
-        } else if interval < before
-            && let Some(due) = self.report_due
-        {
-            self.schedule_report(now);
-            self.report_due = self.report_due.map(|new| new.min(due));
-        }
-    }
-
-    /// Tells the sender how things go, if that is due.
-    pub(super) fn send_due_report(&mut self, now: Time) {
-        if self.report_due.is_none_or(|at| at > now) {
-            return;
-        }
-        self.schedule_report(now);
-        let Some(to) = self.session.as_ref().map(|s| s.address) else {
-            return;
-        };
-        let kinds = [
-            PacketKind::Data,
-            PacketKind::Repair,
-            PacketKind::UnicastData,
-        ];
-        let packets = kinds
-            .iter()
-            .map(|&k| self.stats.received.get(k).packets)
-            .sum();
-        let bytes: u64 = kinds
-            .iter()
-            .map(|&k| self.stats.received.get(k).bytes)
-            .sum();
-        let (since, before) = core::mem::replace(&mut self.reported, (now, bytes));
-        let measured = now.since(since).max(Duration::from_micros(1));
-        let throughput = (bytes - before) as f64 * 8.0 / measured.as_secs_f64();
-        let live: Vec<_> = self.downloads.iter().filter(|d| !d.has_ended()).collect();
-        let coding = if let [only] = live[..] {
-            only.coding
-        } else {
-            ShortCodingId(0)
-        };
-        let channel = live
-            .first()
-            .and_then(|d| d.channel)
-            .map_or(0xffff, |c| c.number);
-        let (overflowed, stalled) = self.local_losses;
-        let runs = self.channels.iter_mut().map(ChannelRx::take_longest_run);
-        let longest_run = runs.max().unwrap_or(0).min(u32::MAX.into()) as u32;
-        let body = ReceiverBody::Report(Report {
-            coding,
-            symbols_held: self.downloads.iter().map(|d| d.holdings.held()).sum(),
-            throughput: Rate::from_bps(throughput as u64),
-            measured,
-            packets,
-            lost: self
-                .channels
-                .iter()
-                .map(|c| c.lost)
-                .sum::<u64>()
-                .saturating_sub(overflowed),
-            overflowed,
-            damaged: self.stats.dropped.get(crate::engine::DropReason::Malformed),
-            stalled,
-            longest_run,
-            unicast: self.on_unicast(),
-        });
-        self.send(now, to, channel, body, PacketKind::Report);
     }
 }
 

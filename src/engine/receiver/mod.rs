@@ -3,7 +3,7 @@
 //! * this file: what it holds, disk results and what time does;
 //! * [`arrivals`]: what a sender says, and its data;
 //! * [`joining`]: requests, and who is told that we are done;
-//! * [`feedback`]: NAKs, acknowledgements and reports;
+//! * [`feedback`]: NAKs and acknowledgements; [`report`]: what it reports, and when;
 //! * [`seat`]: the tier it listens on;
 //! * [`trust`]: whose descriptions it takes;
 //! * [`watch`]: whether its sender is alive, and giving up;
@@ -15,9 +15,12 @@ mod channel;
 mod download;
 mod feedback;
 mod joining;
+mod report;
 mod seat;
 mod trust;
 mod watch;
+
+pub use report::Backlog;
 
 pub use trust::Trust;
 
@@ -31,6 +34,7 @@ use crate::engine::output::earliest;
 use crate::engine::receiver::channel::{ChannelRx, UnicastRx};
 use crate::engine::receiver::download::{Download, State};
 use crate::engine::receiver::joining::Joining;
+use crate::engine::receiver::report::Reported;
 use crate::engine::receiver::seat::Seat;
 use crate::engine::receiver::trust::Trusted;
 use crate::engine::{
@@ -177,8 +181,9 @@ pub struct Receiver {
     counter: u64,
     largest_heard: u16,
     report_due: Option<Time>,
-    reported: (Time, u64),
-    local_losses: (u64, u64),
+    backlog: Backlog,
+    filled_since: Option<Time>,
+    reported: Reported,
     nak_share: NakShare,
     outbox: VecDeque<(SocketAddr, PacketKind, Vec<u8>)>,
     commands: VecDeque<Command>,
@@ -244,8 +249,9 @@ impl Receiver {
             counter: 0,
             largest_heard: 0,
             report_due: None,
-            reported: (now, 0),
-            local_losses: (0, 0),
+            backlog: Backlog::default(),
+            filled_since: None,
+            reported: Reported::at(now),
             nak_share: NakShare::default(),
             outbox: VecDeque::new(),
             commands: VecDeque::new(),
@@ -383,12 +389,12 @@ impl Receiver {
     /// A block that was here is lacking after all: it is asked for like any other.
     fn lack(&mut self, now: Time, object: ObjectKey, block: BlockNo) {
         let timing = self.timing();
+        let on_unicast = self.on_unicast();
         let download = &mut self.downloads[object.0 as usize];
         match &mut self.unicast {
-            Some(path) if self.course.is_some_and(Course::is_unicast) => {
-                path.ask_soon(now, timing.grtt)
-            }
-            _ if self.silent => {}
+            Some(path) if on_unicast => path.ask_soon(now, timing.grtt),
+            // All that is lacking is told when the join is heard.
+            _ if on_unicast || self.silent => {}
             _ => download.naks.passed(now, block, timing, &mut self.rng),
         }
     }
@@ -453,12 +459,6 @@ impl Receiver {
         self.groups.retain(|c| c.group != channel.group);
         let course = self.probe.cannot_join(now);
         self.take_course(now, course);
-    }
-
-    /// What the driver counts and the sender is to know: packets that overflowed its sockets and
-    /// packets that the disk was too busy for, since the start.
-    pub fn set_local_losses(&mut self, overflowed: u64, stalled: u64) {
-        self.local_losses = (overflowed, stalled);
     }
 
     /// Tells the sender that it leaves, and then [`ReceiverEvent::Finished`].
@@ -621,6 +621,8 @@ impl Receiver {
             .min();
         let nak = nak.map(|at| at.max(self.nak_share.next_at()));
         let unicast_nak = self.unicast.as_ref().and_then(|u| u.nak_due);
+        let nak = earliest([(nak, Timer::Nak), (unicast_nak, Timer::Nak)]);
+        let nak = nak.filter(|_| self.has_room()).map(|(at, _)| at);
         let given_up = self.alive_at() + self.config.sender_timeout;
         let looked_for = self.followed_at() + SENDER_SILENCE;
         let silence = match self.session {
@@ -630,7 +632,6 @@ impl Receiver {
         };
         earliest([
             (nak, Timer::Nak),
-            (unicast_nak, Timer::Nak),
             (self.unicast.as_ref().and_then(|u| u.ack_due), Timer::Ack),
             (self.probe.deadline(), Timer::Probe),
             (self.report_due, Timer::Report),

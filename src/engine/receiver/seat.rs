@@ -131,8 +131,8 @@ impl Receiver {
             bytes: count(|c| c.bytes),
             packets: count(|c| c.packets),
             lost: count(|c| c.lost),
-            overflowed: self.local_losses.0,
-            stalled: self.local_losses.1,
+            overflowed: self.backlog.overflowed,
+            stalled: self.backlog.stalled,
         }
     }
 

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::sender::losses::Losses;
 use crate::engine::sender::rates::on_the_wire;
-use crate::engine::sender::{Channel, SILENCE, SYNC_PAUSE, Sender};
+use crate::engine::sender::{Channel, SILENCE, SYNC_PAUSE, Sender, heard};
 use crate::engine::{DropReason, Link, ObjectKey, PacketKind};
 use crate::ids::ReceiverId;
 use crate::rate::{Census, Mark};
 use crate::time::Time;
-use crate::wire::{FromReceiver, Heard, ReceiverBody, Report, Request, SenderBody, Stage};
+use crate::wire::{FromReceiver, ReceiverBody, Report, Request, SenderBody, Stage};
 
 /// Those of a channel whose reports are told apart, as what the sender follows rate and losses by where it lists nobody.
 const SAMPLE: usize = 256;
@@ -62,10 +62,10 @@ impl Crowd {
 
     /// The one before, of those whose reports are told apart; that of one who has just been chosen says nothing yet.
     fn report_before(&mut self, now: Time, id: ReceiverId, report: Report) -> Option<Report> {
-        if self.sample.len() >= SAMPLE && !self.sample.contains_key(&id) {
+        let is_known = self.sample.contains_key(&id);
+        if !is_known && self.sample.len() >= SAMPLE {
             return None;
         }
-        let is_known = self.sample.contains_key(&id);
         let sampled = self.sample.entry(id).or_default();
         sampled.at = now;
         let before = core::mem::replace(&mut sampled.report, report);
@@ -154,11 +154,7 @@ impl Sender {
         }
         self.recount = true;
         self.crowd_due = self.crowd_due.min(now + LOOK);
-        let heard = Heard {
-            receiver: packet.receiver,
-            counter: packet.counter as u32,
-        };
-        let body = SenderBody::Unlisted(vec![heard]);
+        let body = SenderBody::Unlisted(vec![heard(packet.receiver, packet.counter)]);
         self.reply(now, (from, link), 0, body, PacketKind::Heard);
     }
 

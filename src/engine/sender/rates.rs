@@ -21,8 +21,6 @@ const REPORT_SHARE: f64 = 0.005;
 /// reports that come are enough. At half a hundredth, eight receivers took 0.3 s to let 20 Mbit/s become
 /// 100, and 0.06 s like this.
 const STARTING_SHARE: f64 = 0.05;
-/// UDP payload of a report.
-const REPORT_LEN: usize = 132;
 /// The least time between a receiver's reports while a channel looks for its rate: a round trip or
 /// two, so that it doubles as fast as the answer comes.
 const STARTING_INTERVAL: Duration = Duration::from_millis(2);
@@ -212,6 +210,7 @@ impl Sender {
         let Some(channel) = self.channels.get_mut(usize::from(number)) else {
             return;
         };
+        let listeners = channel.listeners();
         let Some(control) = &mut channel.control else {
             return;
         };
@@ -225,22 +224,30 @@ impl Sender {
                 _ => {}
             }
         }
-        // What its own buffer or disk could not take came too fast as well.
         let overflowed = report.overflowed.saturating_sub(before.overflowed);
-        let stalled = report.stalled.saturating_sub(before.stalled).min(came);
-        let kept = (came - stalled) as f64 / came.max(1) as f64;
+        let stalled = report.stalled.saturating_sub(before.stalled);
         let lost = lost.saturating_add(overflowed);
         let sent = came.saturating_add(lost).max(1);
         let sample = Sample {
-            delivered: delivered.mul_f64(kept),
-            lost: lost.saturating_add(stalled) as f64 / sent as f64,
+            delivered,
+            // What its own buffer or disk could not take came too fast as well.
+            lost: lost.saturating_add(stalled.min(came)) as f64 / sent as f64,
             over: report.measured,
+            behind: match overflowed.saturating_add(stalled) {
+                0 => f64::from(report.behind) / 255.0,
+                _ => 1.0,
+            },
         };
-        control.handle_report(now, id, sample);
+        let rate = control.rate();
+        control.handle_report(now, id, sample, listeners);
+        let relieved = control.rate() != rate;
         if !held && overflowed + stalled == 0 {
             channel.hear_run(report.longest_run);
         }
         self.follow_losses(now, number);
+        if relieved {
+            self.share_rate(now);
+        }
     }
 
     /// The mean time between the reports of each receiver on a channel: often enough to follow, and
@@ -256,7 +263,7 @@ impl Sender {
         } else {
             STEADY_INTERVAL.max(self.grtt.get() * 4)
         };
-        let report = REPORT_LEN + PacketKind::Report.envelope(self.config.sealed);
+        let report = wire::REPORT_LEN + PacketKind::Report.envelope(self.config.sealed);
         let all = ip_len(channel.group, report) * u64::from(channel.listeners());
         let part = if starting {
             STARTING_SHARE

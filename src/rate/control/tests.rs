@@ -78,6 +78,7 @@ impl Path {
             delivered: Rate::from_bps((came / over.as_secs_f64()) as u64),
             lost: missed / (came + missed).max(1.0),
             over,
+            behind: 0.0,
         }
     }
 }
@@ -98,7 +99,7 @@ fn run(
     const STEP: Duration = Duration::from_micros(500);
     let end = from + Duration::from_secs(seconds);
     let half = from + Duration::from_secs(seconds) / 2;
-    let (mut now, mut late) = (from, 0.0);
+    let (mut now, mut late, count) = (from, 0.0, paths.len() as u32);
     while now < end {
         let bits = control.rate().min(most).as_bps() as f64 * STEP.as_secs_f64();
         control.handle_sent((bits / 8.0) as u64);
@@ -110,11 +111,11 @@ fn run(
             if path.due <= now {
                 path.due = now + interval.mul_f64(0.5 + rng.unit());
                 let sample = path.sample(now);
-                control.handle_report(now, ReceiverId(id as u64 + 1), sample);
+                control.handle_report(now, ReceiverId(id as u64 + 1), sample, count);
             }
         }
         if control.poll_timeout().is_some_and(|at| at <= now) {
-            control.handle_timeout(now, GRTT, paths.len() as u32, interval);
+            control.handle_timeout(now, GRTT, count, interval);
         }
         if now > half {
             late += bits;
@@ -157,7 +158,7 @@ fn a_rate_that_the_machine_does_not_reach_comes_down_all_the_same() {
     let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(10_000), None);
     let mut paths = [Path::new(mbps(5_000), 0.0, Duration::from_millis(20))];
     run(most, &mut control, &mut paths, Time::ZERO, 1, &mut rng);
-    assert!(control.is_starting() && control.rate() > most);
+    assert!(control.rate() > most);
     paths[0] = Path::new(mbps(1_600), 0.0, Duration::from_millis(20));
     paths[0].since = Time::from_millis(1_000);
     let from = Time::from_millis(1_000);
@@ -194,8 +195,9 @@ fn a_lucky_round_is_no_measure() {
             delivered,
             lost,
             over,
+            behind: 0.0,
         };
-        control.handle_report(now, ReceiverId(1), sample);
+        control.handle_report(now, ReceiverId(1), sample, 1);
         control.handle_timeout(now, GRTT, 1, over);
         assert_eq!(control.rate(), mbps(100), "{lost} of {packets}");
     }
@@ -255,7 +257,7 @@ fn it_waits_below_what_the_last_congestion_left() {
         let bytes = control.rate().bytes_in(STEP);
         control.handle_sent(bytes);
         path.carry(bytes as f64 * 8.0, STEP);
-        control.handle_report(at, ReceiverId(1), path.sample(at));
+        control.handle_report(at, ReceiverId(1), path.sample(at), 1);
         control.handle_timeout(at, GRTT, 1, STEP);
     };
     let (mut path, mut at, mut before) = (link(50), Time::ZERO, Rate::ZERO);
@@ -293,24 +295,28 @@ fn silence_halves_the_rate() {
     assert_eq!(control.rate(), mbps(40));
 }
 
+/// Whatever a caller may say.
+const BEHIND: prop::num::f64::Any = prop::num::f64::ANY;
+
 proptest! {
     #[test]
     fn whatever_is_reported_the_limits_hold(
-        reports in prop::collection::vec((0u64..3_000_000_000, 0.0f64..=1.0, 0u64..500, 1u64..2_000), 1..200),
+        reports in prop::collection::vec((0u64..3_000_000_000, 0.0f64..=1.0, 0u64..500, 1u64..2_000, BEHIND), 1..200),
         ceiling in 1u64..2_000,
     ) {
         let limits = limits(ceiling);
         let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits, None);
         let mut now = Time::ZERO;
-        for (bps, lost, gap, who) in reports {
+        for (bps, lost, gap, who, behind) in reports {
             now += Duration::from_millis(gap);
             control.handle_sent(bps / 80);
-            let sample = Sample { delivered: Rate::from_bps(bps), lost, over: Duration::from_millis(gap) };
-            control.handle_report(now, ReceiverId(who), sample);
+            let sample = Sample { delivered: Rate::from_bps(bps), lost, over: Duration::from_millis(gap), behind };
+            control.handle_report(now, ReceiverId(who), sample, 3);
             control.handle_timeout(now, GRTT, 3, Duration::from_millis(50));
             let rate = control.rate();
             prop_assert!(limits.floor <= rate && rate <= limits.ceiling);
             prop_assert!(control.kept.len() <= MAX_KEPT);
+            prop_assert!(control.poll_timeout().is_some_and(|at| at > now));
         }
     }
 
@@ -340,8 +346,9 @@ fn round(control: &mut RateControl, now: &mut Time, ms: u64, carried: Rate) {
         delivered,
         lost: 1.0 - delivered.as_bps() as f64 / rate.as_bps() as f64,
         over,
+        behind: 0.0,
     };
-    control.handle_report(*now, ReceiverId(1), sample);
+    control.handle_report(*now, ReceiverId(1), sample, 1);
     control.handle_timeout(*now, GRTT, 1, over);
 }
 
@@ -380,4 +387,61 @@ fn who_comes_later_is_given_room() {
         let expected = if carried == 100 { BACK_OFF } else { MAKE_ROOM };
         assert!((share - expected).abs() < 0.01, "{share} of {carried}");
     }
+}
+
+/// The first of eight say that their buffers are full.
+fn say_full(control: &mut RateControl, now: Time, receivers: u64) {
+    for who in 0..receivers {
+        let sample = Sample {
+            delivered: START,
+            lost: 0.0,
+            over: Duration::from_millis(1),
+            behind: 1.0,
+        };
+        control.handle_report(now, ReceiverId(who), sample, 8);
+    }
+}
+
+/// A channel that has sent something or not, and so many of eight say so.
+fn full(adapt: Adapt, sent: u64, receivers: u64) -> RateControl {
+    let mut control = RateControl::new(Time::ZERO, adapt, limits(1_000), None);
+    control.handle_sent(sent);
+    say_full(&mut control, Time::from_millis(1), receivers);
+    control
+}
+
+#[test]
+fn full_buffers_hold_back_a_channel_that_follows_them() {
+    let one = full(Adapt::Average, 1_000, 1);
+    assert_eq!(one.rate(), START.mul_f64(15.0 / 16.0));
+    assert!(one.is_starting(), "one of many does not end the doubling");
+    let two = full(Adapt::Average, 1_000, 2);
+    assert_eq!(two.rate(), START.mul_f64(15.0 * 15.0 / 256.0));
+    assert!(!two.is_starting());
+    let lowest = full(Adapt::Lowest, 1_000, 1);
+    assert_eq!(lowest.rate(), START.mul_f64(0.5));
+    assert!(!lowest.is_starting());
+    // Nothing was sent that could have filled them.
+    let early = full(Adapt::Average, 0, 8);
+    assert_eq!((early.rate(), early.is_starting()), (START, true));
+    let fixed = full(Adapt::Fixed, 1_000, 8);
+    assert_eq!((fixed.rate(), fixed.poll_timeout()), (mbps(1_000), None));
+}
+
+#[test]
+fn full_buffers_hold_back_for_a_moment() {
+    let mut control = full(Adapt::Average, 1_000, 8);
+    assert!(control.rate() < START.mul_f64(0.6));
+    let (mut now, mut wakes) = (Time::ZERO, 0);
+    while control.rate() < START {
+        now = control.poll_timeout().unwrap();
+        control.handle_sent(1_000);
+        say_full(&mut control, now, 8);
+        control.handle_timeout(now, GRTT, 8, Duration::from_millis(200));
+        wakes += 1;
+    }
+    // A second of patience, and then it grows from a sixteenth.
+    let waited = now.as_nanos() / 1_000_000;
+    assert!((1_000..1_700).contains(&waited), "{waited} ms");
+    assert!(wakes < waited / 10, "{wakes} in {waited} ms");
 }
