@@ -91,10 +91,15 @@ const GROWS: f64 = 1.5;
 /// Once it seemed to bring no more, only this share of what came at half the rate clears it: a TCP flow beside
 /// gives way to what is too much, so that more and more comes.
 const CLEARS: f64 = 0.9;
+/// Twice the rate that brought this much more shows that the rate before was below the bottleneck.
+const BELOW: f64 = 1.1;
 /// Less that comes than is sent, and no loss, means a queue that grows, or receivers that were late to look:
 /// nothing is made of it before it lasted so long. Four busy receivers on two cores are late by 5 ms and
 /// more (`benches/acceptance`); a link of 10 Mbit/s queues 75 KB more meanwhile.
 const LASTS: Duration = Duration::from_millis(20);
+/// A rate that what sends does not use for so long is given up, but for so much more than what it sends.
+const SEARCHES: Duration = Duration::from_millis(200);
+const SPARE: f64 = 1.5;
 /// Losing more than this beyond the path's share is congestion. What is let pass starves a TCP flow
 /// beside: at 2 % it gets 2 Mbit/s at a round trip of 60 ms (Mathis et al., 1997), at this a little over 3.
 const CONGESTED: f64 = 0.005;
@@ -128,6 +133,8 @@ const PLATEAU: f64 = 0.96;
 const WAIT: Duration = Duration::from_secs(5);
 /// Losses of so many rounds are remembered; the lowest quarter of them is the path's.
 const ROUNDS: usize = 20;
+/// While it doubles, of so many: a bottleneck may have begun to show at half the rate, and surely not at a quarter.
+const DOUBLINGS: usize = 2;
 /// How long a switch goes on forwarding a group after the last receiver behind a port has left: two
 /// last-member query intervals of a second (RFC 2236 §8.8), and some for the way.
 pub const LEAVE_TIME: Duration = Duration::from_millis(2_300);
@@ -149,6 +156,10 @@ pub struct RateControl {
     round_due: Time,
     /// The group's round-trip time when the last round ended.
     grtt: Duration,
+    /// The same when the rate changed: what is too much makes it longer, and what comes first is not delayed by that.
+    grtt_before: Duration,
+    /// The last change of the rate, and the most bits a second that a round since then has sent.
+    searched: (Time, f64),
     /// Until then, reports are not taken for what they seem.
     held_until: Time,
     /// The last sign of life, and IP bytes sent since the rate changed.
@@ -169,9 +180,19 @@ enum Phase {
         /// What the last congestion left, and until when the rate stays below.
         plateau: f64,
         until: Time,
-        /// Just came down from this rate, having lost so much.
-        fell: Option<(f64, f64)>,
+        /// Why it just came down.
+        fell: Option<Fall>,
     },
+}
+
+/// What was sent and lost when the rate fell.
+#[derive(Clone, Copy, Debug)]
+struct Fall {
+    /// Bits a second that left, which may be less than the rate allowed.
+    rate: f64,
+    lost: f64,
+    /// The share that the path was known to lose.
+    path: f64,
 }
 
 /// What a round lost, of so many packets.
@@ -217,12 +238,15 @@ impl RateControl {
             changed_at: now,
             round_due: now,
             grtt: INITIAL_GRTT,
+            grtt_before: INITIAL_GRTT,
+            searched: (now, 0.0),
             heard_at: now,
             sent: 0,
             losses: VecDeque::new(),
             relief: Relief::new(adapt),
         };
         control.set(now, start);
+        control.grtt_before = Duration::MAX;
         control
     }
 
@@ -260,12 +284,15 @@ impl RateControl {
         self.known.remove(&who);
         self.relief.handle_keeps_up(now, who);
         if now.since(self.changed_at) < SOON && matches!(self.phase, Phase::Steady { .. }) {
+            let path = self.path_loss().share;
             self.phase = Phase::Starting {
-                before: None,
+                before: (!self.losses.is_empty()).then_some(1.0 - path),
                 doubt: false,
             };
             self.kept.clear();
             self.changed_at = now;
+            self.sent = 0;
+            self.searched = (now, 0.0);
         }
     }
 
@@ -278,6 +305,13 @@ impl RateControl {
     /// What is lost now may be what a refugee left behind elsewhere, and says nothing of the channel.
     pub fn is_held(&self, now: Time) -> bool {
         now < self.held_until
+    }
+
+    /// The rate has just come down from what was too much, and not all that was lost there has been told yet: the path
+    /// itself loses this share, as far as is known.
+    pub fn path_after_fall(&self, now: Time) -> Option<f64> {
+        let fell = matches!(self.phase, Phase::Steady { fell: Some(_), .. });
+        (fell && now < self.changed_at + self.deep_queue()).then(|| self.path_loss().share)
     }
 
     /// IP bytes of data left on the channel.
@@ -342,7 +376,8 @@ impl RateControl {
 
     fn end_round(&mut self, now: Time, grtt: Duration, listeners: u32, interval: Duration) {
         let pause = if self.is_starting() {
-            grtt.max(Duration::from_millis(2))
+            // What is too much delays its own reports, so that a round trip may be a long time to go on with it.
+            grtt.clamp(Duration::from_millis(2), Duration::from_millis(5))
         } else {
             (grtt * 4).max(Duration::from_millis(100))
         };
@@ -350,6 +385,7 @@ impl RateControl {
         let silence = (interval * 4).max(pause * 4).max(Duration::from_secs(1));
         if self.is_held(now) {
             self.changed_at = now;
+            self.sent = 0;
             self.kept.clear();
             self.heard_at = now;
             return;
@@ -370,23 +406,31 @@ impl RateControl {
             return;
         };
         let enough = outcome.packets >= ENOUGH || now.since(self.changed_at) > interval * 8;
-        if enough && (outcome.over >= LASTS || !self.seems_queued(&outcome, now)) {
+        let waits = self.is_in_doubt() || self.seems_queued(&outcome, now);
+        // Somebody who has left tells of no more.
+        let waited = now.since(self.changed_at) >= LASTS.max(interval) * 3;
+        if enough && (outcome.over >= LASTS || !waits || waited) {
             self.judge(now, &outcome);
         }
     }
 
     /// Figures that came at `at` tell what this rate does, and nothing of the one before.
     fn counts(&self, at: Time, sample: &Sample) -> bool {
-        // What was dropped before the rate fell is missed only when what stood in the queue before it
-        // has come.
-        let fell = matches!(self.phase, Phase::Steady { fell: Some(_), .. });
-        let settled = if fell {
-            self.grtt.max(DEEP_QUEUE)
-        } else {
-            self.grtt
+        let settled = match self.phase {
+            // The rate is still the same.
+            Phase::Starting { doubt: true, .. } => Duration::ZERO,
+            // What was dropped before the rate fell is missed only when what stood in the queue before it
+            // has come.
+            Phase::Steady { fell: Some(_), .. } => self.deep_queue(),
+            _ => self.grtt.min(self.grtt_before),
         };
         let since = self.changed_at + settled;
         at >= since && at.since(since) >= sample.over
+    }
+
+    /// How long the deepest queue that is reckoned with takes to empty.
+    fn deep_queue(&self) -> Duration {
+        self.grtt.max(DEEP_QUEUE)
     }
 
     fn judge(&mut self, now: Time, outcome: &Outcome) {
@@ -419,17 +463,24 @@ impl RateControl {
                     self.changed_at = now;
                     self.sent = 0;
                 } else if no_more {
-                    // No more comes than at half the rate: that is the bottleneck, and what was lost
-                    // below it may have been lost for the same reason.
-                    self.losses.clear();
-                    self.congested(now, outcome);
+                    // That is the bottleneck. Where no more came than at half the rate, what was lost there may have
+                    // been lost for the same reason.
+                    if before.is_none_or(|before| got < before * BELOW / 2.0) {
+                        self.losses.pop_back();
+                    }
+                    // What still stands in the queue will not come either.
+                    self.congested(now, outcome, 1.0 - got);
                 } else if !uses_it {
                     // Something else is slower; the next round may be a better one.
+                    let (since, most) = self.searched;
+                    self.searched = (since, most.max(self.sending(now)));
                     self.changed_at = now;
                     self.sent = 0;
+                    if now.since(since) >= SEARCHES {
+                        self.end_search(now);
+                    }
                 } else if self.rate >= self.limits.ceiling.as_bps() as f64 {
-                    self.losses.clear();
-                    self.remember(outcome);
+                    self.remember(outcome, DOUBLINGS);
                     self.phase = Phase::Steady {
                         clean: 0,
                         plateau: 0.0,
@@ -437,8 +488,7 @@ impl RateControl {
                         fell: None,
                     };
                 } else {
-                    self.losses.clear();
-                    self.remember(outcome);
+                    self.remember(outcome, DOUBLINGS);
                     self.phase = Phase::Starting {
                         before: Some(got),
                         doubt: false,
@@ -452,25 +502,30 @@ impl RateControl {
                 until,
                 fell,
             } => {
-                if let Some((rate, lost)) = fell
-                    && is_of_the_path(lost, rate, outcome.lost, self.rate)
+                if let Some(fall) = fell
+                    && fall.is_of_the_path(outcome.lost, self.rate)
                 {
                     // The rate fell and the loss did not.
                     self.losses.clear();
-                    self.remember(outcome);
+                    self.remember(outcome, ROUNDS);
                     self.phase = Phase::Steady {
                         clean: REST,
                         plateau: 0.0,
                         until: now,
                         fell: None,
                     };
-                    return self.set(now, rate);
+                    return self.set(now, fall.rate.max(self.rate));
                 }
                 let congestion = self.is_congestion(outcome);
-                self.remember(outcome);
-                if congestion {
-                    return self.congested(now, outcome);
+                if !congestion && outcome.packets >= MANY {
+                    // Few packets, as while it started, tell a share that is far off.
+                    self.losses.retain(|l| l.packets >= MANY);
                 }
+                if congestion {
+                    self.congested(now, outcome, outcome.lost);
+                    return self.remember(outcome, ROUNDS);
+                }
+                self.remember(outcome, ROUNDS);
                 let clean = clean + 1;
                 self.phase = Phase::Steady {
                     clean,
@@ -500,6 +555,20 @@ impl RateControl {
         }
     }
 
+    /// What sends is slower than the rate for long: a rate that was never tried is not kept for a better moment.
+    fn end_search(&mut self, now: Time) {
+        let (_, most) = self.searched;
+        self.phase = Phase::Steady {
+            clean: 0,
+            plateau: 0.0,
+            until: now,
+            fell: None,
+        };
+        // Perhaps there was little to send.
+        let least = START.as_bps() as f64;
+        self.set(now, self.rate.min((most * SPARE).max(least)));
+    }
+
     /// The share that came of what was sent: by what came, not only by what was lost, because a deep queue
     /// loses nothing until it is full.
     fn got(&self, outcome: &Outcome, now: Time) -> f64 {
@@ -510,6 +579,11 @@ impl RateControl {
     fn sending(&self, now: Time) -> f64 {
         let seconds = now.since(self.changed_at).as_secs_f64();
         self.sent as f64 * 8.0 / seconds.max(1e-6)
+    }
+
+    /// Twice the rate seemed to bring no more.
+    fn is_in_doubt(&self) -> bool {
+        matches!(self.phase, Phase::Starting { doubt: true, .. })
     }
 
     /// While it starts: nothing is lost, and yet no more comes than at half the rate.
@@ -545,11 +619,15 @@ impl RateControl {
         beyond > CONGESTED.max(noise) && carried < self.rate * (1.0 - CONGESTED)
     }
 
-    /// More is sent than comes: the rate goes below what does.
-    fn congested(&mut self, now: Time, outcome: &Outcome) {
+    /// More is sent than comes, and this share of it never will: the rate goes below what does.
+    fn congested(&mut self, now: Time, outcome: &Outcome, lost: f64) {
         let path = self.path_loss().share.min(outcome.lost);
         let carried = (self.capacity() / (1.0 - path).max(0.01)).min(self.rate);
-        let fell = Some((self.rate, outcome.lost));
+        let fell = Some(Fall {
+            rate: self.sending(now).min(self.rate),
+            lost,
+            path,
+        });
         let taken = match self.phase {
             Phase::Steady { plateau, .. } => carried < plateau * TAKEN,
             Phase::Starting { .. } => false,
@@ -587,14 +665,16 @@ impl RateControl {
         }
         self.changed_at = now;
         self.sent = 0;
+        self.searched = (now, 0.0);
+        self.grtt_before = self.grtt;
     }
 
-    fn remember(&mut self, outcome: &Outcome) {
+    fn remember(&mut self, outcome: &Outcome, rounds: usize) {
         self.losses.push_back(Loss {
             share: outcome.lost,
             packets: outcome.packets,
         });
-        if self.losses.len() > ROUNDS {
+        while self.losses.len() > rounds {
             self.losses.pop_front();
         }
     }
@@ -615,12 +695,14 @@ impl RateControl {
     }
 }
 
-/// Whether what is lost at `rate`, `lost`, is what was lost at the higher rate before and not what a
-/// bottleneck would lose.
-fn is_of_the_path(lost_before: f64, rate_before: f64, lost: f64, rate: f64) -> bool {
-    let bottleneck = (1.0 - (1.0 - lost_before) * rate_before / rate.max(1.0)).max(0.0);
-    let difference = lost_before - bottleneck;
-    difference > 0.0 && (lost - lost_before).abs() <= STAYED * difference
+impl Fall {
+    /// Whether what is lost at `rate`, `lost`, is what was lost at the higher rate before and not what a
+    /// bottleneck would lose, which loses no less than the path was known to.
+    fn is_of_the_path(&self, lost: f64, rate: f64) -> bool {
+        let bottleneck = 1.0 - (1.0 - self.lost) * self.rate / rate.max(1.0);
+        let difference = self.lost - bottleneck.max(self.path);
+        difference > 0.0 && (lost - self.lost).abs() <= STAYED * difference
+    }
 }
 
 fn summary(samples: &[Sample], adapt: Adapt) -> Option<Outcome> {

@@ -57,8 +57,9 @@ pub enum Cause {
 /// loss): half the rate then carries about as much. Above it the faster tier brings more, and what
 /// is lost is made up by parity.
 const KEEPS_UP: f64 = 0.6;
-/// Rounds in which it could not keep up, before a receiver moves down.
-const BAD_ROUNDS: u32 = 2;
+/// For so long after a first round it can't keep up in another, before a receiver moves down: a channel that looks for its
+/// rate comes down by itself in less.
+const BAD_TIME: Duration = Duration::from_millis(150);
 /// A slower tier will do if it carries this share of what comes now.
 const CARRIES: f64 = 0.8;
 /// A round is clean when no more than this is lost beyond the path's own share.
@@ -87,8 +88,8 @@ pub struct Placement {
     path: f64,
     /// Clean rounds in a row.
     clean: u32,
-    /// Rounds in a row in which it could not keep up, and what was being sent in the last.
-    bad: Option<(u32, Rate)>,
+    /// When the first of the rounds in a row ended in which it could not keep up, and what was being sent in the last.
+    bad: Option<(Time, Rate)>,
     /// Rounds in a row in which the slowest tier was too fast.
     drowning: u32,
     /// Where it came down from, what it lost there, and rounds since.
@@ -176,6 +177,13 @@ impl Placement {
                 // What it left may still fill its link.
                 return None;
             }
+            let sending = round.sending.mul_f64(1.0 - self.path);
+            let taken = round.delivered.mul_f64(1.0 - round.stalled.min(1.0));
+            if taken > sending.mul_f64(KEEPS_UP) {
+                // More was sent than is now: a channel that looks for its rate has come down to what fits.
+                (self.bad, self.drowning) = (None, 0);
+                return None;
+            }
             return self.cannot_keep_up(now, tiers, at, round, missed, rng);
         }
         self.drowning = 0;
@@ -227,12 +235,9 @@ impl Placement {
         let falls = self
             .bad
             .is_some_and(|(_, sending)| round.sending < sending.mul_f64(0.9));
-        let rounds = match self.bad {
-            Some((rounds, _)) if !falls => rounds + 1,
-            _ => 1,
-        };
-        self.bad = Some((rounds, round.sending));
-        if rounds < BAD_ROUNDS {
+        let since = self.bad.filter(|_| !falls).map_or(now, |(since, _)| since);
+        self.bad = Some((since, round.sending));
+        if now.since(since) < BAD_TIME {
             return None;
         }
         let wanted = round.delivered.mul_f64(CARRIES);
@@ -353,6 +358,50 @@ mod tests {
             (to, cause),
             (2, Cause::Congestion),
             "12.5 Mbit/s, of which 10 come"
+        );
+    }
+
+    /// It doubled to three times what comes, and came down while two rounds were measured.
+    #[test]
+    fn a_channel_that_comes_down_by_itself_is_not_left() {
+        let (tiers, mut rng) = (ladder(), Rng::new(1));
+        let mut placement = Placement::new(Time::ZERO);
+        let rounds = [(96, 0.6), (96, 0.66), (28, 0.5), (28, 0.0)];
+        for (n, (sending, lost)) in (1..).zip(rounds) {
+            let round = Round {
+                delivered: Rate::from_bps(32_000_000),
+                sending: Rate::from_bps(sending * 1_000_000),
+                lost,
+                overflowed: 0.0,
+                stalled: 0.0,
+                carried: true,
+            };
+            let now = Time::from_millis(100 * n);
+            let decided = placement.handle_round(now, &tiers, 5, round, &mut rng);
+            assert_eq!(decided, None, "at {now:?}");
+        }
+    }
+
+    #[test]
+    fn what_comes_and_finds_no_disk_is_not_kept_up_with() {
+        let (tiers, mut rng) = (ladder(), Rng::new(1));
+        let mut placement = Placement::new(Time::ZERO);
+        let round = Round {
+            delivered: tiers[5],
+            sending: tiers[5],
+            lost: 0.0,
+            overflowed: 0.0,
+            stalled: 0.6,
+            carried: true,
+        };
+        let moves = (1..=3).filter_map(|n| {
+            let now = Time::from_millis(100 * n);
+            placement.handle_round(now, &tiers, 5, round, &mut rng)
+        });
+        let moves: Vec<_> = moves.collect();
+        assert!(
+            matches!(moves[..], [(Move::Down(_), Cause::Disk)]),
+            "{moves:?}"
         );
     }
 

@@ -61,7 +61,7 @@ pub(crate) fn random_loss_auto(bench: &Bench) -> Result<Vec<Measure>, String> {
     const RECEIVERS: usize = 8;
     // Without, two cores that restore a fifth of eight copies would decide.
     const MBIT: u32 = 200;
-    let bytes = bench.mib(256, 64);
+    let bytes = bench.mib(256, 128);
     let run = |per_mille: u32| -> Result<(Transferred, f64, usize), String> {
         let net = Net::new(1 + RECEIVERS)?;
         for i in 1..=RECEIVERS {

@@ -56,6 +56,12 @@ impl Crowd {
         self.sample.values().filter_map(|s| s.losses.share())
     }
 
+    pub(super) fn forget_losses(&mut self) {
+        for sampled in self.sample.values_mut() {
+            sampled.losses = Losses::default();
+        }
+    }
+
     pub(super) fn is_bounded(&self) -> bool {
         self.sample.len() <= SAMPLE && self.joined.len() <= JOINERS
     }

@@ -74,12 +74,25 @@ impl Sender {
             return;
         }
         let tier = channel.tier.unwrap_or(0);
-        let listens = |m: &&Member| {
+        let listens = |m: &Member| {
             m.unicast.is_none()
                 && m.tier == tier
                 && channel.carousels.keys().any(|&key| m.lacks(key))
         };
-        let members = self.roster.members.values().filter(listens);
+        let control = channel.control.as_ref();
+        if let Some(path) = control.and_then(|c| c.path_after_fall(now)) {
+            // What was lost because too much was sent says nothing of what will be.
+            let members = self.roster.members.values_mut();
+            for member in members.filter(|m| listens(m)) {
+                member.losses = Losses::default();
+            }
+            if let Some(crowd) = &mut channel.crowd {
+                crowd.forget_losses();
+            }
+            channel.loss = channel.loss.min(path);
+            return channel.set_surplus();
+        }
+        let members = self.roster.members.values().filter(|m| listens(m));
         let crowd = channel.crowd.iter().flat_map(|c| c.loss_shares());
         let members = members.filter_map(|m| m.losses.share());
         let mut shares: Vec<f64> = members.chain(crowd).collect();

@@ -153,6 +153,9 @@ impl Sender {
             }
             let starting = control.is_starting();
             let moved = control.handle_timeout(now, grtt, listeners, interval);
+            if moved && control.path_after_fall(now).is_some() {
+                channel.losses_due = now;
+            }
             if starting && (moved || !control.is_starting()) {
                 // Reports of the new rate are wanted at once, and fewer when it is found.
                 channel.tell_rate(now);
@@ -217,7 +220,7 @@ impl Sender {
         let came = report.packets.saturating_sub(before.packets);
         let lost = report.lost.saturating_sub(before.lost);
         let held = control.is_held(now);
-        if !held {
+        if !held && control.path_after_fall(now).is_none() {
             match (self.roster.members.get_mut(&id), &mut channel.crowd) {
                 (Some(member), _) => member.losses.add(came, lost),
                 (None, Some(crowd)) => crowd.lost(id, came, lost),
