@@ -242,14 +242,19 @@ pub enum Timer {
     Close,
 }
 
-/// A deadline and what it is for.
-pub(crate) fn earliest(
-    deadlines: impl IntoIterator<Item = (Option<Time>, Timer)>,
+/// A deadline and what it is for: the first of those that come first.
+pub(crate) fn earliest<const N: usize>(
+    deadlines: [(Option<Time>, Timer); N],
 ) -> Option<(Time, Timer)> {
-    let set = deadlines
-        .into_iter()
-        .filter_map(|(at, timer)| at.map(|at| (at, timer)));
-    set.min_by_key(|&(at, _)| at)
+    let mut first: Option<(Time, Timer)> = None;
+    for (at, timer) in deadlines {
+        if let Some(at) = at
+            && first.is_none_or(|(before, _)| at < before)
+        {
+            first = Some((at, timer));
+        }
+    }
+    first
 }
 
 /// IP bytes of a datagram with so many bytes of UDP payload.

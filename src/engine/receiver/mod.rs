@@ -621,8 +621,8 @@ impl Receiver {
             .min();
         let nak = nak.map(|at| at.max(self.nak_share.next_at()));
         let unicast_nak = self.unicast.as_ref().and_then(|u| u.nak_due);
-        let nak = earliest([(nak, Timer::Nak), (unicast_nak, Timer::Nak)]);
-        let nak = nak.filter(|_| self.has_room()).map(|(at, _)| at);
+        let nak = nak.into_iter().chain(unicast_nak).min();
+        let nak = nak.filter(|_| self.has_room());
         let given_up = self.alive_at() + self.config.sender_timeout;
         let looked_for = self.followed_at() + SENDER_SILENCE;
         let silence = match self.session {
