@@ -1,16 +1,11 @@
 //! A disk that may take less than the network brings, and what waits for it.
 
-use core::time::Duration;
-
 use crate::engine::Backlog;
 use crate::time::Time;
 use crate::units::Rate;
 
 /// Bytes that may wait: the driver's pool of block buffers.
 const ROOM: u64 = 32 << 20;
-/// While more than this share of it does, the engine is told this often, as the driver does.
-const WAITS: f64 = 0.25;
-const LOOK: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 pub(super) struct SlowDisk {
@@ -53,7 +48,7 @@ impl SlowDisk {
 
     pub(super) fn is_to_be_told(&self, now: Time) -> bool {
         let (at, filled) = self.told;
-        now.since(at) >= LOOK && self.filled(now).max(filled) > WAITS
+        now.since(at) >= Backlog::LOOK && self.filled(now).max(filled) > Backlog::USUAL
     }
 
     pub(super) fn tell(&mut self, now: Time) -> Backlog {

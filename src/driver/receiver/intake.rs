@@ -2,17 +2,10 @@
 //!
 //! Takes what was received and what was dropped, gives the engine's [`Backlog`]. It decides nothing.
 
-use std::time::Duration;
-
-use crate::driver::sys::ReceiveBuffer;
 use crate::engine::Backlog;
 use crate::store::BlockPool;
+use crate::driver::sys::ReceiveBuffer;
 use crate::time::Time;
-
-/// While something waits, it is looked at this often: several times before 1 Gbit/s fills a buffer of 4 MiB.
-const LOOK: Duration = Duration::from_millis(5);
-/// The share of a buffer that makes it so.
-const WAITS: f64 = 0.25;
 
 /// What is known of it.
 #[derive(Debug, Default)]
@@ -42,8 +35,11 @@ impl Intake {
     /// Whether it is to be looked at: something waits in a socket's buffer (`busy`) or waited at the last look, which
     /// was some time ago.
     pub(crate) fn is_due(&self, now: Time, busy: bool) -> bool {
-        let waits = busy || self.filled > WAITS;
-        waits && self.looked_at.is_none_or(|at| now.since(at) >= LOOK)
+        let waits = busy || self.filled > Backlog::USUAL;
+        waits
+            && self
+                .looked_at
+                .is_none_or(|at| now.since(at) >= Backlog::LOOK)
     }
 
     /// `buffers` are those of the sockets that are open; others have dropped `dropped_before` runs.

@@ -13,8 +13,6 @@ use crate::time::Time;
 use crate::units::Rate;
 use crate::wire::{self, ReceiverBody, Report};
 
-/// The share of a buffer that a machine which keeps up may use: bursts and late wakes do.
-const USUAL: f64 = 0.25;
 /// More than that for so long is no burst. At 1 Gbit/s 2.5 MB come meanwhile, of the 8 to 32 MB that our buffers hold.
 const LASTS: Duration = Duration::from_millis(20);
 /// It is told again, before its turn, when so much more of the buffer is full.
@@ -36,6 +34,13 @@ pub struct Backlog {
     pub waiting: u64,
     /// How full the fullest of its buffers is, 0 to 1.
     pub filled: f64,
+}
+
+impl Backlog {
+    /// The share of a buffer that a machine which keeps up may use: bursts and late wakes do.
+    pub const USUAL: f64 = 0.25;
+    /// While more than that is used, a driver tells of it this often: several times before 1 Gbit/s fills a buffer of 4 MiB.
+    pub const LOOK: Duration = Duration::from_millis(5);
 }
 
 /// What the last report was about.
@@ -65,7 +70,7 @@ impl Receiver {
     /// and every few milliseconds while something waits.
     pub fn set_backlog(&mut self, now: Time, backlog: Backlog) {
         self.backlog = backlog;
-        let since = (backlog.filled > USUAL).then(|| self.filled_since.unwrap_or(now));
+        let since = (backlog.filled > Backlog::USUAL).then(|| self.filled_since.unwrap_or(now));
         self.filled_since = since;
         let filled = self.behind(now);
         let told = self.reported.filled;
