@@ -151,15 +151,16 @@ pub struct RateControl {
     kept: BTreeMap<ReceiverId, (Time, Sample)>,
     /// What each receiver's path has carried; what it carries, where it loses to congestion.
     known: BTreeMap<ReceiverId, f64>,
-    /// The rate is what it is since then; reports of times before say nothing about it.
+    /// The rate is what it is since then, and the round began; reports of times before say nothing about it.
     changed_at: Time,
     round_due: Time,
     /// The group's round-trip time when the last round ended.
     grtt: Duration,
     /// The same when the rate changed: what is too much makes it longer, and what comes first is not delayed by that.
     grtt_before: Duration,
-    /// The last change of the rate, and the most bits a second that a round since then has sent.
-    searched: (Time, f64),
+    /// While it starts: since when rounds have sent less than the rate allows, and the most bits a second that one did.
+    unused_since: Time,
+    most_used: f64,
     /// Until then, reports are not taken for what they seem.
     held_until: Time,
     /// The last sign of life, and IP bytes sent since the rate changed.
@@ -183,6 +184,18 @@ enum Phase {
         /// Why it just came down.
         fell: Option<Fall>,
     },
+}
+
+impl Phase {
+    /// Following, `clean` rounds after it came down to `plateau`, above which it may go at once; 0 if it did not.
+    fn following(now: Time, plateau: f64, clean: u32) -> Phase {
+        Phase::Steady {
+            clean,
+            plateau,
+            until: now,
+            fell: None,
+        }
+    }
 }
 
 /// What was sent and lost when the rate fell.
@@ -221,12 +234,7 @@ impl RateControl {
             limits,
             rate: 0.0,
             phase: match known {
-                Some(_) => Phase::Steady {
-                    clean: 0,
-                    plateau: start,
-                    until: now,
-                    fell: None,
-                },
+                Some(_) => Phase::following(now, start, 0),
                 None => Phase::Starting {
                     before: None,
                     doubt: false,
@@ -239,13 +247,15 @@ impl RateControl {
             round_due: now,
             grtt: INITIAL_GRTT,
             grtt_before: INITIAL_GRTT,
-            searched: (now, 0.0),
+            unused_since: now,
+            most_used: 0.0,
             heard_at: now,
             sent: 0,
             losses: VecDeque::new(),
             relief: Relief::new(adapt),
         };
         control.set(now, start);
+        // No rate came before that could have been too much.
         control.grtt_before = Duration::MAX;
         control
     }
@@ -290,9 +300,7 @@ impl RateControl {
                 doubt: false,
             };
             self.kept.clear();
-            self.changed_at = now;
-            self.sent = 0;
-            self.searched = (now, 0.0);
+            self.begin_search(now);
         }
     }
 
@@ -345,12 +353,7 @@ impl RateControl {
             .handle_behind(now, who, behind, sending, listeners);
         // Twice as much is not what they wait for; one of many does not hold up the rest.
         if self.is_starting() && self.relief.waits(now, 4, listeners) {
-            self.phase = Phase::Steady {
-                clean: 0,
-                plateau: 0.0,
-                until: now,
-                fell: None,
-            };
+            self.phase = Phase::following(now, 0.0, 0);
         }
     }
 
@@ -384,8 +387,7 @@ impl RateControl {
         self.round_due = now + pause;
         let silence = (interval * 4).max(pause * 4).max(Duration::from_secs(1));
         if self.is_held(now) {
-            self.changed_at = now;
-            self.sent = 0;
+            self.begin_search(now);
             self.kept.clear();
             self.heard_at = now;
             return;
@@ -460,8 +462,7 @@ impl RateControl {
                         before,
                         doubt: true,
                     };
-                    self.changed_at = now;
-                    self.sent = 0;
+                    self.begin_round(now);
                 } else if no_more {
                     // That is the bottleneck. Where no more came than at half the rate, what was lost there may have
                     // been lost for the same reason.
@@ -472,21 +473,14 @@ impl RateControl {
                     self.congested(now, outcome, 1.0 - got);
                 } else if !uses_it {
                     // Something else is slower; the next round may be a better one.
-                    let (since, most) = self.searched;
-                    self.searched = (since, most.max(self.sending(now)));
-                    self.changed_at = now;
-                    self.sent = 0;
-                    if now.since(since) >= SEARCHES {
+                    self.most_used = self.most_used.max(self.sending(now));
+                    self.begin_round(now);
+                    if now.since(self.unused_since) >= SEARCHES {
                         self.end_search(now);
                     }
                 } else if self.rate >= self.limits.ceiling.as_bps() as f64 {
                     self.remember(outcome, DOUBLINGS);
-                    self.phase = Phase::Steady {
-                        clean: 0,
-                        plateau: 0.0,
-                        until: now,
-                        fell: None,
-                    };
+                    self.phase = Phase::following(now, 0.0, 0);
                 } else {
                     self.remember(outcome, DOUBLINGS);
                     self.phase = Phase::Starting {
@@ -508,12 +502,7 @@ impl RateControl {
                     // The rate fell and the loss did not.
                     self.losses.clear();
                     self.remember(outcome, ROUNDS);
-                    self.phase = Phase::Steady {
-                        clean: REST,
-                        plateau: 0.0,
-                        until: now,
-                        fell: None,
-                    };
+                    self.phase = Phase::following(now, 0.0, REST);
                     return self.set(now, fall.rate.max(self.rate));
                 }
                 let congestion = self.is_congestion(outcome);
@@ -539,8 +528,7 @@ impl RateControl {
                     f64::INFINITY
                 };
                 if clean <= REST || !uses_it || self.rate >= most {
-                    self.sent = 0;
-                    self.changed_at = now;
+                    self.begin_round(now);
                     return;
                 }
                 let near = (0.9..1.1).contains(&(self.rate / plateau.max(1.0)));
@@ -557,16 +545,10 @@ impl RateControl {
 
     /// What sends is slower than the rate for long: a rate that was never tried is not kept for a better moment.
     fn end_search(&mut self, now: Time) {
-        let (_, most) = self.searched;
-        self.phase = Phase::Steady {
-            clean: 0,
-            plateau: 0.0,
-            until: now,
-            fell: None,
-        };
+        self.phase = Phase::following(now, 0.0, 0);
         // Perhaps there was little to send.
         let least = START.as_bps() as f64;
-        self.set(now, self.rate.min((most * SPARE).max(least)));
+        self.set(now, self.rate.min((self.most_used * SPARE).max(least)));
     }
 
     /// The share that came of what was sent: by what came, not only by what was lost, because a deep queue
@@ -646,12 +628,7 @@ impl RateControl {
     }
 
     fn fall(&mut self, now: Time, rate: f64) {
-        self.phase = Phase::Steady {
-            clean: 0,
-            plateau: rate,
-            until: now,
-            fell: None,
-        };
+        self.phase = Phase::following(now, rate, 0);
         self.set(now, rate);
     }
 
@@ -663,10 +640,21 @@ impl RateControl {
         if self.adapt == Adapt::Fixed {
             self.rate = ceiling;
         }
+        self.begin_search(now);
+        self.grtt_before = self.grtt;
+    }
+
+    /// Reports of times before tell nothing.
+    fn begin_round(&mut self, now: Time) {
         self.changed_at = now;
         self.sent = 0;
-        self.searched = (now, 0.0);
-        self.grtt_before = self.grtt;
+    }
+
+    /// The same, and what rounds before have sent tells nothing either.
+    fn begin_search(&mut self, now: Time) {
+        self.begin_round(now);
+        self.unused_since = now;
+        self.most_used = 0.0;
     }
 
     fn remember(&mut self, outcome: &Outcome, rounds: usize) {
