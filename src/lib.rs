@@ -13,7 +13,7 @@
 //! * [`carousel`], [`nak`], [`rate`], [`unicast_fallback`] and [`assemble`] make one decision each;
 //! * [`wire`], [`object`], [`archive`] and [`url`] are formats, [`fec`] makes parity, [`seal`] keeps
 //!   packets and senders apart; [`config`] the limits and defaults;
-//! * the rest are plain values.
+//! * `sys` has what needs `unsafe`; the rest are plain values.
 //!
 //! Nothing from `engine` down reads a clock, opens a socket, touches a file or draws entropy.
 
@@ -38,6 +38,7 @@ pub mod sim;
 #[cfg(feature = "store")]
 pub mod store;
 pub mod symbol_set;
+mod sys;
 pub mod time;
 pub mod unicast_fallback;
 pub mod units;

@@ -25,7 +25,6 @@ mod sender;
 mod socket;
 mod speed;
 mod summary;
-mod sys;
 mod wire_tap;
 
 pub use builder::{FeedbackMode, Parity, ReceiverBuilder, SenderBuilder, Via};

@@ -13,9 +13,10 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket as RawSocket, Type};
 
 use crate::driver::interface::{Interface, is_link_local};
-use crate::driver::sys::ReceiveBuffer;
 use crate::driver::wire_tap::WireTap;
-use crate::driver::{SmallBuffer, StartError, sys};
+use crate::driver::{SmallBuffer, StartError};
+use crate::sys;
+use crate::sys::ReceiveBuffer;
 
 /// Most bytes in one segmented send: a UDP datagram's limit less room for any IP header.
 const MAX_RUN: usize = 65_000;

@@ -69,20 +69,17 @@ impl Product {
     }
 }
 
+/// The matrices of each factor.
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
 mod gfni {
-    use std::arch::x86_64::*;
     use std::sync::LazyLock;
 
     use super::{ORDER, PIECE, tables};
-
-    /// From the low and high bytes of elements to those of their products: low to low, low to high, high to low,
-    /// high to high.
-    type Matrices = [u64; 4];
+    use crate::sys::gfni::{Gfni, Matrices};
 
     /// The matrices of each factor's low byte, and of its high one: those of a factor are the sum of both.
     pub(in crate::fec) struct Tables {
+        gfni: Gfni,
         low: [Matrices; 256],
         high: [Matrices; 256],
         exp: &'static [u16; 65_536],
@@ -90,13 +87,12 @@ mod gfni {
 
     /// `None` where the processor lacks the instructions.
     pub(super) fn tables() -> Option<&'static Tables> {
-        static TABLES: LazyLock<Tables> = LazyLock::new(Tables::new);
-        let has = is_x86_feature_detected!("gfni") && is_x86_feature_detected!("avx2");
-        has.then(|| &*TABLES)
+        static TABLES: LazyLock<Option<Tables>> = LazyLock::new(|| Gfni::new().map(Tables::new));
+        TABLES.as_ref()
     }
 
     impl Tables {
-        fn new() -> Tables {
+        fn new(gfni: Gfni) -> Tables {
             let known = tables::get_exp_log();
             let times = |a: u16, b: u16| {
                 let logs =
@@ -113,7 +109,7 @@ mod gfni {
                     let column = times(factor, 1 << bit);
                     for row in 0..16 {
                         let at = 2 * (bit / 8) + row / 8;
-                        // The instruction wants the first row in the last byte.
+                        // The first row is in the last byte.
                         let place = 8 * (7 - row % 8) + bit % 8;
                         all[at] |= u64::from(column >> row & 1) << place;
                     }
@@ -121,6 +117,7 @@ mod gfni {
                 all
             };
             Tables {
+                gfni,
                 low: std::array::from_fn(|byte| matrices(byte as u16)),
                 high: std::array::from_fn(|byte| matrices((byte as u16) << 8)),
                 exp: &known.exp,
@@ -138,44 +135,8 @@ mod gfni {
             sums: impl Iterator<Item = (&'a mut [u8], u16)>,
             symbol: &[[u8; PIECE]],
         ) {
-            // SAFETY: there are tables only where the processor has the instructions.
-            unsafe { add_to_each(self, sums, symbol) }
-        }
-    }
-
-    #[target_feature(enable = "gfni,avx2")]
-    fn add_to_each<'a>(
-        tables: &Tables,
-        sums: impl Iterator<Item = (&'a mut [u8], u16)>,
-        symbol: &[[u8; PIECE]],
-    ) {
-        for (sum, log) in sums {
-            let [low_low, low_high, high_low, high_high] = tables
-                .matrices(log)
-                .map(|m| _mm256_set1_epi64x(m.cast_signed()));
-            let (sum, _) = sum.as_chunks_mut::<PIECE>();
-            for (sum, piece) in sum.iter_mut().zip(symbol) {
-                // SAFETY: each is 64 bytes, two vectors, and these loads and stores need no alignment.
-                unsafe {
-                    let piece = piece.as_ptr().cast::<__m256i>();
-                    let (low, high) = (_mm256_loadu_si256(piece), _mm256_loadu_si256(piece.add(1)));
-                    let sum = sum.as_mut_ptr().cast::<__m256i>();
-                    let times = |a, b| {
-                        _mm256_xor_si256(
-                            _mm256_gf2p8affine_epi64_epi8::<0>(low, a),
-                            _mm256_gf2p8affine_epi64_epi8::<0>(high, b),
-                        )
-                    };
-                    let to_low =
-                        _mm256_xor_si256(_mm256_loadu_si256(sum), times(low_low, high_low));
-                    let to_high = _mm256_xor_si256(
-                        _mm256_loadu_si256(sum.add(1)),
-                        times(low_high, high_high),
-                    );
-                    _mm256_storeu_si256(sum, to_low);
-                    _mm256_storeu_si256(sum.add(1), to_high);
-                }
-            }
+            let sums = sums.map(|(sum, log)| (sum, self.matrices(log)));
+            self.gfni.add_products(sums, symbol);
         }
     }
 }

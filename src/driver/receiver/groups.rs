@@ -8,8 +8,8 @@ use mio::{Registry, Token};
 
 use crate::driver::interface::Interface;
 use crate::driver::socket::Socket;
-use crate::driver::sys::ReceiveBuffer;
 use crate::driver::{SmallBuffer, StartError};
+use crate::sys::ReceiveBuffer;
 use crate::wire::ChannelInfo;
 
 /// First token for sockets of groups.

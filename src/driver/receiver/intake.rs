@@ -4,7 +4,7 @@
 
 use crate::engine::Backlog;
 use crate::store::BlockPool;
-use crate::driver::sys::ReceiveBuffer;
+use crate::sys::ReceiveBuffer;
 use crate::time::Time;
 
 /// What is known of it.

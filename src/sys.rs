@@ -1,20 +1,21 @@
-//! The socket options that no safe crate offers: with `fec/product.rs` the only file with `unsafe`.
+//! What no safe crate offers, in the one file with `unsafe`: some socket options, and a vector instruction.
 //!
-//! Linux has them all. Elsewhere sources can't be told apart by the system, which is an error for
+//! Linux has all the options. Elsewhere sources can't be told apart by the system, which is an error for
 //! those who ask for one source only, and drops in the socket's buffer are not counted.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "driver", target_os = "linux"))]
 pub(crate) use linux::{
     block_source, join_source, leave_source, receive_buffer, receive_plainly, receive_singly,
     wire_socket,
 };
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "driver", not(target_os = "linux")))]
 pub(crate) use portable::{
     block_source, join_source, leave_source, receive_buffer, receive_plainly, receive_singly,
     wire_socket,
 };
 
 /// How a socket's receive buffer is doing; all zero where the system does not tell.
+#[cfg(feature = "driver")]
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct ReceiveBuffer {
     /// Bytes, the system's own included, that wait to be read.
@@ -25,7 +26,7 @@ pub(crate) struct ReceiveBuffer {
     pub(crate) drops: u32,
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(feature = "driver", target_os = "linux"))]
 #[allow(unsafe_code)]
 mod linux {
     use std::io;
@@ -230,7 +231,7 @@ mod linux {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(feature = "driver", not(target_os = "linux")))]
 mod portable {
     use super::ReceiveBuffer;
     use std::io;
@@ -265,5 +266,72 @@ mod portable {
 
     pub(crate) fn receive_buffer<S>(_: &S) -> ReceiveBuffer {
         ReceiveBuffer::default()
+    }
+}
+
+/// A matrix of 8 by 8 bits times 32 bytes, in one instruction (Intel SDM, GF2P8AFFINEQB).
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+pub(crate) mod gfni {
+    use std::arch::x86_64::*;
+
+    /// 32 low bytes, then as many high ones.
+    type Piece = [u8; 64];
+
+    /// From low and high bytes to low and high ones: low to low, low to high, high to low, high to high. The last byte
+    /// of a matrix is its first row.
+    pub(crate) type Matrices = [u64; 4];
+
+    /// Shows that the processor has the instructions.
+    pub(crate) struct Gfni(());
+
+    impl Gfni {
+        /// `None` where it lacks them.
+        pub(crate) fn new() -> Option<Gfni> {
+            let has = is_x86_feature_detected!("gfni") && is_x86_feature_detected!("avx2");
+            has.then_some(Gfni(()))
+        }
+
+        /// Adds `symbol`, multiplied by the matrices of each, to `sums`.
+        pub(crate) fn add_products<'a>(
+            &self,
+            sums: impl Iterator<Item = (&'a mut [u8], Matrices)>,
+            symbol: &[Piece],
+        ) {
+            // SAFETY: who has a `Gfni` has the instructions.
+            unsafe { add_products(sums, symbol) }
+        }
+    }
+
+    #[target_feature(enable = "gfni,avx2")]
+    fn add_products<'a>(sums: impl Iterator<Item = (&'a mut [u8], Matrices)>, symbol: &[Piece]) {
+        for (sum, matrices) in sums {
+            let [low_low, low_high, high_low, high_high] =
+                matrices.map(|m| _mm256_set1_epi64x(m.cast_signed()));
+            let (sum, _) = sum.as_chunks_mut();
+            for (sum, piece) in sum.iter_mut().zip(symbol) {
+                let sum: &mut Piece = sum;
+                // SAFETY: each is 64 bytes, two vectors, and these loads and stores need no alignment.
+                unsafe {
+                    let piece = piece.as_ptr().cast::<__m256i>();
+                    let (low, high) = (_mm256_loadu_si256(piece), _mm256_loadu_si256(piece.add(1)));
+                    let sum = sum.as_mut_ptr().cast::<__m256i>();
+                    let times = |a, b| {
+                        _mm256_xor_si256(
+                            _mm256_gf2p8affine_epi64_epi8::<0>(low, a),
+                            _mm256_gf2p8affine_epi64_epi8::<0>(high, b),
+                        )
+                    };
+                    let to_low =
+                        _mm256_xor_si256(_mm256_loadu_si256(sum), times(low_low, high_low));
+                    let to_high = _mm256_xor_si256(
+                        _mm256_loadu_si256(sum.add(1)),
+                        times(low_high, high_high),
+                    );
+                    _mm256_storeu_si256(sum, to_low);
+                    _mm256_storeu_si256(sum.add(1), to_high);
+                }
+            }
+        }
     }
 }
