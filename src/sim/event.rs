@@ -3,6 +3,7 @@
 use core::cmp::Ordering;
 use core::net::SocketAddr;
 use core::ops::Range;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::engine::{ObjectKey, Slot, Via};
@@ -76,7 +77,20 @@ pub(super) enum Packets {
     },
 }
 
+/// Datagrams that somebody who listens in remembers.
+const REMEMBERED: usize = 64;
+
 impl Packets {
+    /// Adds those with real bytes to what somebody remembers.
+    pub(super) fn write_to(&self, heard: &mut VecDeque<Vec<u8>>) {
+        let all = match self {
+            Packets::Control(bytes) => core::slice::from_ref(bytes),
+            Packets::Data { bytes, .. } => bytes.as_deref().unwrap_or_default(),
+        };
+        heard.extend(all.iter().cloned());
+        heard.drain(..heard.len().saturating_sub(REMEMBERED));
+    }
+
     pub(super) fn count(&self) -> usize {
         match self {
             Packets::Control(_) => 1,

@@ -59,6 +59,11 @@ impl World {
         if matches!(packets, Packets::Data { .. }) {
             self.totals.data_packets += count;
         }
+        if let Some(heard) = &mut self.overheard
+            && self.groups.contains(&burst.to)
+        {
+            packets.write_to(heard);
+        }
         let packets = Arc::new(packets);
         if let Some(&host) = self.by_address.get(&burst.to) {
             return self.send_down(host, &packets, Via::Unicast);

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::num::NonZeroU32;
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use crate::carousel::Surplus;
@@ -154,6 +154,8 @@ pub struct World {
     pub(super) slots: BTreeMap<Slot, Vec<u8>>,
     pub(super) shared: Vec<(Time, Time)>,
     pub(super) repairs_to_lose: u64,
+    /// What the sender said last to all, if somebody listens in.
+    pub(super) overheard: Option<VecDeque<Vec<u8>>>,
     pub(super) totals: Totals,
     digest: u64,
     /// Events in a row at one time.
@@ -195,6 +197,7 @@ impl World {
             slots: BTreeMap::new(),
             shared: Vec::new(),
             repairs_to_lose: 0,
+            overheard: None,
             totals: Totals::default(),
             digest: 0,
             standing: 0,
@@ -310,6 +313,17 @@ impl World {
         for host in 0..self.hosts.len() as u32 {
             self.push(at, Event::Foreign(host, from, Arc::clone(&datagram)));
         }
+    }
+
+    /// Somebody listens in on the groups from now on.
+    pub fn overhear(&mut self) {
+        self.overheard = Some(VecDeque::new());
+    }
+
+    /// The datagrams that were heard last, 64 at most; of data only what has real bytes.
+    pub fn overheard(&self) -> &VecDeque<Vec<u8>> {
+        const NOTHING: &VecDeque<Vec<u8>> = &VecDeque::new();
+        self.overheard.as_ref().unwrap_or(NOTHING)
     }
 
     /// At `at` somebody who is not simulated says this to the sender, from an address that it has proved. What

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::assemble::{Insert, SourceNo};
 use crate::config;
-use crate::engine::receiver::channel::{Arrival, UnicastRx};
+use crate::engine::receiver::channel::{Arrival, BELIEVED, UnicastRx};
 use crate::engine::receiver::download::{Download, State};
 use crate::engine::receiver::{MAX_DOWNLOADS, Receiver, Session};
 use crate::engine::{
@@ -102,7 +102,9 @@ impl Receiver {
         };
         self.stats.received.add(kind, 1, len as u64);
         let bytes = ip_len(from, len + kind.envelope(self.config.sealed));
-        let arrival = self.channel(header.channel).arrived(header.packet, bytes);
+        let arrival = self
+            .channel(header.channel)
+            .arrived(now, header.packet, bytes);
         if unicast {
             self.largest_heard = self.largest_heard.max(len as u16);
             let gap = matches!(arrival, Arrival::Newest { skipped: 1.. });
@@ -335,7 +337,9 @@ impl Receiver {
 
     fn note_time(&mut self, now: Time, sent_at: u64) {
         if let Some(session) = &mut self.session
-            && session.echo.is_none_or(|(before, _)| sent_at > before)
+            && session
+                .echo
+                .is_none_or(|(before, at)| sent_at > before || now.since(at) >= BELIEVED)
         {
             session.echo = Some((sent_at, now));
         }
@@ -379,8 +383,8 @@ impl Receiver {
             self.hear_report_interval(now, sync.report_interval);
         }
         let channel = self.channel(number);
-        let current = sync.next_packet >= channel.seen_to;
-        let missed = channel.told(sync.next_packet);
+        let missed = channel.told(now, sync.next_packet);
+        let current = sync.next_packet == channel.seen_to;
         if via == Via::Group && self.proves(number) {
             let course = if sync.padded_to > 0 {
                 let course = self.probe.heard_full(now);
@@ -422,7 +426,7 @@ impl Receiver {
                 receivers: 1,
             };
         }
-        let missed = self.channel(number).told(sync.next_packet);
+        let missed = self.channel(number).told(now, sync.next_packet);
         let lacking = self
             .downloads
             .iter()
@@ -449,7 +453,7 @@ impl Receiver {
             }
         }
         self.joining
-            .saw_offer(offer.sent_at, offer.index, offer.total);
+            .saw_offer(now, offer.sent_at, offer.index, offer.total);
         if !self.is_wanted(&offer.description.name) {
             return self.check_all_ended(now);
         }

@@ -6,12 +6,18 @@ use crate::ids::{ChannelNo, PacketNo};
 use crate::range_set::RangeSet;
 use crate::time::Time;
 
+/// A number, or a time, that the sender has not come to for so long was somebody else's: without a group key any host can send
+/// one. Packets that overtake each other are milliseconds apart.
+pub(super) const BELIEVED: Duration = Duration::from_secs(1);
+
 /// A channel as it is heard.
 #[derive(Debug)]
 pub(super) struct ChannelRx {
     pub(super) number: ChannelNo,
     /// The packet number after the highest seen or told of by SYNC.
     pub(super) seen_to: PacketNo,
+    /// When a packet or SYNC last had that number or told of it.
+    newest_at: Time,
     heard: bool,
     /// Data packets that came.
     pub(super) packets: u64,
@@ -41,6 +47,7 @@ impl ChannelRx {
         ChannelRx {
             number,
             seen_to: 0,
+            newest_at: Time::ZERO,
             heard: false,
             packets: 0,
             bytes: 0,
@@ -51,7 +58,7 @@ impl ChannelRx {
     }
 
     /// A data packet of so many IP bytes came.
-    pub(super) fn arrived(&mut self, packet: PacketNo, bytes: u64) -> Arrival {
+    pub(super) fn arrived(&mut self, now: Time, packet: PacketNo, bytes: u64) -> Arrival {
         self.packets += 1;
         self.bytes += bytes;
         if packet < self.seen_to {
@@ -62,7 +69,7 @@ impl ChannelRx {
         self.heard = true;
         self.lose(skipped);
         self.run = 0;
-        self.seen_to = packet + 1;
+        (self.seen_to, self.newest_at) = (packet + 1, now);
         Arrival::Newest { skipped }
     }
 
@@ -84,13 +91,22 @@ impl ChannelRx {
     }
 
     /// SYNC told the next packet number: true if it is news, with data before it that did not come.
-    pub(super) fn told(&mut self, next: PacketNo) -> bool {
+    pub(super) fn told(&mut self, now: Time, next: PacketNo) -> bool {
+        if next < self.seen_to {
+            if now.since(self.newest_at) >= BELIEVED {
+                // What seemed to be lost before it was never sent.
+                self.lost = self.lost.saturating_sub(self.seen_to - next);
+                (self.run, self.longest_run) = (0, 0);
+                (self.seen_to, self.newest_at) = (next, now);
+            }
+            return false;
+        }
         let missed = self.heard && next > self.seen_to;
         if missed {
             self.lose(next - self.seen_to);
         }
         self.heard = true;
-        self.seen_to = self.seen_to.max(next);
+        (self.seen_to, self.newest_at) = (next, now);
         missed
     }
 }
@@ -175,19 +191,44 @@ mod tests {
     #[test]
     fn gaps_count_and_late_packets_mend_them() {
         let mut c = ChannelRx::new(0);
+        let now = Time::ZERO;
         assert_eq!(
-            c.arrived(100, 0),
+            c.arrived(now, 100, 0),
             Arrival::Newest { skipped: 0 },
             "where we came in"
         );
-        assert_eq!(c.arrived(103, 0), Arrival::Newest { skipped: 2 });
-        assert_eq!(c.arrived(101, 0), Arrival::Late);
+        assert_eq!(c.arrived(now, 103, 0), Arrival::Newest { skipped: 2 });
+        assert_eq!(c.arrived(now, 101, 0), Arrival::Late);
         assert_eq!((c.lost, c.seen_to), (1, 104));
-        assert!(!c.told(104) && c.told(110) && !c.told(107));
+        assert!(!c.told(now, 104) && c.told(now, 110) && !c.told(now, 107));
         assert_eq!((c.lost, c.seen_to, c.packets), (7, 110, 3));
         // What SYNC told of goes on until a packet comes.
-        c.arrived(112, 0);
+        c.arrived(now, 112, 0);
         assert_eq!((c.take_longest_run(), c.take_longest_run()), (8, 0));
+    }
+
+    #[test]
+    fn a_number_that_the_sender_does_not_come_to_is_taken_back() {
+        const FAR: PacketNo = 1 << 41;
+        let ms = Time::from_millis;
+        let mut c = ChannelRx::new(0);
+        c.arrived(ms(0), 100, 0);
+        c.arrived(ms(1), 102, 0);
+        assert_eq!(
+            c.arrived(ms(2), FAR, 0),
+            Arrival::Newest { skipped: FAR - 103 }
+        );
+        // The sender's own go on, one is lost.
+        assert_eq!(c.arrived(ms(3), 103, 0), Arrival::Late);
+        assert_eq!(c.arrived(ms(4), 105, 0), Arrival::Late);
+        assert!(!c.told(ms(1_001), 106));
+        assert_eq!(c.seen_to, FAR + 1);
+        assert!(!c.told(ms(1_002), 106));
+        // 101 and 104, less the packet that came for none of them.
+        assert_eq!((c.seen_to, c.lost, c.take_longest_run()), (106, 1, 0));
+        assert_eq!(c.arrived(ms(1_003), 106, 0), Arrival::Newest { skipped: 0 });
+        assert!(!c.told(ms(9_000), 107) && !c.told(ms(9_001), 105));
+        assert_eq!(c.seen_to, 107, "a SYNC that was overtaken");
     }
 
     #[test]

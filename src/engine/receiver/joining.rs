@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use crate::engine::receiver::channel::BELIEVED;
 use crate::engine::receiver::download::{Download, State};
 use crate::engine::receiver::{MAX_DOWNLOADS, Receiver, Target};
 use crate::engine::{PacketKind, ReceiverEvent, Via};
@@ -51,9 +52,9 @@ pub(super) struct Joining {
     heard_generation: u32,
     /// Join packets sent: counter, generation, and whether it said that something is held.
     joins: VecDeque<(u32, u32, bool)>,
-    /// Offers that the session has, as the latest offer told at `told_at`.
+    /// Offers that the session has, as the latest offer told; when that was sent, and heard.
     total: Option<u32>,
-    told_at: u64,
+    told: Option<(u64, Time)>,
     seen: RangeSet,
     dones: Vec<Done>,
     /// Dones that were heard, and so are no longer in the list.
@@ -75,7 +76,7 @@ impl Joining {
             heard_generation: 0,
             joins: VecDeque::new(),
             total: None,
-            told_at: 0,
+            told: None,
             seen: RangeSet::new(),
             dones: Vec::new(),
             dones_heard: 0,
@@ -100,7 +101,7 @@ impl Joining {
     pub(super) fn restart(&mut self, now: Time, rng: &mut Rng) {
         self.generation += 1;
         self.total = None;
-        self.told_at = 0;
+        self.told = None;
         self.seen.clear();
         self.find(now, rng);
     }
@@ -156,9 +157,10 @@ impl Joining {
         }
     }
 
-    pub(super) fn saw_offer(&mut self, sent_at: u64, index: u32, total: u32) {
-        if sent_at >= self.told_at {
-            self.told_at = sent_at;
+    pub(super) fn saw_offer(&mut self, now: Time, sent_at: u64, index: u32, total: u32) {
+        let is_later = |(told, at)| sent_at >= told || now.since(at) >= BELIEVED;
+        if self.told.is_none_or(is_later) {
+            self.told = Some((sent_at, now));
             self.total = Some(total);
         }
         // No sender makes more offers, and what was seen must not grow for ever.
