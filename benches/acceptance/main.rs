@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod attacker;
+mod awake;
 mod bare;
 mod bench;
 mod cases;
@@ -20,6 +21,7 @@ mod relay;
 #[path = "../../tests/support/tcp.rs"]
 mod tcp;
 
+use awake::Awake;
 use bench::{Bench, Options};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -67,10 +69,11 @@ fn run(options: &Options) -> Result<usize, String> {
         let cores = std::thread::available_parallelism().map_or(0, |n| n.get());
         eprintln!("{cores} cores, load before this run: {}", load.trim());
     }
+    let _awake = Awake::start();
     let mut failed = 0;
     let chosen = cases::ALL.iter().filter(|case| options.chose(case.name));
     for case in chosen {
-        let started = Instant::now();
+        let (started, stolen) = (Instant::now(), awake::stolen());
         let result = (case.run)(&bench);
         let passed = match &result {
             Ok(measures) => {
@@ -85,10 +88,13 @@ fn run(options: &Options) -> Result<usize, String> {
             }
         };
         failed += usize::from(!passed);
+        let took = started.elapsed().as_secs_f64();
+        let stolen = awake::stolen()
+            .zip(stolen)
+            .map_or(0.0, |(now, then)| now - then);
         eprintln!(
-            "{:32} took {:.1} s",
-            case.name,
-            started.elapsed().as_secs_f64()
+            "{:32} took {took:.1} s, without {stolen:.1} s of a processor that the host gave to others",
+            case.name
         );
         if program::interrupted().load(std::sync::atomic::Ordering::Relaxed) {
             return Err("interrupted".into());
