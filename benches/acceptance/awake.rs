@@ -6,8 +6,7 @@
 use std::process::{Child, Command, Stdio};
 
 /// Counts, until it ends or the process whose id is `$1` is gone.
-const COUNTS: &str =
-    "while kill -0 $1; do i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; done";
+const COUNTS: &str = "while kill -0 $1; do i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; done";
 
 /// As many processes as there are processors, which take what nobody else wants (SCHED_IDLE, sched(7)).
 pub(crate) struct Awake(Vec<Child>);

@@ -97,9 +97,17 @@ const BELOW: f64 = 1.1;
 /// nothing is made of it before it lasted so long. Four busy receivers on two cores are late by 5 ms and
 /// more (`benches/acceptance`); a link of 10 Mbit/s queues 75 KB more meanwhile.
 const LASTS: Duration = Duration::from_millis(20);
-/// A rate that what sends does not use for so long is given up, but for so much more than what it sends.
+/// A rate of which less than this share is sent is not used: something else is slower, or there is little to send. One that
+/// is used is sent to 0.95 and more (`benches/acceptance`, random_loss_auto).
+const USED: f64 = 0.85;
+/// One that is not used for so long, while it looks for its rate and later, is given up, but for so much more than what was
+/// sent: what is slower may be gone at once, like a processor that was busy with others (RFC 7661 §4.4). Later a disk
+/// may hesitate for a while, and where less than a quarter is sent there is nothing else to send.
 const SEARCHES: Duration = Duration::from_millis(200);
-const SPARE: f64 = 1.5;
+const UNUSED: Duration = Duration::from_millis(500);
+const LITTLE: f64 = 0.25;
+/// No step up goes beyond this either.
+const SPARE: f64 = 1.25;
 /// Losing more than this beyond the path's share is congestion. What is let pass starves a TCP flow
 /// beside: at 2 % it gets 2 Mbit/s at a round trip of 60 ms (Mathis et al., 1997), at this a little over 3.
 const CONGESTED: f64 = 0.005;
@@ -158,7 +166,7 @@ pub struct RateControl {
     grtt: Duration,
     /// The same when the rate changed: what is too much makes it longer, and what comes first is not delayed by that.
     grtt_before: Duration,
-    /// While it starts: since when rounds have sent less than the rate allows, and the most bits a second that one did.
+    /// Since when rounds have sent less than the rate allows, and the most bits a second that one did.
     unused_since: Time,
     most_used: f64,
     /// Until then, reports are not taken for what they seem.
@@ -436,7 +444,13 @@ impl RateControl {
     }
 
     fn judge(&mut self, now: Time, outcome: &Outcome) {
-        let uses_it = self.sending(now) >= 0.7 * self.rate;
+        let uses_it = self.sending(now) >= USED * self.rate;
+        if uses_it {
+            self.unused_since = now;
+            self.most_used = 0.0;
+        } else {
+            self.most_used = self.most_used.max(self.sending(now));
+        }
         let fresh = core::mem::take(&mut self.kept);
         let path = self.path_loss().share.min(outcome.lost);
         for (who, (_, sample)) in fresh {
@@ -473,10 +487,10 @@ impl RateControl {
                     self.congested(now, outcome, 1.0 - got);
                 } else if !uses_it {
                     // Something else is slower; the next round may be a better one.
-                    self.most_used = self.most_used.max(self.sending(now));
                     self.begin_round(now);
                     if now.since(self.unused_since) >= SEARCHES {
-                        self.end_search(now);
+                        self.phase = Phase::following(now, 0.0, 0);
+                        self.give_up(now);
                     }
                 } else if self.rate >= self.limits.ceiling.as_bps() as f64 {
                     self.remember(outcome, DOUBLINGS);
@@ -527,6 +541,10 @@ impl RateControl {
                 } else {
                     f64::INFINITY
                 };
+                let unused = now.since(self.unused_since) >= UNUSED;
+                if unused && self.sending(now) >= LITTLE * self.rate {
+                    return self.give_up(now);
+                }
                 if clean <= REST || !uses_it || self.rate >= most {
                     self.begin_round(now);
                     return;
@@ -538,14 +556,14 @@ impl RateControl {
                 }
                 let doublings = if near { 0 } else { clean - REST };
                 let step = (STEP * f64::from(1 << doublings.min(5))).min(MOST);
+                let most = most.min(self.sending(now) * SPARE).max(self.rate);
                 self.set(now, (self.rate * (1.0 + step)).min(most));
             }
         }
     }
 
-    /// What sends is slower than the rate for long: a rate that was never tried is not kept for a better moment.
-    fn end_search(&mut self, now: Time) {
-        self.phase = Phase::following(now, 0.0, 0);
+    /// A rate that is not used is not kept for a better moment: so much more than what was sent is.
+    fn give_up(&mut self, now: Time) {
         // Perhaps there was little to send.
         let least = START.as_bps() as f64;
         self.set(now, self.rate.min((self.most_used * SPARE).max(least)));

@@ -61,7 +61,8 @@ pub(crate) fn random_loss_auto(bench: &Bench) -> Result<Vec<Measure>, String> {
     const RECEIVERS: usize = 8;
     // Without, two cores that restore a fifth of eight copies would decide.
     const MBIT: u32 = 200;
-    let bytes = bench.mib(256, 128);
+    // What looking for the rate costs, 1 to 5 MB, must not decide either.
+    let bytes = bench.mib(256, 256);
     let run = |per_mille: u32| -> Result<(Transferred, f64, usize), String> {
         let net = Net::new(1 + RECEIVERS)?;
         for i in 1..=RECEIVERS {

@@ -198,6 +198,30 @@ fn a_rate_that_is_not_used_for_long_is_given_up() {
     assert!((700.0..1_100.0).contains(&rate), "{rate}");
 }
 
+/// The sender's processors are busy with something else, and then they are not.
+#[test]
+fn a_rate_that_is_not_used_any_more_is_not_kept_for_later() {
+    for seed in 0..20 {
+        let mut rng = Rng::new(seed);
+        let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(10_000), None);
+        let path = || Path::new(mbps(400), 0.2, Duration::from_millis(50));
+        let mut paths = [path(), path(), path(), path()];
+        run(FAST, &mut control, &mut paths, Time::ZERO, 2, &mut rng);
+        let now = Time::from_millis(2_000);
+        run(mbps(150), &mut control, &mut paths, now, 4, &mut rng);
+        let rate = control.rate().as_bps() as f64 / 1e6;
+        assert!((170.0..230.0).contains(&rate), "seed {seed}: {rate}");
+        // Little to send says nothing.
+        let now = Time::from_millis(6_000);
+        run(mbps(10), &mut control, &mut paths, now, 4, &mut rng);
+        let rate = control.rate().as_bps() as f64 / 1e6;
+        assert!(rate > 60.0, "seed {seed}: {rate}");
+        let now = Time::from_millis(10_000);
+        let sent = run(FAST, &mut control, &mut paths, now, 8, &mut rng) / 1e6;
+        assert!((300.0..420.0).contains(&sent), "seed {seed}: {sent}");
+    }
+}
+
 /// A sender that reads its file slowly at first has not found a slow path.
 #[test]
 fn nothing_to_send_is_no_rate() {
