@@ -3,7 +3,7 @@
 
 use crate::cases;
 use crate::content;
-use crate::program::Loopcast;
+use crate::program::{Loopcast, Program};
 use std::cell::OnceCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -128,6 +128,13 @@ impl Desk {
     /// Where a file of this name is.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Writes down what a program said, for `--keep`.
+    pub(crate) fn keep(&self, name: &str, program: &Program) -> Result<(), String> {
+        let said: Vec<String> = program.output().into_iter().map(|l| l.text).collect();
+        let path = self.path(&format!("{name}.jsonl"));
+        std::fs::write(&path, said.join("\n")).map_err(|e| format!("{}: {e}", path.display()))
     }
 
     /// A file of seeded content; the same name and size give the same bytes.

@@ -255,9 +255,11 @@ fn transfer(
     }
     sender.succeed(deadline)?;
     let sent = net.host(0).sent_bytes()? - before;
+    desk.keep("sender", &sender)?;
 
     let mut completed = Vec::new();
     for (receiver, w) in receivers.iter().zip(wanted) {
+        desk.keep(&format!("receiver-{}", w.host), receiver)?;
         desk.verify(w.host, file)?;
         completed.push(since(sender.started, receiver.completed_at())?);
     }
