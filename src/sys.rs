@@ -269,7 +269,7 @@ mod portable {
     }
 }
 
-/// A matrix of 8 by 8 bits times 32 bytes, in one instruction (Intel SDM, GF2P8AFFINEQB).
+/// A matrix of 8 by 8 bits times 32 or 64 bytes, in one instruction (Intel SDM, GF2P8AFFINEQB).
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 pub(crate) mod gfni {
@@ -283,13 +283,23 @@ pub(crate) mod gfni {
     pub(crate) type Matrices = [u64; 4];
 
     /// Shows that the processor has the instructions.
-    pub(crate) struct Gfni(());
+    pub(crate) struct Gfni {
+        /// For 64 bytes, too.
+        wide: bool,
+    }
 
     impl Gfni {
         /// `None` where it lacks them.
         pub(crate) fn new() -> Option<Gfni> {
             let has = is_x86_feature_detected!("gfni") && is_x86_feature_detected!("avx2");
-            has.then_some(Gfni(()))
+            let wide = is_x86_feature_detected!("avx512f");
+            has.then_some(Gfni { wide })
+        }
+
+        /// The same, for 32 bytes only.
+        #[cfg(test)]
+        pub(crate) fn narrow() -> Option<Gfni> {
+            Gfni::new().map(|_| Gfni { wide: false })
         }
 
         /// Adds `symbol`, multiplied by the matrices of each, to `sums`.
@@ -298,8 +308,43 @@ pub(crate) mod gfni {
             sums: impl Iterator<Item = (&'a mut [u8], Matrices)>,
             symbol: &[Piece],
         ) {
-            // SAFETY: who has a `Gfni` has the instructions.
-            unsafe { add_products(sums, symbol) }
+            // SAFETY: who has a `Gfni` has the instructions, those for 64 bytes if it says so.
+            unsafe {
+                if self.wide {
+                    add_wide_products(sums, symbol);
+                } else {
+                    add_products(sums, symbol);
+                }
+            }
+        }
+    }
+
+    #[target_feature(enable = "gfni,avx512f")]
+    fn add_wide_products<'a>(
+        sums: impl Iterator<Item = (&'a mut [u8], Matrices)>,
+        symbol: &[Piece],
+    ) {
+        let halves = |low: u64, high: u64| {
+            let low = _mm512_set1_epi64(low.cast_signed());
+            _mm512_inserti64x4::<1>(low, _mm256_set1_epi64x(high.cast_signed()))
+        };
+        for (sum, [low_low, low_high, high_low, high_high]) in sums {
+            let (stay, change) = (halves(low_low, high_high), halves(high_low, low_high));
+            let (sum, _) = sum.as_chunks_mut();
+            for (sum, piece) in sum.iter_mut().zip(symbol) {
+                let sum: &mut Piece = sum;
+                // SAFETY: each is 64 bytes, one vector, and these loads and stores need no alignment.
+                unsafe {
+                    let piece = _mm512_loadu_si512(piece.as_ptr().cast());
+                    let other = _mm512_shuffle_i64x2::<0b01_00_11_10>(piece, piece);
+                    let sum = sum.as_mut_ptr().cast();
+                    let product = _mm512_xor_si512(
+                        _mm512_gf2p8affine_epi64_epi8::<0>(piece, stay),
+                        _mm512_gf2p8affine_epi64_epi8::<0>(other, change),
+                    );
+                    _mm512_storeu_si512(sum, _mm512_xor_si512(_mm512_loadu_si512(sum), product));
+                }
+            }
         }
     }
 
