@@ -160,7 +160,7 @@ fn once_somebody_stops_to_change_packets_all_complete() {
 /// A number that the sender's packets will never come to.
 const FAR: u64 = 1 << 41;
 
-/// One packet, of data or a SYNC, that says that the sender is there.
+/// One packet, of data or a SYNC, that tells of it.
 fn far_off(world: &World, by_sync: bool) -> Vec<u8> {
     let session = world.sender().config().session;
     let description = world.sender().description(ObjectKey(0)).unwrap();
@@ -216,7 +216,7 @@ fn a_number_that_is_far_off_is_believed_for_a_second() {
             world.forge(ms(at), datagram);
         }
         let took = done(&mut world, 60_000);
-        // Two seconds without repairs, and those are at the end.
+        // It goes on for a second, and is believed for one more.
         assert!(
             took.since(undisturbed) < Duration::from_secs(2),
             "{seed}: {took:?}, undisturbed {undisturbed:?}"

@@ -101,7 +101,7 @@ const LASTS: Duration = Duration::from_millis(20);
 /// is used is sent to 0.95 and more (`benches/acceptance`, random_loss_auto).
 const USED: f64 = 0.85;
 /// One that is not used for so long, while it looks for its rate and later, is given up, but for so much more than what was
-/// sent: what is slower may be gone at once, like a processor that was busy with others (RFC 7661 §4.4). Later a disk
+/// sent: what is slower may be gone at once, like a processor that was busy with others (RFC 7661 §4). Later a disk
 /// may hesitate for a while, and where less than a quarter is sent there is nothing else to send.
 const SEARCHES: Duration = Duration::from_millis(200);
 const UNUSED: Duration = Duration::from_millis(500);

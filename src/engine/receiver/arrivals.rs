@@ -5,9 +5,9 @@ use core::time::Duration;
 
 use crate::assemble::{Insert, SourceNo};
 use crate::config;
-use crate::engine::receiver::channel::{Arrival, BELIEVED, UnicastRx};
+use crate::engine::receiver::channel::{Arrival, UnicastRx};
 use crate::engine::receiver::download::{Download, State};
-use crate::engine::receiver::{MAX_DOWNLOADS, Receiver, Session};
+use crate::engine::receiver::{BELIEVED, MAX_DOWNLOADS, Receiver, Session};
 use crate::engine::{
     Command, DropReason, ObjectKey, PacketKind, ReceiverEvent, Verdict, Via, ip_len,
 };

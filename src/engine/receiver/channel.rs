@@ -2,13 +2,10 @@
 
 use core::time::Duration;
 
+use crate::engine::receiver::BELIEVED;
 use crate::ids::{ChannelNo, PacketNo};
 use crate::range_set::RangeSet;
 use crate::time::Time;
-
-/// A number, or a time, that the sender has not come to for so long was somebody else's: without a group key any host can send
-/// one. Packets that overtake each other are milliseconds apart.
-pub(super) const BELIEVED: Duration = Duration::from_secs(1);
 
 /// A channel as it is heard.
 #[derive(Debug)]

@@ -4,9 +4,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use crate::engine::receiver::channel::BELIEVED;
 use crate::engine::receiver::download::{Download, State};
-use crate::engine::receiver::{MAX_DOWNLOADS, Receiver, Target};
+use crate::engine::receiver::{BELIEVED, MAX_DOWNLOADS, Receiver, Target};
 use crate::engine::{PacketKind, ReceiverEvent, Via};
 use crate::ids::ChannelNo;
 use crate::nak::Timing;

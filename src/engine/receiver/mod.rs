@@ -140,6 +140,9 @@ pub struct ObjectProgress {
 /// A sender that was heard once and then falls silent for this long is looked for anew: it may have
 /// been restarted, with another session.
 const SENDER_SILENCE: Duration = Duration::from_secs(10);
+/// A packet number, a time or a number of offers that the sender has not come to for so long was somebody else's: without a group
+/// key any host can send one. Packets that overtake each other are milliseconds apart.
+const BELIEVED: Duration = Duration::from_secs(1);
 /// Most objects that a receiver takes from one session.
 const MAX_DOWNLOADS: usize = 100_000;
 /// Packets of a session come on as many channels as it has groups, and one of unicast.
