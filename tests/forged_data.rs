@@ -5,6 +5,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use loopcast::config::MAX_GRTT;
 use loopcast::engine::{DropReason, ObjectKey, ReceiverEvent};
 use loopcast::rng::Rng;
 use loopcast::sim::{Config, Content, Link, Loss, Outcome, World};
@@ -160,50 +161,84 @@ fn once_somebody_stops_to_change_packets_all_complete() {
 /// A number that the sender's packets will never come to.
 const FAR: u64 = 1 << 41;
 
+/// A SYNC as the sender might send it, but for a `change`.
+fn sync(world: &World, change: impl FnOnce(&mut Sync)) -> Vec<u8> {
+    let description = world.sender().description(ObjectKey(0)).unwrap();
+    let mut sync = Sync {
+        coding: description.coding().short(),
+        next_packet: 0,
+        position: Position::default(),
+        sent_at: 1,
+        grtt: Duration::from_millis(10),
+        k: 4,
+        receivers: RECEIVERS as u32,
+        next_sync: Duration::from_millis(100),
+        rate: Rate::from_bps(10_000_000),
+        report_interval: Duration::from_millis(100),
+        query: false,
+        idle: false,
+        padded_to: 0,
+    };
+    change(&mut sync);
+    let packet = FromSender {
+        channel: 0,
+        session: world.sender().config().session,
+        one_way: false,
+        body: SenderBody::Sync(sync),
+    };
+    let mut datagram = Vec::new();
+    packet.encode(&mut datagram);
+    datagram
+}
+
 /// One packet, of data or a SYNC, that tells of it.
 fn far_off(world: &World, by_sync: bool) -> Vec<u8> {
-    let session = world.sender().config().session;
-    let description = world.sender().description(ObjectKey(0)).unwrap();
-    let coding = description.coding().short();
-    let mut datagram = Vec::new();
     if by_sync {
-        let sync = Sync {
-            coding,
-            next_packet: FAR,
-            position: Position::default(),
-            sent_at: u64::MAX,
-            grtt: Duration::from_millis(10),
-            k: 4,
-            receivers: RECEIVERS as u32,
-            next_sync: Duration::from_millis(100),
-            rate: Rate::from_bps(10_000_000),
-            report_interval: Duration::from_millis(100),
-            query: false,
-            idle: false,
-            padded_to: 0,
-        };
-        let packet = FromSender {
-            channel: 0,
-            session,
-            one_way: false,
-            body: SenderBody::Sync(sync),
-        };
-        packet.encode(&mut datagram);
-    } else {
-        let header = DataHeader {
-            one_way: false,
-            repair: true,
-            channel: 0,
-            session,
-            block: 0,
-            coding,
-            packet: FAR,
-            symbol: 0,
-            part: None,
-        };
-        write_data(&header, &[0; 1_344], &mut datagram);
+        return sync(world, |sync| {
+            sync.next_packet = FAR;
+            sync.sent_at = u64::MAX;
+        });
     }
+    let header = DataHeader {
+        one_way: false,
+        repair: true,
+        channel: 0,
+        session: world.sender().config().session,
+        block: 0,
+        coding: world
+            .sender()
+            .description(ObjectKey(0))
+            .unwrap()
+            .coding()
+            .short(),
+        packet: FAR,
+        symbol: 0,
+        part: None,
+    };
+    let mut datagram = Vec::new();
+    write_data(&header, &[0; 1_344], &mut datagram);
     datagram
+}
+
+#[test]
+fn round_trips_that_are_no_longer_said_to_be_long_hold_nothing_up() {
+    for (seed, parity) in [(1, false), (2, true), (3, false), (4, true)] {
+        let undisturbed = done(&mut world(seed, parity), 60_000);
+        let mut world = world(seed, parity);
+        for at in (500..1_500).step_by(10) {
+            let slow = sync(&world, |sync| {
+                sync.grtt = MAX_GRTT;
+                sync.k = 63;
+                sync.receivers = u32::MAX;
+            });
+            world.forge(ms(at), slow);
+        }
+        let took = done(&mut world, 60_000);
+        assert!(
+            took.since(undisturbed) < Duration::from_millis(1_500),
+            "{seed}: {took:?}, undisturbed {undisturbed:?}"
+        );
+    }
 }
 
 #[test]

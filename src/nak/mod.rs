@@ -16,5 +16,5 @@ mod table;
 
 pub use hearing::Hearing;
 pub use repair_share::{REPAIR_SHARE, RepairShare};
-pub use share::{NAK_SHARE, NakShare};
+pub use share::{NAK_SHARE, NakShare, own_share};
 pub use table::{NakTable, Timing};

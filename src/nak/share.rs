@@ -18,23 +18,34 @@ const SAVED: Duration = Duration::from_secs(1);
 /// must not wait for their share.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// One receiver's share of what its group may spend on NAKs.
+/// One receiver's share of what its group may spend on NAKs: of the bytes a second that
+/// [`own_share`] tells, which may be other ones each time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NakShare {
-    /// What was sent is paid for then.
-    paid: Time,
+    /// IP bytes of NAKs that were not paid for at a time.
+    owed: f64,
+    at: Time,
+}
+
+/// One's share of a channel that `receivers` listen on and that has `rate`, in bytes a second; never none.
+pub fn own_share(receivers: u32, rate: Rate) -> f64 {
+    (rate.as_bps() as f64 / 8.0 * NAK_SHARE / f64::from(receivers.max(1))).max(1e-9)
 }
 
 impl NakShare {
     /// When it may ask next.
-    pub fn next_at(&self) -> Time {
-        self.paid - SAVED
+    pub fn next_at(&self, own: f64) -> Time {
+        let wait = (self.owed / own).min((LONGEST + SAVED).as_secs_f64());
+        self.at + Duration::from_secs_f64(wait) - SAVED
     }
 
-    /// A NAK of so many IP bytes left, on a channel that `receivers` listen on and that has `rate`.
-    pub fn sent(&mut self, now: Time, bytes: u64, receivers: u32, rate: Rate) {
-        let own = rate.mul_f64(NAK_SHARE / f64::from(receivers.max(1)));
-        self.paid = self.paid.max(now) + own.time_for(bytes).min(LONGEST);
+    /// A NAK of so many IP bytes left.
+    pub fn sent(&mut self, now: Time, bytes: u64, own: f64) {
+        let paid = own * now.since(self.at).as_secs_f64();
+        // Several at once, each for another object, wait no longer than one.
+        let most = own * (LONGEST + SAVED).as_secs_f64();
+        self.owed = ((self.owed - paid).max(0.0) + bytes as f64).min(most);
+        self.at = now;
     }
 }
 
@@ -50,11 +61,22 @@ mod tests {
     fn few_never_wait() {
         let mut share = NakShare::default();
         let mut now = Time::from_millis(5_000);
+        let own = own_share(8, RATE);
         for _ in 0..100 {
-            assert!(share.next_at() <= now);
-            share.sent(now, 400, 8, RATE);
+            assert!(share.next_at(own) <= now);
+            share.sent(now, 400, own);
             now += Duration::from_millis(60);
         }
+    }
+
+    #[test]
+    fn what_was_owed_is_paid_at_the_share_of_now() {
+        let now = Time::from_millis(5_000);
+        let mut share = NakShare::default();
+        let little = own_share(u32::MAX, Rate::from_bps(1_000));
+        (0..20).for_each(|_| share.sent(now, 1_200, little));
+        assert_eq!(share.next_at(little), now + LONGEST);
+        assert!(share.next_at(own_share(8, RATE)) <= now);
     }
 
     proptest! {
@@ -66,15 +88,15 @@ mod tests {
             bytes in prop::collection::vec(100u64..1_228, 1..200),
         ) {
             let rate = Rate::from_bps(bps);
+            let own = own_share(receivers, rate);
             let (mut share, mut now, mut sum) = (NakShare::default(), Time::from_millis(1), 0);
             for &bytes in &bytes {
-                now = now.max(share.next_at());
-                share.sent(now, bytes, receivers, rate);
+                now = now.max(share.next_at(own));
+                share.sent(now, bytes, own);
                 sum += bytes;
             }
-            let own = rate.mul_f64(NAK_SHARE / f64::from(receivers));
             let over = now.since(Time::from_millis(1)) + SAVED;
-            prop_assert!(sum <= own.bytes_in(over) + 1_228);
+            prop_assert!(sum as f64 <= own * over.as_secs_f64() + 1_228.0);
         }
     }
 }

@@ -33,6 +33,11 @@ impl Timing {
     fn data(&self, rng: &mut Rng) -> Duration {
         self.grtt * (u32::from(self.k) + 2) + backoff(self.k, self.grtt, self.receivers, rng)
     }
+
+    /// No wait is longer.
+    pub fn longest(&self) -> Duration {
+        self.grtt * (2 * u32::from(self.k) + 2)
+    }
 }
 
 /// Blocks that the sender has passed and that lack something here.
@@ -207,6 +212,24 @@ impl NakTable {
         }
     }
 
+    /// Waits are made of less than before, or what was told before was not the sender's: those longer than any would be now
+    /// are drawn anew.
+    pub fn hasten(&mut self, now: Time, timing: Timing, rng: &mut Rng) {
+        while let Some(&(at, block)) = self.due.last()
+            && at > now + timing.longest()
+        {
+            self.due.pop_last();
+            if let Some(entry) = self.entries.get_mut(&block) {
+                entry.due = now
+                    + match entry.wait {
+                        Wait::Suppression => timing.suppression(rng),
+                        Wait::Data => timing.data(rng),
+                    };
+                self.due.insert((entry.due, block));
+            }
+        }
+    }
+
     /// The blocks were not asked for after all (they did not fit): they stay due now.
     pub fn put_back(&mut self, now: Time, blocks: &[BlockNo]) {
         for &block in blocks {
@@ -300,6 +323,32 @@ mod tests {
         table.answered(heard + TIMING.grtt, TIMING, &mut rng);
         assert_eq!(table.next_due(), Some(sooner), "a draw stands");
         assert_eq!(due(&mut table, sooner, &mut rng), [3]);
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_what_is_told_now() {
+        let mut rng = Rng::new(1);
+        let mut table = NakTable::new();
+        let long = Timing {
+            grtt: Duration::from_secs(15),
+            ..TIMING
+        };
+        (0..100).for_each(|block| table.passed(Time::ZERO, block, long, &mut rng));
+        let now = Time::from_millis(20_000);
+        table.take_due(now, 30, long, &mut rng, &mut Vec::new());
+        table.hasten(now, TIMING, &mut rng);
+        let longest = now + TIMING.longest();
+        assert!(table.due.last().unwrap().0 <= longest);
+        assert!(table.len() == 100 && table.due.len() == 100);
+        assert!(
+            table
+                .entries
+                .iter()
+                .all(|(&b, e)| table.due.contains(&(e.due, b)))
+        );
+        let before = table.due.clone();
+        table.hasten(now, TIMING, &mut rng);
+        assert_eq!(table.due, before, "a draw stands");
     }
 
     #[test]

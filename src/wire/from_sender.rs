@@ -10,11 +10,8 @@ use super::{
     MAX_SYMBOL, MoveCause, Needs, Notice, NoticeCode, Offer, Position, SenderBody, Sync,
     TRAILER_LEN, WireError,
 };
-use crate::config::MAX_GRTT;
+use crate::config::{MAX_GRTT, MIN_GRTT, MIN_REPORT_INTERVAL};
 use crate::ids::{Cookie, ReceiverId, ShortCodingId};
-
-/// The least group round-trip time that can be said.
-pub(super) const MIN_GRTT: Duration = Duration::from_micros(1);
 
 const SYNC_LEN: usize = 56;
 const HEARD_LEN: usize = 12;
@@ -102,7 +99,7 @@ fn write_sync(sync: &Sync, out: &mut Vec<u8>) -> usize {
     out.put_micros(sync.grtt.clamp(MIN_GRTT, MAX_GRTT));
     out.put_micros(sync.next_sync);
     out.put_kbps(sync.rate);
-    out.put_micros(sync.report_interval);
+    out.put_micros(sync.report_interval.max(MIN_REPORT_INTERVAL));
     out.put_u32(sync.receivers.max(1));
     out.put_u8(sync.k.clamp(1, 63));
     out.put_u8(0);
@@ -120,7 +117,7 @@ fn read_sync(flags: u8, r: &mut Reader<'_>, datagram_len: usize) -> Result<Sync,
     let grtt = r.micros_in(MIN_GRTT, MAX_GRTT)?;
     let next_sync = r.micros()?;
     let rate = r.kbps()?;
-    let report_interval = r.micros()?;
+    let report_interval = r.micros_in(MIN_REPORT_INTERVAL, Duration::MAX)?;
     let receivers = r.u32_from(1)?;
     let k = r.u8()?;
     r.u8()?;

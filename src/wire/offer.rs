@@ -3,11 +3,10 @@
 use core::net::SocketAddr;
 
 use super::fields::{Put, Reader, clip};
-use super::from_sender::MIN_GRTT;
 use super::{
     ChannelInfo, Feedback, MAX_CHANNELS, MAX_NAME_LEN, MAX_SYMBOL, Offer, Signature, WireError,
 };
-use crate::config::MAX_GRTT;
+use crate::config::{MAX_GRTT, MIN_GRTT};
 use crate::ids::{SessionId, UNICAST_CHANNELS};
 use crate::object::{Codec, Description, Geometry};
 use crate::seal::{BadSignature, Fingerprint, PublicKey, SigningKey};

@@ -27,7 +27,11 @@ fn micros(max: u32) -> impl Strategy<Value = Duration> {
 }
 
 fn grtt() -> impl Strategy<Value = Duration> {
-    micros(15_000_000)
+    (1_000_u64..=15_000_000).prop_map(Duration::from_micros)
+}
+
+fn report_interval() -> impl Strategy<Value = Duration> {
+    (2_000..=u64::from(u32::MAX)).prop_map(Duration::from_micros)
 }
 
 fn kbps() -> impl Strategy<Value = Rate> {
@@ -109,7 +113,7 @@ fn sync() -> impl Strategy<Value = Sync> {
             1..=u32::MAX,
             micros(u32::MAX),
             kbps(),
-            micros(u32::MAX),
+            report_interval(),
         ),
         (
             any::<bool>(),

@@ -292,11 +292,7 @@ impl Receiver {
             self.stats.dropped.add(DropReason::OtherSession);
             return false;
         }
-        let timing = Timing {
-            k: config::K_SENDER_FEEDBACK,
-            grtt: config::INITIAL_GRTT,
-            receivers: 1,
-        };
+        let timing = self.timing();
         self.sources.set_sender(from);
         self.session = Some(Session {
             id: packet.session,
@@ -308,7 +304,7 @@ impl Receiver {
             echo: None,
             timing,
             unlisted: false,
-            report_interval: FIRST_REPORT,
+            report_interval: (FIRST_REPORT, now),
             rate: Rate::from_bps(config::DEFAULT_RATE_BPS),
         });
         self.heard(now);
@@ -345,6 +341,23 @@ impl Receiver {
         }
     }
 
+    /// What waits are made of now. Those that are longer than any would be now do not stay so: what was told before may not
+    /// have been the sender's.
+    fn hear_timing(&mut self, now: Time, timing: Timing) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let before = core::mem::replace(&mut session.timing, timing);
+        if timing.longest() >= before.longest() {
+            return;
+        }
+        for download in &mut self.downloads {
+            download.naks.hasten(now, timing, &mut self.rng);
+        }
+        self.joining.hasten(now, timing.grtt, &mut self.rng);
+        self.seat.hasten(now, timing.grtt);
+    }
+
     fn handle_challenge(&mut self, now: Time, from: SocketAddr, challenge: Challenge) {
         if challenge.receiver != self.config.id {
             return;
@@ -375,8 +388,8 @@ impl Receiver {
             .downloads
             .iter()
             .any(|d| d.channel.is_some_and(|c| c.number == number));
-        if let Some(session) = self.session.as_mut().filter(|_| ours) {
-            session.timing = timing;
+        if ours {
+            self.hear_timing(now, timing);
         }
         if ours && via == Via::Group {
             self.hear_rate(now, sync.rate);
@@ -419,13 +432,12 @@ impl Receiver {
         if !self.on_unicast() {
             return;
         }
-        if let Some(session) = &mut self.session {
-            session.timing = Timing {
-                k: sync.k,
-                grtt: sync.grtt,
-                receivers: 1,
-            };
-        }
+        let timing = Timing {
+            k: sync.k,
+            grtt: sync.grtt,
+            receivers: 1,
+        };
+        self.hear_timing(now, timing);
         let missed = self.channel(number).told(now, sync.next_packet);
         let lacking = self
             .downloads
@@ -441,17 +453,17 @@ impl Receiver {
 
     fn handle_offer(&mut self, now: Time, offer: Offer) {
         self.note_time(now, offer.sent_at);
-        if let Some(session) = &mut self.session {
-            if session.timing.receivers < offer.receivers {
-                session.timing.receivers = offer.receivers;
-            }
-            session.timing.grtt = offer.grtt;
-            if let Some(channel) = offer.channels.first() {
+        let mut timing = self.timing();
+        timing.receivers = timing.receivers.max(offer.receivers);
+        timing.grtt = offer.grtt;
+        if let Some(channel) = offer.channels.first() {
+            let by_group = channel.feedback != Feedback::Sender;
+            timing.k = k_for(by_group, timing.receivers);
+            if let Some(session) = &mut self.session {
                 session.rate = channel.rate;
-                let by_group = channel.feedback != Feedback::Sender;
-                session.timing.k = k_for(by_group, session.timing.receivers);
             }
         }
+        self.hear_timing(now, timing);
         self.joining
             .saw_offer(now, offer.sent_at, offer.index, offer.total);
         if !self.is_wanted(&offer.description.name) {

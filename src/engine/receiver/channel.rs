@@ -168,7 +168,7 @@ impl UnicastRx {
     /// Something is known to be lost: it is asked for at once, but not more than once in `pause`.
     pub(super) fn ask_soon(&mut self, now: Time, pause: Duration) {
         let due = self.nak_sent.map_or(now, |at| (at + pause).max(now)) + REORDERING;
-        self.nak_due.get_or_insert(due);
+        self.nak_due = Some(self.nak_due.map_or(due, |at| at.min(due)));
     }
 
     /// What an acknowledgement says: ranges, highest first, and the delay. Its wait ends.

@@ -31,7 +31,7 @@ impl Receiver {
         {
             self.send_unicast_naks(now);
         }
-        if self.nak_share.next_at() > now {
+        if self.nak_share.next_at(self.own_share()) > now {
             return;
         }
         let timing = self.timing();
@@ -71,8 +71,7 @@ impl Receiver {
                 let needs: usize = entries.iter().map(Need::encoded_len).sum();
                 let envelope = PacketKind::Nak.envelope(self.config.sealed);
                 let bytes = ip_len(to, wire::NAK_EMPTY_LEN + needs + envelope);
-                let rate = self.channel_rate();
-                self.nak_share.sent(now, bytes, timing.receivers, rate);
+                self.nak_share.sent(now, bytes, self.own_share());
             }
             self.send_nak(now, to, channel.number, coding, entries, next.is_some());
         }

@@ -217,6 +217,21 @@ impl Joining {
         self.leaving
     }
 
+    /// How long the sender may take to hear of what has ended, after as many attempts; and how much longer at most.
+    fn done_pause(&self, grtt: Duration) -> (Duration, Duration) {
+        let answer = grtt * 4 + Duration::from_millis(50);
+        (answer * (1 << self.done_attempts.min(3)), answer)
+    }
+
+    /// Round trips are shorter than was said before.
+    pub(super) fn hasten(&mut self, now: Time, grtt: Duration, rng: &mut Rng) {
+        let (pause, more) = self.done_pause(grtt);
+        let again = self.done_attempts > 0;
+        if again && self.done_due.is_some_and(|at| at > now + pause + more) {
+            self.done_due = Some(now + pause + rng.duration(more));
+        }
+    }
+
     pub(super) fn request_due(&self) -> Option<Time> {
         self.request_due
     }
@@ -345,7 +360,7 @@ impl Receiver {
             self.schedule_report(now);
             // So that those who are counted by their reports report evenly from the first on.
             if let Some(session) = self.session.as_ref().filter(|s| s.unlisted) {
-                let wait = first_report(session.report_interval, &mut self.rng);
+                let wait = first_report(session.report_interval.0, &mut self.rng);
                 self.report_due = Some(now + wait);
             }
         }
@@ -461,16 +476,15 @@ impl Receiver {
             ReceiverBody::Done(batch),
             PacketKind::Done,
         ) as u32;
-        let timing = self.timing();
+        let grtt = self.timing().grtt;
         let joining = &mut self.joining;
         joining.done_packets.push_back((counter, upto));
         if joining.done_packets.len() > 16 {
             joining.done_packets.pop_front();
         }
-        let answer = timing.grtt * 4 + Duration::from_millis(50);
-        let pause = answer * (1 << joining.done_attempts.min(3));
+        let (pause, more) = joining.done_pause(grtt);
         joining.done_attempts += 1;
-        joining.done_due = Some(now + pause + self.rng.duration(answer));
+        joining.done_due = Some(now + pause + self.rng.duration(more));
     }
 
     pub(super) fn check_left(&mut self) {

@@ -42,7 +42,7 @@ use crate::engine::{
     ReceiverStats, StoreFault, Timer, Via,
 };
 use crate::ids::{BlockNo, ChannelNo, Cookie, ReceiverId, SessionId, ShortCodingId};
-use crate::nak::{NakShare, Timing};
+use crate::nak::{NakShare, Timing, own_share};
 use crate::object::Description;
 use crate::range_set::RangeSet;
 use crate::rng::Rng;
@@ -219,8 +219,9 @@ struct Session {
     timing: Timing,
     /// The sender knows us by number only, and serves us on its groups alone.
     unlisted: bool,
-    /// The mean time between our reports.
-    report_interval: Duration,
+    /// The mean time between our reports, and when that was told. Short ones are for a search, in which it is told often: not
+    /// told again it is believed for a second.
+    report_interval: (Duration, Time),
     rate: Rate,
 }
 
@@ -532,6 +533,11 @@ impl Receiver {
         self.session.as_ref().map_or(unknown, |s| s.timing)
     }
 
+    /// What it may spend on NAKs, in bytes a second.
+    fn own_share(&self) -> f64 {
+        own_share(self.timing().receivers, self.channel_rate())
+    }
+
     fn channel(&mut self, number: ChannelNo) -> &mut ChannelRx {
         if let Some(at) = self.channels.iter().position(|c| c.number == number) {
             return &mut self.channels[at];
@@ -622,7 +628,7 @@ impl Receiver {
             .filter(|d| d.is_receiving())
             .filter_map(|d| d.naks.next_due())
             .min();
-        let nak = nak.map(|at| at.max(self.nak_share.next_at()));
+        let nak = nak.map(|at| at.max(self.nak_share.next_at(self.own_share())));
         let unicast_nak = self.unicast.as_ref().and_then(|u| u.nak_due);
         let nak = nak.into_iter().chain(unicast_nak).min();
         let nak = nak.filter(|_| self.has_room());

@@ -5,8 +5,9 @@
 
 use core::time::Duration;
 
-use crate::engine::receiver::Receiver;
+use crate::config::STEADY_INTERVAL;
 use crate::engine::receiver::channel::ChannelRx;
+use crate::engine::receiver::{BELIEVED, Receiver};
 use crate::engine::{Counter, PacketKind, ip_len};
 use crate::ids::ShortCodingId;
 use crate::time::Time;
@@ -86,15 +87,15 @@ impl Receiver {
             return;
         };
         // Those who are not listed are counted by how often they report.
-        if session.unlisted || self.nak_share.next_at() > now {
+        let own = self.own_share();
+        if session.unlisted || self.nak_share.next_at(own) > now {
             return;
         }
-        let soon = now + session.report_interval.mul_f64(SOON * self.rng.unit());
+        let soon = now + session.report_interval.0.mul_f64(SOON * self.rng.unit());
         if soon < due {
             let len = wire::REPORT_LEN + PacketKind::Report.envelope(self.config.sealed);
             let bytes = ip_len(session.address, len);
-            let (receivers, rate) = (session.timing.receivers, self.channel_rate());
-            self.nak_share.sent(now, bytes, receivers, rate);
+            self.nak_share.sent(now, bytes, own);
             self.report_due = Some(soon);
         }
         self.reported.filled = filled;
@@ -120,7 +121,15 @@ impl Receiver {
     }
 
     pub(super) fn schedule_report(&mut self, now: Time) {
-        let interval = self.session.as_ref().map(|s| s.report_interval);
+        let interval = self.session.as_ref().map(|s| {
+            let (interval, told_at) = s.report_interval;
+            let lasts = now.since(told_at) < BELIEVED;
+            if lasts {
+                interval
+            } else {
+                interval.max(STEADY_INTERVAL)
+            }
+        });
         let pause = |interval: Duration| interval.mul_f64(0.5 + self.rng.unit());
         self.report_due = interval.map(pause).map(|pause| now + pause);
     }
@@ -131,7 +140,7 @@ impl Receiver {
         let Some(session) = &mut self.session else {
             return;
         };
-        let before = core::mem::replace(&mut session.report_interval, interval);
+        let (before, _) = core::mem::replace(&mut session.report_interval, (interval, now));
         if session.unlisted {
             // In the same proportion, so that at any time as many report as the sender counts on.
             let part = interval.as_secs_f64() / before.as_secs_f64().max(1e-6);

@@ -1,6 +1,8 @@
 //! The tier that a receiver listens on: `rate::Placement` judges round by round, this file measures
 //! the rounds and carries out the moves.
 
+use core::time::Duration;
+
 use crate::engine::receiver::Receiver;
 use crate::engine::receiver::channel::ChannelRx;
 use crate::engine::{Command, ReceiverEvent, Via};
@@ -87,6 +89,12 @@ impl Seat {
 
     pub(super) fn stop(&mut self) {
         self.due = None;
+    }
+
+    /// A round lasts no longer than one that begins now.
+    pub(super) fn hasten(&mut self, now: Time, grtt: Duration) {
+        let most = now + Placement::round_length(grtt);
+        self.due = self.due.map(|at| at.min(most));
     }
 
     fn at(&self) -> Option<usize> {

@@ -4,7 +4,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::config;
+use crate::config::{self, MIN_REPORT_INTERVAL, STEADY_INTERVAL};
 use crate::engine::sender::carousel::Phase;
 use crate::engine::sender::{Channel, Sender, usual_packet};
 use crate::engine::{PacketKind, ip_len};
@@ -21,11 +21,6 @@ const REPORT_SHARE: f64 = 0.005;
 /// reports that come are enough. At half a hundredth, eight receivers took 0.3 s to let 20 Mbit/s become
 /// 100, and 0.06 s like this.
 const STARTING_SHARE: f64 = 0.05;
-/// The least time between a receiver's reports while a channel looks for its rate: a round trip or
-/// two, so that it doubles as fast as the answer comes.
-const STARTING_INTERVAL: Duration = Duration::from_millis(2);
-/// The least time between its reports after that: a few a second show every change that lasts.
-const STEADY_INTERVAL: Duration = Duration::from_millis(200);
 /// The longest time between them, a little less than SYNC can tell: the share is kept by up to 14,000 receivers for each Mbit/s.
 const MAX_INTERVAL: Duration = Duration::from_secs(3_600);
 
@@ -262,7 +257,7 @@ impl Sender {
             .as_ref()
             .is_some_and(RateControl::is_starting);
         let least = if starting {
-            STARTING_INTERVAL.max(self.grtt.get())
+            MIN_REPORT_INTERVAL.max(self.grtt.get())
         } else {
             STEADY_INTERVAL.max(self.grtt.get() * 4)
         };

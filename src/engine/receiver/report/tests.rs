@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::receiver::{ReceiverConfig, Session, Target, Timer};
+use crate::config::MIN_REPORT_INTERVAL;
 use crate::ids::{Cookie, ReceiverId, SessionId};
 use crate::wire::{self, Packet};
 
@@ -36,7 +37,7 @@ fn receiver() -> Receiver {
         echo: None,
         timing: receiver.timing(),
         unlisted: false,
-        report_interval: INTERVAL,
+        report_interval: (INTERVAL, Time::ZERO),
         rate: Rate::from_bps(1_000_000),
     });
     receiver.schedule_report(at(0));
@@ -204,4 +205,20 @@ fn who_is_full_asks_for_nothing() {
     assert!(!r.has_room());
     r.set_backlog(at(2), filled(0.7));
     assert!(r.has_room());
+}
+
+#[test]
+fn that_reports_are_wanted_often_is_believed_for_a_second() {
+    let mut receiver = receiver();
+    receiver.hear_report_interval(at(100), MIN_REPORT_INTERVAL);
+    let mut reports = [0; 4];
+    while let Some(due) = receiver.report_due
+        && due < at(4_100)
+    {
+        receiver.send_due_report(due);
+        reports[due.since(at(100)).as_secs() as usize] += 1;
+    }
+    let [first, rest @ ..] = reports;
+    assert!((400..600).contains(&first), "{reports:?}");
+    assert!(rest.iter().all(|r| (3..9).contains(r)), "{reports:?}");
 }
