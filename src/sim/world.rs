@@ -527,6 +527,11 @@ impl World {
         &self.hosts[receiver].receiver
     }
 
+    /// The groups that a receiver listens to.
+    pub fn groups_joined(&self, receiver: usize) -> &[IpAddr] {
+        &self.hosts[receiver].joined
+    }
+
     /// What a receiver has told, and when.
     pub fn receiver_events(&self, receiver: usize) -> &[(Time, ReceiverEvent)] {
         &self.hosts[receiver].events

@@ -45,9 +45,16 @@ pub struct Probe {
 enum Mode {
     Forced(Option<Course>),
     Undecided,
-    Probing { since: Time },
+    Probing {
+        since: Time,
+    },
     Group,
-    Unicast { since: Time },
+    /// `away`: the group is not even listened to for the hold-down, because it is what fills the path, or because the sender
+    /// wants it so.
+    Unicast {
+        since: Time,
+        away: bool,
+    },
 }
 
 /// The first hold-down.
@@ -115,7 +122,7 @@ impl Probe {
         self.starving = None;
         match self.mode {
             Mode::Probing { .. } => self.settle(),
-            Mode::Unicast { since } if now >= since + self.hold_down => {
+            Mode::Unicast { since, .. } if now >= since + self.hold_down => {
                 self.fulls += 1;
                 if self.fulls < FULLS_TO_RETURN {
                     return None;
@@ -146,9 +153,15 @@ impl Probe {
         matches!(self.mode, Mode::Group).then(|| self.fall_back(now, Course::TooSlow))
     }
 
-    /// The sender wants it to use unicast, and it does not come back.
-    pub fn told(&mut self) -> Course {
-        self.fall_back(Time::NEVER, Course::Told)
+    /// The sender wants it to use unicast: it comes back only after the longest hold-down, in case it was not the sender.
+    pub fn told(&mut self, now: Time) -> Course {
+        self.hold_down = MAX_HOLD_DOWN;
+        self.fall_back(now, Course::Told)
+    }
+
+    /// The group is not to be joined now.
+    pub fn stays_away(&self, now: Time) -> bool {
+        matches!(self.mode, Mode::Unicast { since, away: true } if now < since + self.hold_down)
     }
 
     /// Another group is listened to from now on: what was heard of the last says nothing of it, and
@@ -170,7 +183,8 @@ impl Probe {
     }
 
     fn fall_back(&mut self, now: Time, why: Course) -> Course {
-        self.mode = Mode::Unicast { since: now };
+        let away = matches!(why, Course::TooSlow | Course::Told);
+        self.mode = Mode::Unicast { since: now, away };
         self.fulls = 0;
         self.starving = None;
         why

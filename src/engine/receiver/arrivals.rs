@@ -515,15 +515,13 @@ impl Receiver {
         let channel = self.seat.choose(&offer.channels, self.config.downlink);
         self.downloads[at].channels = offer.channels;
         if let Some(channel) = channel {
-            if self.config.via != Some(Via::Unicast) {
+            if self.config.via != Some(Via::Unicast) && !self.probe.stays_away(now) {
                 self.join(channel);
             }
-            let moved = self.downloads[at]
-                .channel
-                .is_some_and(|c| c.group != channel.group);
-            self.downloads[at].channel = Some(channel);
-            if moved {
+            let before = self.downloads[at].channel.replace(channel);
+            if before.is_some_and(|c| c.group != channel.group) {
                 self.downloads[at].lose_position();
+                self.leave_if_unused(before);
             }
         }
         if channel.is_some() || self.config.via == Some(Via::Unicast) {
@@ -639,7 +637,7 @@ impl Receiver {
                 self.tell(notice);
                 self.seat.cause = notice.cause;
                 self.leave_tiers(None);
-                let course = self.probe.told();
+                let course = self.probe.told(now);
                 self.take_course(now, Some(course));
             }
             _ => {

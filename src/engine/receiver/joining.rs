@@ -41,7 +41,7 @@ const MAX_REDIRECTS: u8 = 4;
 /// What was asked and said, and what was heard of it.
 #[derive(Debug)]
 pub(super) struct Joining {
-    target: Target,
+    pub(super) target: Target,
     request_due: Option<Time>,
     /// A request waits for the disk to say what is held from an earlier run.
     waits_for_disk: bool,
@@ -215,6 +215,14 @@ impl Joining {
 
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving
+    }
+
+    /// The sender did not hear what has ended. What ends later is told all the same: the path may be better then.
+    fn drop_dones(&mut self) {
+        self.dones_heard += self.dones.len();
+        self.dones.clear();
+        self.done_attempts = 0;
+        self.done_due = None;
     }
 
     /// How long the sender may take to hear of what has ended, after as many attempts; and how much longer at most.
@@ -447,8 +455,7 @@ impl Receiver {
             return self.check_left();
         };
         if self.joining.done_attempts >= DONE_ATTEMPTS {
-            self.joining.dones.clear();
-            self.joining.done_due = None;
+            self.joining.drop_dones();
             return self.check_left();
         }
         let batch: Vec<Done> = self

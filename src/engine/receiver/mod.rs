@@ -424,6 +424,7 @@ impl Receiver {
                     outcome: Outcome::Complete,
                 };
                 self.events.push_back(ReceiverEvent::Complete { object });
+                self.leave_if_unused(self.downloads[object.0 as usize].channel);
                 self.announce_done(now, done);
             }
             Err(fault) => self.fail(now, object, fault),
@@ -455,6 +456,7 @@ impl Receiver {
             .push_back(Command::Abandon { object, keep: true });
         self.events
             .push_back(ReceiverEvent::Failed { object, reason });
+        self.leave_if_unused(self.downloads[object.0 as usize].channel);
         self.announce_done(now, done);
     }
 

@@ -3,8 +3,9 @@
 
 use core::time::Duration;
 
-use crate::engine::receiver::Receiver;
 use crate::engine::receiver::channel::ChannelRx;
+use crate::engine::receiver::download::Download;
+use crate::engine::receiver::{Receiver, Target};
 use crate::engine::{Command, ReceiverEvent, Via};
 use crate::rate::{self, Cause, LEAVE_TIME, Move, Placement, Round};
 use crate::time::Time;
@@ -235,6 +236,23 @@ impl Receiver {
         };
         let left = |c: &ChannelInfo| tier_of(c).is_some_and(|t| Some(t) != but);
         let (gone, stay) = self.groups.iter().partition(|c| left(c));
+        self.groups = stay;
+        self.commands
+            .extend(Vec::into_iter(gone).map(Command::Leave));
+    }
+
+    /// Stops listening to the group that an object was on, unless something that is wanted runs on it, or announcements
+    /// come on it.
+    pub(super) fn leave_if_unused(&mut self, channel: Option<ChannelInfo>) {
+        let Some(group) = channel.map(|c| c.group) else {
+            return;
+        };
+        let announces = matches!(self.joining.target, Target::Group { group: g, .. } if g == group);
+        let runs = |d: &Download| !d.has_ended() && d.channel.is_some_and(|c| c.group == group);
+        if announces || self.downloads.iter().any(runs) {
+            return;
+        }
+        let (gone, stay) = self.groups.iter().partition(|c| c.group == group);
         self.groups = stay;
         self.commands
             .extend(Vec::into_iter(gone).map(Command::Leave));

@@ -1,8 +1,8 @@
 //! What is reported, and when it is sooner than its turn.
 
 use super::*;
-use crate::engine::receiver::{ReceiverConfig, Session, Target, Timer};
 use crate::config::MIN_REPORT_INTERVAL;
+use crate::engine::receiver::{ReceiverConfig, Session, Target, Timer};
 use crate::ids::{Cookie, ReceiverId, SessionId};
 use crate::wire::{self, Packet};
 
