@@ -6,7 +6,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use loopcast::config::MAX_GRTT;
-use loopcast::engine::{DropReason, ObjectKey, ReceiverEvent};
+use loopcast::engine::{DropReason, ObjectKey, PacketKind, ReceiverEvent};
+use loopcast::ids::{ChannelNo, UNICAST_CHANNELS};
 use loopcast::rng::Rng;
 use loopcast::sim::{Config, Content, Link, Loss, Outcome, World};
 use loopcast::time::Time;
@@ -162,7 +163,7 @@ fn once_somebody_stops_to_change_packets_all_complete() {
 const FAR: u64 = 1 << 41;
 
 /// A SYNC as the sender might send it, but for a `change`.
-fn sync(world: &World, change: impl FnOnce(&mut Sync)) -> Vec<u8> {
+fn sync(world: &World, channel: ChannelNo, change: impl FnOnce(&mut Sync)) -> Vec<u8> {
     let description = world.sender().description(ObjectKey(0)).unwrap();
     let mut sync = Sync {
         coding: description.coding().short(),
@@ -181,7 +182,7 @@ fn sync(world: &World, change: impl FnOnce(&mut Sync)) -> Vec<u8> {
     };
     change(&mut sync);
     let packet = FromSender {
-        channel: 0,
+        channel,
         session: world.sender().config().session,
         one_way: false,
         body: SenderBody::Sync(sync),
@@ -192,9 +193,9 @@ fn sync(world: &World, change: impl FnOnce(&mut Sync)) -> Vec<u8> {
 }
 
 /// One packet, of data or a SYNC, that tells of it.
-fn far_off(world: &World, by_sync: bool) -> Vec<u8> {
+fn far_off(world: &World, channel: ChannelNo, by_sync: bool) -> Vec<u8> {
     if by_sync {
-        return sync(world, |sync| {
+        return sync(world, channel, |sync| {
             sync.next_packet = FAR;
             sync.sent_at = u64::MAX;
         });
@@ -202,7 +203,7 @@ fn far_off(world: &World, by_sync: bool) -> Vec<u8> {
     let header = DataHeader {
         one_way: false,
         repair: true,
-        channel: 0,
+        channel,
         session: world.sender().config().session,
         block: 0,
         coding: world
@@ -226,7 +227,7 @@ fn round_trips_that_are_no_longer_said_to_be_long_hold_nothing_up() {
         let undisturbed = done(&mut world(seed, parity), 60_000);
         let mut world = world(seed, parity);
         for at in (500..1_500).step_by(10) {
-            let slow = sync(&world, |sync| {
+            let slow = sync(&world, 0, |sync| {
                 sync.grtt = MAX_GRTT;
                 sync.k = 63;
                 sync.receivers = u32::MAX;
@@ -241,13 +242,38 @@ fn round_trips_that_are_no_longer_said_to_be_long_hold_nothing_up() {
     }
 }
 
+/// What goes to one receiver by unicast, or to those on another tier, is sent to all.
+#[test]
+fn what_comes_on_channels_of_others_tells_nothing() {
+    for by_sync in [false, true] {
+        let undisturbed = done(&mut world(1, false), 60_000);
+        let mut world = world(1, false);
+        for at in (500..1_500).step_by(10) {
+            for channel in [7, UNICAST_CHANNELS + 7] {
+                let datagram = far_off(&world, channel, by_sync);
+                world.forge(ms(at), datagram);
+            }
+        }
+        let took = done(&mut world, 60_000);
+        assert!(
+            took.since(undisturbed) < Duration::from_millis(100),
+            "{took:?}, undisturbed {undisturbed:?}"
+        );
+        for i in 0..RECEIVERS {
+            let stats = world.receiver(i).stats();
+            let acks = stats.sent(PacketKind::Ack).packets;
+            assert!(stats.lost < 1_000 && acks == 0, "{i}: {stats:?}");
+        }
+    }
+}
+
 #[test]
 fn a_number_that_is_far_off_is_believed_for_a_second() {
     for (seed, parity, by_sync) in [(1, false, false), (2, false, true), (3, true, false)] {
         let undisturbed = done(&mut world(seed, parity), 60_000);
         let mut world = world(seed, parity);
         for at in (500..1_500).step_by(100) {
-            let datagram = far_off(&world, by_sync);
+            let datagram = far_off(&world, 0, by_sync);
             world.forge(ms(at), datagram);
         }
         let took = done(&mut world, 60_000);

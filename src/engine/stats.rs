@@ -139,6 +139,7 @@ impl From<Refused> for DropReason {
             Refused::OtherSession => DropReason::OtherSession,
             Refused::Replayed => DropReason::Replayed,
             Refused::WrongEnd => DropReason::WrongEnd,
+            Refused::Full => DropReason::Full,
         }
     }
 }

@@ -48,6 +48,8 @@ pub enum Refused {
     Replayed,
     /// It comes from the wrong end.
     WrongEnd,
+    /// It is of one more author than are remembered.
+    Full,
 }
 
 /// What seals datagrams.

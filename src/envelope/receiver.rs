@@ -73,6 +73,10 @@ impl ReceiverEnvelopes {
             (Layout::FromReceiver, Some(at)) => {
                 let Session { told, others, .. } = &mut self.sessions[at];
                 let author = u64_at(datagram, CONTROL_HEADER_LEN);
+                // To forget some would let what they said be repeated; without one's NAKs others ask a little more.
+                if others.len() >= MAX_OTHERS && !others.contains_key(&author) {
+                    return Err(Refused::Full);
+                }
                 let key = || self.group.packets_of(told, Role::Receiver, author);
                 open_author(others, MAX_OTHERS, key, datagram)?
             }

@@ -183,7 +183,9 @@ fn others_replies_are_heard_and_memory_is_bounded() {
         let first = sealed(&mut s, &challenge(SESSION));
         opened(&first, |d| other.open(NOW, d)).unwrap();
         let nak = sealed(&mut other, &done(SESSION, ReceiverId(id), 0));
-        assert!(opened(&nak, |d| r.open(NOW, d)).is_ok());
+        // What some said must not be forgotten for others.
+        let heard = opened(&nak, |d| r.open(NOW, d));
+        assert_eq!(heard.err(), (id >= 100 + 2_048).then_some(Refused::Full));
     }
     // Old sessions that are told again make room for each other, and not for the one followed.
     r.follow(SESSION);

@@ -7,7 +7,7 @@ use crate::assemble::{Insert, SourceNo};
 use crate::config;
 use crate::engine::receiver::channel::{Arrival, UnicastRx};
 use crate::engine::receiver::download::{Download, State};
-use crate::engine::receiver::{BELIEVED, MAX_DOWNLOADS, Receiver, Session};
+use crate::engine::receiver::{BELIEVED, MAX_DOWNLOADS, Receiver, Session, Target};
 use crate::engine::{
     Command, DropReason, ObjectKey, PacketKind, ReceiverEvent, Verdict, Via, ip_len,
 };
@@ -74,9 +74,7 @@ impl Receiver {
             return Verdict::Ignore;
         }
         let Some(session) = &self.session else {
-            if header.one_way {
-                self.fall_silent(now, true);
-            }
+            self.meet_one_way(now, via, header.one_way);
             self.joining.heard_someone(now, &mut self.rng);
             self.stats.dropped.add(DropReason::OtherSession);
             return Verdict::Ignore;
@@ -102,10 +100,18 @@ impl Receiver {
         };
         self.stats.received.add(kind, 1, len as u64);
         let bytes = ip_len(from, len + kind.envelope(self.config.sealed));
-        let arrival = self
-            .channel(header.channel)
-            .arrived(now, header.packet, bytes);
-        if unicast {
+        // What is known of a channel, or a path, comes from those that are listened to. A symbol is welcome on any.
+        let listens = match via {
+            Via::Unicast if unicast => self.takes_path(now, header.channel),
+            _ => !unicast && self.proves(header.channel),
+        };
+        let arrival = if listens {
+            let channel = self.channel(header.channel);
+            channel.arrived(now, header.packet, bytes)
+        } else {
+            Arrival::Late
+        };
+        if listens && unicast {
             self.largest_heard = self.largest_heard.max(len as u16);
             let gap = matches!(arrival, Arrival::Newest { skipped: 1.. });
             let pause = self.timing().grtt.max(Duration::from_millis(10));
@@ -114,7 +120,7 @@ impl Receiver {
             if gap {
                 path.ask_soon(now, pause);
             }
-        } else if via == Via::Group && self.proves(header.channel) {
+        } else if listens && via == Via::Group {
             let course = self.probe.heard_full(now);
             self.take_course(now, course);
         }
@@ -196,7 +202,7 @@ impl Receiver {
 
     /// The download of a coding.
     fn find(&mut self, coding: ShortCodingId) -> Option<usize> {
-        let wanted = |d: &Download| d.coding == coding && d.state != State::Withdrawn;
+        let wanted = |d: &Download| d.coding == coding && !matches!(d.state, State::Withdrawn(_));
         if self.downloads.get(self.last_download).is_some_and(wanted) {
             return Some(self.last_download);
         }
@@ -206,6 +212,19 @@ impl Receiver {
         }
         self.last_download = at;
         Some(at)
+    }
+
+    fn was_withdrawn_of_late(&self, now: Time, coding: ShortCodingId) -> bool {
+        let at = self.by_coding.get(&coding).copied();
+        let state = at.map(|at| self.downloads[at].state);
+        matches!(state, Some(State::Withdrawn(at)) if now.since(at) < BELIEVED)
+    }
+
+    /// It is served by unicast, on this path: another may take its place once nothing comes on it.
+    fn takes_path(&self, now: Time, channel: ChannelNo) -> bool {
+        let silent = |u: &UnicastRx| now.since(u.newest_at) >= BELIEVED;
+        let path = self.unicast.as_ref();
+        self.on_unicast() && path.is_none_or(|u| u.channel == channel || silent(u))
     }
 
     fn unicast_path(&mut self, now: Time, channel: ChannelNo) -> &mut UnicastRx {
@@ -237,7 +256,7 @@ impl Receiver {
         {
             return;
         }
-        if !self.is_our_session(now, from, &packet) {
+        if !self.is_our_session(now, from, via, &packet) {
             return;
         }
         self.stats.received.add(kind, 1, len as u64);
@@ -257,7 +276,13 @@ impl Receiver {
     }
 
     /// The first sender heard is followed until it falls silent; packets of others are dropped.
-    fn is_our_session(&mut self, now: Time, from: SocketAddr, packet: &FromSender) -> bool {
+    fn is_our_session(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        via: Via,
+        packet: &FromSender,
+    ) -> bool {
         const REMEMBERED: usize = 16;
         if let Some(session) = &mut self.session {
             if session.id == packet.session {
@@ -275,14 +300,12 @@ impl Receiver {
             }
             return false;
         }
-        if packet.one_way {
-            self.fall_silent(now, true);
-        }
+        self.meet_one_way(now, via, packet.one_way);
         // A session is taken up when a sender speaks to us or shows what it has.
         let ours = match &packet.body {
             SenderBody::Challenge(c) => c.receiver == self.config.id,
             SenderBody::Notice(n) => n.receiver == self.config.id,
-            SenderBody::Offer(_) => !self.takes_answers_only(),
+            SenderBody::Offer(_) => packet.one_way || !self.takes_answers_only(),
             _ => false,
         };
         if !ours || packet.session == SessionId(0) {
@@ -317,6 +340,14 @@ impl Receiver {
             address: from,
         });
         true
+    }
+
+    /// Somebody who takes no answers was heard before any sender is known. Where one host was to be asked, that one is.
+    fn meet_one_way(&mut self, now: Time, via: Via, one_way: bool) {
+        let listens = matches!(self.joining.target, Target::Group { .. });
+        if one_way && listens && via == Via::Group {
+            self.fall_silent(now, true);
+        }
     }
 
     /// Something that is wanted is described; who by was found to be right.
@@ -377,7 +408,10 @@ impl Receiver {
     fn handle_sync(&mut self, now: Time, number: ChannelNo, via: Via, sync: &Sync) {
         self.note_time(now, sync.sent_at);
         if number >= UNICAST_CHANNELS {
-            return self.handle_unicast_sync(now, number, sync);
+            if via == Via::Unicast && self.takes_path(now, number) {
+                self.handle_unicast_sync(now, number, sync);
+            }
+            return;
         }
         let timing = Timing {
             k: sync.k,
@@ -395,10 +429,13 @@ impl Receiver {
             self.hear_rate(now, sync.rate);
             self.hear_report_interval(now, sync.report_interval);
         }
+        if !self.proves(number) {
+            return;
+        }
         let channel = self.channel(number);
         let missed = channel.told(now, sync.next_packet);
         let current = sync.next_packet == channel.seen_to;
-        if via == Via::Group && self.proves(number) {
+        if via == Via::Group {
             let course = if sync.padded_to > 0 {
                 let course = self.probe.heard_full(now);
                 self.probe.expect(now, sync.next_sync);
@@ -429,9 +466,6 @@ impl Receiver {
     }
 
     fn handle_unicast_sync(&mut self, now: Time, number: ChannelNo, sync: &Sync) {
-        if !self.on_unicast() {
-            return;
-        }
         let timing = Timing {
             k: sync.k,
             grtt: sync.grtt,
@@ -473,6 +507,8 @@ impl Receiver {
         let at = match self.find(coding) {
             Some(at) => at,
             None if self.downloads.len() >= MAX_DOWNLOADS => return,
+            // Each time takes a place for good: somebody else may withdraw it whenever it is offered.
+            None if self.was_withdrawn_of_late(now, coding) => return,
             None => {
                 let at = self.downloads.len();
                 let object = ObjectKey(at as u32);
@@ -600,6 +636,7 @@ impl Receiver {
                 self.joined(now, holds);
             }
         }
+        self.leave_settled();
         self.check_left();
     }
 
@@ -668,7 +705,7 @@ impl Receiver {
         if download.has_ended() {
             return;
         }
-        download.state = State::Withdrawn;
+        download.state = State::Withdrawn(now);
         download.naks.clear();
         let object = download.key;
         self.commands.push_back(Command::Abandon {

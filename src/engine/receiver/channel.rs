@@ -1,11 +1,15 @@
 //! What came and what did not on one channel, by packet numbers.
 
+use core::ops::Range;
 use core::time::Duration;
 
 use crate::engine::receiver::BELIEVED;
 use crate::ids::{ChannelNo, PacketNo};
 use crate::range_set::RangeSet;
 use crate::time::Time;
+
+/// Gaps in a channel's packet numbers that are remembered, newest first: what is overtaken comes soon.
+const MAX_GAPS: usize = 64;
 
 /// A channel as it is heard.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(super) struct ChannelRx {
     pub(super) bytes: u64,
     /// Data packets that did not, as far as later ones tell.
     pub(super) lost: u64,
+    /// Those of them that may still come.
+    gaps: RangeSet,
     /// Packets lost since the last that came.
     run: u64,
     longest_run: u64,
@@ -49,6 +55,7 @@ impl ChannelRx {
             packets: 0,
             bytes: 0,
             lost: 0,
+            gaps: RangeSet::new(),
             run: 0,
             longest_run: 0,
         }
@@ -59,12 +66,13 @@ impl ChannelRx {
         self.packets += 1;
         self.bytes += bytes;
         if packet < self.seen_to {
-            self.lost = self.lost.saturating_sub(1);
+            // One that comes twice makes up for none.
+            self.lost -= self.gaps.remove(packet..packet + 1);
             return Arrival::Late;
         }
         let skipped = if self.heard { packet - self.seen_to } else { 0 };
         self.heard = true;
-        self.lose(skipped);
+        self.lose(packet - skipped..packet);
         self.run = 0;
         (self.seen_to, self.newest_at) = (packet + 1, now);
         Arrival::Newest { skipped }
@@ -76,10 +84,20 @@ impl ChannelRx {
         self.run = 0;
     }
 
-    fn lose(&mut self, packets: u64) {
-        self.lost += packets;
-        self.run += packets;
+    fn lose(&mut self, packets: Range<PacketNo>) {
+        if packets.is_empty() {
+            return;
+        }
+        let many = packets.end - packets.start;
+        self.lost += many;
+        self.run += many;
         self.longest_run = self.longest_run.max(self.run);
+        self.gaps.insert(packets);
+        while self.gaps.range_count() > MAX_GAPS
+            && let Some(first) = self.gaps.next_range_at(0)
+        {
+            self.gaps.remove(first);
+        }
     }
 
     /// The most packets lost one after another since this was last asked.
@@ -92,7 +110,7 @@ impl ChannelRx {
         if next < self.seen_to {
             if now.since(self.newest_at) >= BELIEVED {
                 // What seemed to be lost before it was never sent.
-                self.lost = self.lost.saturating_sub(self.seen_to - next);
+                self.lost -= self.gaps.remove(next..self.seen_to);
                 (self.run, self.longest_run) = (0, 0);
                 (self.seen_to, self.newest_at) = (next, now);
             }
@@ -100,7 +118,7 @@ impl ChannelRx {
         }
         let missed = self.heard && next > self.seen_to;
         if missed {
-            self.lose(next - self.seen_to);
+            self.lose(self.seen_to..next);
         }
         self.heard = true;
         (self.seen_to, self.newest_at) = (next, now);
@@ -113,7 +131,7 @@ impl ChannelRx {
 pub(super) struct UnicastRx {
     pub(super) channel: ChannelNo,
     came: RangeSet,
-    newest_at: Time,
+    pub(super) newest_at: Time,
     unacknowledged: u32,
     /// When an acknowledgement is due.
     pub(super) ack_due: Option<Time>,
@@ -197,8 +215,10 @@ mod tests {
         assert_eq!(c.arrived(now, 103, 0), Arrival::Newest { skipped: 2 });
         assert_eq!(c.arrived(now, 101, 0), Arrival::Late);
         assert_eq!((c.lost, c.seen_to), (1, 104));
+        assert_eq!(c.arrived(now, 101, 0), Arrival::Late);
+        assert_eq!((c.lost, c.packets), (1, 4), "it came twice");
         assert!(!c.told(now, 104) && c.told(now, 110) && !c.told(now, 107));
-        assert_eq!((c.lost, c.seen_to, c.packets), (7, 110, 3));
+        assert_eq!((c.lost, c.seen_to, c.packets), (7, 110, 4));
         // What SYNC told of goes on until a packet comes.
         c.arrived(now, 112, 0);
         assert_eq!((c.take_longest_run(), c.take_longest_run()), (8, 0));
@@ -221,8 +241,8 @@ mod tests {
         assert!(!c.told(ms(1_001), 106));
         assert_eq!(c.seen_to, FAR + 1);
         assert!(!c.told(ms(1_002), 106));
-        // 101 and 104, less the packet that came for none of them.
-        assert_eq!((c.seen_to, c.lost, c.take_longest_run()), (106, 1, 0));
+        // 101 and 104.
+        assert_eq!((c.seen_to, c.lost, c.take_longest_run()), (106, 2, 0));
         assert_eq!(c.arrived(ms(1_003), 106, 0), Arrival::Newest { skipped: 0 });
         assert!(!c.told(ms(9_000), 107) && !c.told(ms(9_001), 105));
         assert_eq!(c.seen_to, 107, "a SYNC that was overtaken");

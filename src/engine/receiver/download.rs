@@ -41,8 +41,8 @@ pub(super) enum State {
     Finishing,
     /// It has ended.
     Ended(Outcome),
-    /// The sender withdrew it.
-    Withdrawn,
+    /// The sender withdrew it then.
+    Withdrawn(Time),
 }
 
 impl Download {
@@ -75,7 +75,7 @@ impl Download {
 
     /// Nothing more will be done about it.
     pub(super) fn has_ended(&self) -> bool {
-        matches!(self.state, State::Ended(_) | State::Withdrawn)
+        matches!(self.state, State::Ended(_) | State::Withdrawn(_))
     }
 
     /// What is said on a channel goes for this object: each tier walks from another place. While it is not

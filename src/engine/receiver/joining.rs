@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use crate::engine::receiver::download::{Download, State};
 use crate::engine::receiver::{BELIEVED, MAX_DOWNLOADS, Receiver, Target};
 use crate::engine::{PacketKind, ReceiverEvent, Via};
-use crate::ids::ChannelNo;
+use crate::ids::{ChannelNo, ShortCodingId};
 use crate::nak::Timing;
 use crate::range_set::RangeSet;
 use crate::rate::first_report;
@@ -60,6 +60,8 @@ pub(super) struct Joining {
     dones_heard: usize,
     done_packets: VecDeque<(u32, usize)>,
     done_due: Option<Time>,
+    /// Of what has ended, what the sender has heard of since, or was told of for long enough.
+    pub(super) settled: Vec<ShortCodingId>,
     done_attempts: u32,
     leaving: bool,
 }
@@ -81,6 +83,7 @@ impl Joining {
             dones_heard: 0,
             done_packets: VecDeque::new(),
             done_due: None,
+            settled: Vec::new(),
             done_attempts: 0,
             leaving: false,
         };
@@ -173,7 +176,8 @@ impl Joining {
     pub(super) fn was_heard(&mut self, counter: u32) -> Option<bool> {
         if let Some(&(_, upto)) = self.done_packets.iter().find(|&&(c, _)| c == counter) {
             let new = upto.saturating_sub(self.dones_heard).min(self.dones.len());
-            self.dones.drain(..new);
+            self.settled
+                .extend(self.dones.drain(..new).map(|d| d.coding));
             self.dones_heard += new;
             self.done_attempts = 0;
             if self.dones.is_empty() {
@@ -220,7 +224,7 @@ impl Joining {
     /// The sender did not hear what has ended. What ends later is told all the same: the path may be better then.
     fn drop_dones(&mut self) {
         self.dones_heard += self.dones.len();
-        self.dones.clear();
+        self.settled.extend(self.dones.drain(..).map(|d| d.coding));
         self.done_attempts = 0;
         self.done_due = None;
     }
@@ -393,6 +397,8 @@ impl Receiver {
     /// Something has ended: the sender is told, spread over a window in case all end together.
     pub(super) fn announce_done(&mut self, now: Time, done: Done) {
         if self.silent {
+            self.joining.settled.push(done.coding);
+            self.leave_settled();
             return self.check_all_ended(now);
         }
         self.joining.dones.push(done);
@@ -409,7 +415,7 @@ impl Receiver {
         let mut live = self
             .downloads
             .iter()
-            .filter(|d| d.state != State::Withdrawn)
+            .filter(|d| !matches!(d.state, State::Withdrawn(_)))
             .peekable();
         let known = match self.config.name {
             Some(_) => live.peek().is_some(),
@@ -456,6 +462,7 @@ impl Receiver {
         };
         if self.joining.done_attempts >= DONE_ATTEMPTS {
             self.joining.drop_dones();
+            self.leave_settled();
             return self.check_left();
         }
         let batch: Vec<Done> = self

@@ -424,7 +424,6 @@ impl Receiver {
                     outcome: Outcome::Complete,
                 };
                 self.events.push_back(ReceiverEvent::Complete { object });
-                self.leave_if_unused(self.downloads[object.0 as usize].channel);
                 self.announce_done(now, done);
             }
             Err(fault) => self.fail(now, object, fault),
@@ -456,7 +455,6 @@ impl Receiver {
             .push_back(Command::Abandon { object, keep: true });
         self.events
             .push_back(ReceiverEvent::Failed { object, reason });
-        self.leave_if_unused(self.downloads[object.0 as usize].channel);
         self.announce_done(now, done);
     }
 
@@ -545,11 +543,22 @@ impl Receiver {
             return &mut self.channels[at];
         }
         if self.channels.len() >= MAX_CHANNELS {
-            self.channels.clear();
+            self.forget_channels();
         }
         self.channels.push(ChannelRx::new(number));
         let last = self.channels.len() - 1;
         &mut self.channels[last]
+    }
+
+    /// What was lost on them stays lost.
+    fn forget_channels(&mut self) {
+        self.stats.lost = self.lost();
+        self.channels.clear();
+    }
+
+    /// Packets that did not come, since the start.
+    fn lost(&self) -> u64 {
+        self.stats.lost + self.channels.iter().map(|c| c.lost).sum::<u64>()
     }
 
     /// Queues a packet to `to`; gives its number.
@@ -655,10 +664,9 @@ impl Receiver {
 
     /// Figures since the start.
     pub fn stats(&self) -> ReceiverStats {
-        let lost = self.channels.iter().map(|c| c.lost).sum();
         let bytes_verified = self.downloads.iter().map(|d| d.bytes_verified).sum();
         ReceiverStats {
-            lost,
+            lost: self.lost(),
             bytes_verified,
             ..self.stats
         }

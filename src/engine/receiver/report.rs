@@ -209,7 +209,7 @@ impl Receiver {
             .first()
             .and_then(|d| d.channel)
             .map_or(0xffff, |c| c.number);
-        let lost: u64 = self.channels.iter().map(|c| c.lost).sum();
+        let lost = self.lost();
         let runs = self.channels.iter_mut().map(ChannelRx::take_longest_run);
         let longest_run = runs.max().unwrap_or(0).min(u32::MAX.into()) as u32;
         let body = ReceiverBody::Report(Report {

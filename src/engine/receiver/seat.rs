@@ -241,6 +241,15 @@ impl Receiver {
             .extend(Vec::into_iter(gone).map(Command::Leave));
     }
 
+    /// Leaves the groups of what has ended. That the sender has heard of it comes on them.
+    pub(super) fn leave_settled(&mut self) {
+        for coding in core::mem::take(&mut self.joining.settled) {
+            if let Some(&at) = self.by_coding.get(&coding) {
+                self.leave_if_unused(self.downloads[at].channel);
+            }
+        }
+    }
+
     /// Stops listening to the group that an object was on, unless something that is wanted runs on it, or announcements
     /// come on it.
     pub(super) fn leave_if_unused(&mut self, channel: Option<ChannelInfo>) {

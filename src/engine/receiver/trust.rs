@@ -128,7 +128,7 @@ impl Receiver {
     /// What was caught of a group's old session could be told again: one is followed that has answered, where any
     /// can be asked.
     pub(super) fn takes_answers_only(&self) -> bool {
-        self.config.sealed && !self.silent
+        self.config.sealed && !self.config.one_way
     }
 
     /// What is known under the coding of an offer.

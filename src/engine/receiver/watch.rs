@@ -67,7 +67,7 @@ impl Receiver {
     pub(super) fn lose_session(&mut self, now: Time) {
         self.session = None;
         self.unicast = None;
-        self.channels.clear();
+        self.forget_channels();
         self.downloads.iter_mut().for_each(Download::lose_position);
         self.report_due = None;
         self.joining.restart(now, &mut self.rng);
