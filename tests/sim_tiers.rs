@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use loopcast::engine::ReceiverEvent;
+use loopcast::engine::{ReceiverEvent, Target};
 use loopcast::object::{Codec, Description, Geometry};
 use loopcast::rate::{self, Adapt};
 use loopcast::sim::{Config, Link, Loss, Outcome, World};
@@ -34,18 +34,20 @@ fn world(seed: u64, rate: Rate, wait_for: u32) -> World {
     .unwrap()
 }
 
-fn offer(world: &mut World, bytes: u64) {
+fn film(name: &str, bytes: u64) -> Description {
     let k = if bytes < 256 << 20 { 512 } else { 1_024 };
-    world
-        .offer(Description {
-            name: "film".to_owned(),
-            content: loopcast::ids::Hash([1; 32]),
-            geometry: Geometry::new(bytes, 1_344, k, k, 64).unwrap(),
-            codec: Codec::ReedSolomon,
-            table_hash: loopcast::ids::Hash([2; 32]),
-            hash_root: loopcast::ids::Hash([3; 32]),
-        })
-        .unwrap();
+    Description {
+        name: name.to_owned(),
+        content: loopcast::ids::Hash([1; 32]),
+        geometry: Geometry::new(bytes, 1_344, k, k, 64).unwrap(),
+        codec: Codec::ReedSolomon,
+        table_hash: loopcast::ids::Hash([2; 32]),
+        hash_root: loopcast::ids::Hash([3; 32]),
+    }
+}
+
+fn offer(world: &mut World, bytes: u64) {
+    world.offer(film("film", bytes)).unwrap();
 }
 
 /// A link with a queue of 50 ms.
@@ -98,6 +100,31 @@ fn a_slow_receiver_costs_one_tier() {
     }
     assert!(seconds(world.outcome(3)) < 34.0);
     assert!(world.totals().sender_bytes as f64 <= 2.4 * BYTES as f64);
+}
+
+/// A slow one and a fast one get a film each, on one channel that follows the lowest of them.
+#[test]
+fn a_slow_receiver_that_is_done_holds_nobody_back() {
+    let mut world = World::new(Config {
+        rate: mbps(1_000),
+        adapt: Adapt::Lowest,
+        wait_for: 2,
+        ..Config::new(3)
+    })
+    .unwrap();
+    for (name, bytes) in [("short", 500_000), ("long", 100_000_000)] {
+        world.offer(film(name, bytes)).unwrap();
+    }
+    for (name, rate) in [("short", 10), ("long", 100)] {
+        let host = Target::Host(world.sender_address());
+        world.add_receiver_with(Time::ZERO, narrow(mbps(rate)), host, |c| {
+            c.name = Some(name.to_owned());
+        });
+    }
+    world.run(Time::from_millis(200_000));
+    print(&world, 2);
+    let [slow, fast] = [0, 1].map(|i| seconds(world.outcome(i)));
+    assert!(slow < 3.0 && fast < 25.0, "{slow:.1} s, {fast:.1} s");
 }
 
 /// Two links of 50 Mbit/s and two of 200, and the sender is told nothing.

@@ -79,6 +79,8 @@ pub const START: Rate = Rate::from_bps(20_000_000);
 
 /// Receivers whose reports are kept; of more, those heard last are a sample.
 const MAX_KEPT: usize = 256;
+/// One who has not reported for so long, or for four intervals, has left or is done, whether it was heard to say so or not.
+const GONE: Duration = Duration::from_secs(4);
 /// Packets that must have been sent to the reporters for a round to say something.
 const ENOUGH: f64 = 64.0;
 /// The same where more than one of two things may be the reason.
@@ -146,7 +148,7 @@ const DOUBLINGS: usize = 2;
 /// How long a switch goes on forwarding a group after the last receiver behind a port has left: two
 /// last-member query intervals of a second (RFC 2236 §8.8), and some for the way.
 pub const LEAVE_TIME: Duration = Duration::from_millis(2_300);
-/// A channel whose receivers come and go this soon after it came down looks for its rate anew.
+/// A channel that a receiver flees from this soon after it came down looks for its rate anew.
 const SOON: Duration = Duration::from_secs(2);
 
 /// The rate of one channel.
@@ -157,11 +159,12 @@ pub struct RateControl {
     rate: f64,
     phase: Phase,
     kept: BTreeMap<ReceiverId, (Time, Sample)>,
-    /// What each receiver's path has carried; what it carries, where it loses to congestion.
-    known: BTreeMap<ReceiverId, f64>,
+    known: BTreeMap<ReceiverId, Known>,
     /// The rate is what it is since then, and the round began; reports of times before say nothing about it.
     changed_at: Time,
     round_due: Time,
+    /// When it last came down because too much was sent.
+    fell_at: Option<Time>,
     /// The group's round-trip time when the last round ended.
     grtt: Duration,
     /// The same when the rate changed: what is too much makes it longer, and what comes first is not delayed by that.
@@ -176,6 +179,14 @@ pub struct RateControl {
     sent: u64,
     losses: VecDeque<Loss>,
     relief: Relief,
+}
+
+/// What is known of a receiver's path.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    heard_at: Time,
+    /// Bits a second that it has carried; that it carries, where it loses to congestion.
+    carries: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -253,6 +264,7 @@ impl RateControl {
             known: BTreeMap::new(),
             changed_at: now,
             round_due: now,
+            fell_at: None,
             grtt: INITIAL_GRTT,
             grtt_before: INITIAL_GRTT,
             unused_since: now,
@@ -282,6 +294,9 @@ impl RateControl {
     /// The figures of one of `listeners` receivers came.
     pub fn handle_report(&mut self, now: Time, who: ReceiverId, sample: Sample, listeners: u32) {
         self.heard_at = now;
+        if let Some(path) = self.known.get_mut(&who) {
+            path.heard_at = now;
+        }
         self.follow_buffers(now, who, &sample, listeners);
         let before = self.kept.get(&who).copied();
         // While reports are so short that several make a round, all since the rate changed count.
@@ -296,12 +311,18 @@ impl RateControl {
         }
     }
 
-    /// A receiver left the channel. If it was what brought the rate down, that is over.
+    /// A receiver has left the channel, or lacks nothing any more: it has no say in the rate of those who stay.
     pub fn forget(&mut self, now: Time, who: ReceiverId) {
         self.kept.remove(&who);
         self.known.remove(&who);
         self.relief.handle_keeps_up(now, who);
-        if now.since(self.changed_at) < SOON && matches!(self.phase, Phase::Steady { .. }) {
+    }
+
+    /// A receiver has left because it could not keep up. If it was what brought the rate down, that is over.
+    pub fn handle_fled(&mut self, now: Time, who: ReceiverId) {
+        self.forget(now, who);
+        let fell = self.fell_at.is_some_and(|at| now.since(at) < SOON);
+        if fell && matches!(self.phase, Phase::Steady { .. }) {
             let path = self.path_loss().share;
             self.phase = Phase::Starting {
                 before: (!self.losses.is_empty()).then_some(1.0 - path),
@@ -394,6 +415,9 @@ impl RateControl {
         };
         self.round_due = now + pause;
         let silence = (interval * 4).max(pause * 4).max(Duration::from_secs(1));
+        let gone = silence.max(GONE);
+        self.known
+            .retain(|_, path| now.since(path.heard_at) <= gone);
         if self.is_held(now) {
             self.begin_search(now);
             self.kept.clear();
@@ -453,16 +477,14 @@ impl RateControl {
         }
         let fresh = core::mem::take(&mut self.kept);
         let path = self.path_loss().share.min(outcome.lost);
-        for (who, (_, sample)) in fresh {
+        for (who, (heard_at, sample)) in fresh {
             let came = sample.delivered.as_bps() as f64;
             let fits = sample.lost <= path + CONGESTED;
-            let known = self.known.get(&who).copied().filter(|_| fits);
-            self.known
-                .insert(who, known.map_or(came, |known| known.max(came)));
+            let known = self.known.get(&who).filter(|_| fits);
+            let carries = known.map_or(came, |known| known.carries.max(came));
+            self.known.insert(who, Known { heard_at, carries });
         }
-        while self.known.len() > MAX_KEPT {
-            self.known.pop_first();
-        }
+        self.bound_known();
         match self.phase {
             Phase::Starting { before, doubt } => {
                 let got = self.got(outcome, now);
@@ -562,6 +584,21 @@ impl RateControl {
         }
     }
 
+    /// Of more than are kept, those who were heard last are a sample, and of the lowest the lowest.
+    fn bound_known(&mut self) {
+        let excess = self.known.len().saturating_sub(MAX_KEPT);
+        for _ in 0..excess {
+            let known = self.known.iter();
+            let least = match self.adapt {
+                Adapt::Lowest => known.max_by(|a, b| a.1.carries.total_cmp(&b.1.carries)),
+                _ => known.min_by_key(|(_, path)| path.heard_at),
+            };
+            if let Some(&who) = least.map(|(who, _)| who) {
+                self.known.remove(&who);
+            }
+        }
+    }
+
     /// A rate that is not used is not kept for a better moment: so much more than what was sent is.
     fn give_up(&mut self, now: Time) {
         // Perhaps there was little to send.
@@ -597,9 +634,9 @@ impl RateControl {
 
     /// What the paths of those who report carry: the mean, or the least.
     fn capacity(&self) -> f64 {
-        let all = self.known.values();
+        let all = self.known.values().map(|path| path.carries);
         match self.adapt {
-            Adapt::Lowest => all.copied().reduce(f64::min).unwrap_or(self.rate),
+            Adapt::Lowest => all.reduce(f64::min).unwrap_or(self.rate),
             _ => all.sum::<f64>() / self.known.len().max(1) as f64,
         }
     }
@@ -647,6 +684,7 @@ impl RateControl {
 
     fn fall(&mut self, now: Time, rate: f64) {
         self.phase = Phase::following(now, rate, 0);
+        self.fell_at = Some(now);
         self.set(now, rate);
     }
 

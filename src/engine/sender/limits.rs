@@ -145,7 +145,7 @@ impl Sender {
         };
         let channel = self.channels.get_mut(usize::from(number));
         if let Some(control) = channel.and_then(|c| c.control.as_mut()) {
-            control.forget(now, id);
+            control.handle_fled(now, id);
         }
         if member.unicast.is_some() || !possible {
             return self.evict(id, cause);

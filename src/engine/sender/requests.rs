@@ -110,7 +110,7 @@ impl Sender {
             ReceiverBody::Report(report) => self.handle_report(now, id, packet.channel, report),
             ReceiverBody::Ack(ack) => self.handle_ack(now, id, packet.channel, &ack),
             ReceiverBody::Done(done) => {
-                self.handle_done(id, &done);
+                self.handle_done(now, id, &done);
                 self.acknowledge(now, id, Some(packet.channel), packet.counter);
             }
         }
@@ -336,7 +336,12 @@ impl Sender {
             && let Some(left) = offered.channel(member.tier)
             && let Some(control) = &mut self.channels[usize::from(left)].control
         {
-            control.forget(now, id);
+            match request.cause {
+                MoveCause::Congestion | MoveCause::SocketBuffer | MoveCause::Disk => {
+                    control.handle_fled(now, id);
+                }
+                _ => control.forget(now, id),
+            }
         }
         if moved {
             // What it lost elsewhere says nothing of the path to here.
@@ -506,7 +511,7 @@ impl Sender {
         }
     }
 
-    fn handle_done(&mut self, id: ReceiverId, done: &[Done]) {
+    fn handle_done(&mut self, now: Time, id: ReceiverId, done: &[Done]) {
         let Some(member) = self.roster.members.get_mut(&id) else {
             return;
         };
@@ -554,6 +559,8 @@ impl Sender {
             if let Some(path) = member.unicast.take() {
                 self.unicast_channels.insert(path.channel, path.next_packet);
             }
+            let controls = self.channels.iter_mut().filter_map(|c| c.control.as_mut());
+            controls.for_each(|control| control.forget(now, id));
         }
         self.recount = true;
     }

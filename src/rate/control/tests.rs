@@ -322,6 +322,88 @@ fn the_average_or_the_lowest_is_followed() {
     }
 }
 
+/// The slow one of two has everything, says so or not, and the other has a link ten times as wide.
+#[test]
+fn who_has_left_holds_nobody_back() {
+    for (adapt, told) in [
+        (Adapt::Lowest, true),
+        (Adapt::Lowest, false),
+        (Adapt::Average, false),
+    ] {
+        let mut rng = Rng::new(6);
+        let mut control = RateControl::new(Time::ZERO, adapt, limits(1_000), None);
+        let path = |n| Path::new(mbps(n), 0.0, Duration::from_millis(50));
+        let mut paths = vec![path(100), path(10)];
+        run(FAST, &mut control, &mut paths, Time::ZERO, 10, &mut rng);
+        let now = Time::from_millis(10_000);
+        if told {
+            control.forget(now, ReceiverId(2));
+        }
+        assert!(!control.is_starting());
+        paths.pop();
+        let mean = run(FAST, &mut control, &mut paths, now, 60, &mut rng) / 1e6;
+        assert!(mean > 85.0, "{adapt:?}, told {told}: {mean}");
+    }
+}
+
+/// All but a few of many have everything, one after another.
+#[test]
+fn many_who_are_done_do_not_disturb_those_who_stay() {
+    let mut rng = Rng::new(8);
+    let mut control = looking();
+    let path = |_| Path::new(mbps(100), 0.0, Duration::from_millis(50));
+    let mut paths: Vec<Path> = (0..40).map(path).collect();
+    run(FAST, &mut control, &mut paths, Time::ZERO, 10, &mut rng);
+    let mut now = Time::from_millis(10_000);
+    while paths.len() > 4 {
+        control.forget(now, ReceiverId(paths.len() as u64));
+        paths.pop();
+        run_for(FAST, &mut control, &mut paths, now, SLICE * 5, &mut rng);
+        now += SLICE * 5;
+        let rate = control.rate().as_bps() as f64 / 1e6;
+        assert!(
+            (80.0..130.0).contains(&rate) && !control.is_starting(),
+            "{rate}"
+        );
+    }
+}
+
+/// What brings the rate down and flees is made up for at once; who flees while all is well was not too slow for it.
+#[test]
+fn only_who_brought_the_rate_down_starts_a_search_by_leaving() {
+    let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits(1_000), Some(mbps(100)));
+    let mut now = Time::ZERO;
+    for _ in 0..20 {
+        round(&mut control, &mut now, 200, mbps(1_000));
+    }
+    control.handle_fled(now, ReceiverId(9));
+    assert!(!control.is_starting());
+    let before = control.rate();
+    while control.rate() >= before {
+        round(&mut control, &mut now, 200, mbps(20));
+    }
+    let mut left = control.clone();
+    left.forget(now, ReceiverId(1));
+    assert!(!left.is_starting());
+    control.handle_fled(now, ReceiverId(1));
+    assert!(control.is_starting());
+}
+
+/// One of 300 becomes slow: the one with the lowest id, as it may be any.
+#[test]
+fn the_lowest_of_more_than_are_kept_is_followed() {
+    let mut rng = Rng::new(9);
+    let mut control = RateControl::new(Time::ZERO, Adapt::Lowest, limits(1_000), None);
+    let path = |n| Path::new(mbps(n), 0.0, Duration::from_millis(50));
+    let mut paths: Vec<Path> = (0..300).map(|_| path(100)).collect();
+    run(FAST, &mut control, &mut paths, Time::ZERO, 5, &mut rng);
+    paths[0] = path(20);
+    let now = Time::from_millis(5_000);
+    paths[0].since = now;
+    let mean = run(FAST, &mut control, &mut paths, now, 20, &mut rng) / 1e6;
+    assert!((14.0..40.0).contains(&mean), "{mean}");
+}
+
 #[test]
 fn a_link_that_falls_is_followed_down_and_up() {
     for queue in [20, 50, 200, 500] {
