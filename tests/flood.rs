@@ -20,9 +20,10 @@ const LENGTH: u64 = 256 << 20;
 const START: u64 = 2_100;
 const SECONDS: u64 = 5;
 
-/// Who floods, and how many ids it has.
+/// Who floods, how many ids it has joined with, and how many more it has cookies for.
 const ATTACKER: u16 = 99;
 const IDS: u64 = 100;
+const UNJOINED: u64 = 10;
 
 /// Its packet number `n`, of an id and with the cookie that this was given.
 type Flood = fn(u64, &[Cookie]) -> (SocketAddr, Vec<u8>);
@@ -49,8 +50,8 @@ fn nak(n: u64, whole: bool) -> ReceiverBody {
     })
 }
 
-/// An id joins, once its cookie has come.
-fn admit(s: &mut Sender, from: u64, id: u64) -> Cookie {
+/// An id joins, or could, once its cookie has come.
+fn admit(s: &mut Sender, from: u64, id: u64, joins: bool) -> Cookie {
     let ask = |s: &mut Sender, at, counter, given| {
         let joins = packet(id, counter, SESSION, given, request(Stage::JoinGroup));
         s.handle_datagram(Time::from_millis(at), host(ATTACKER), Link(1), &joins);
@@ -60,7 +61,9 @@ fn admit(s: &mut Sender, from: u64, id: u64) -> Cookie {
         let now = Time::from_millis(at);
         s.handle_timeout(now);
         if let Some(given) = cookie(&drain(s, now)) {
-            ask(s, at, 1, given);
+            if joins {
+                ask(s, at, 1, given);
+            }
             return given;
         }
     }
@@ -88,9 +91,9 @@ fn flooded(mbit: u64, flood: Option<Flood>) -> (u64, u64) {
     s.offer(Time::ZERO, film("film", LENGTH)).unwrap();
     drain(&mut s, Time::ZERO);
     let given = join(&mut s, Time::from_millis(1), 1, host(10), Stage::JoinGroup);
-    let ids = if flood.is_some() { IDS } else { 0 };
+    let ids = if flood.is_some() { IDS + UNJOINED } else { 0 };
     let cookies: Vec<Cookie> = (0..ids)
-        .map(|id| admit(&mut s, 20 * (id + 1), 1_000 + id))
+        .map(|id| admit(&mut s, 18 * (id + 1), 1_000 + id, id < IDS))
         .collect();
     let (mut bytes, mut fresh, mut n) = (0, 0, 0);
     for tick in START..START + SECONDS * 1_000 {
@@ -129,7 +132,7 @@ fn flooded(mbit: u64, flood: Option<Flood>) -> (u64, u64) {
 #[test]
 fn floods_neither_raise_the_rate_nor_starve_the_carousel() {
     // What is left of it for data in its turn, at least.
-    let floods: [(&str, f64, Flood); 6] = [
+    let floods: [(&str, f64, Flood); 8] = [
         ("NAKs of ids that nobody has", 0.7, |n, _| {
             stranger(n, SESSION, nak(n, false))
         }),
@@ -148,6 +151,17 @@ fn floods_neither_raise_the_rate_nor_starve_the_carousel() {
         ("questions of those who have joined", 0.7, |n, cookies| {
             joined(n % IDS, 2 + n, cookies, request(Stage::Ask))
         }),
+        ("NAKs of ids that could have joined", 0.7, |n, cookies| {
+            joined(IDS + n % UNJOINED, 2 + n, cookies, nak(n, false))
+        }),
+        (
+            "reports of ids that could have joined",
+            0.7,
+            |n, cookies| {
+                let report = ReceiverBody::Report(Report::default());
+                joined(IDS + n % UNJOINED, 2 + n, cookies, report)
+            },
+        ),
     ];
     for mbit in [2, 100] {
         let (undisturbed, all) = flooded(mbit, None);

@@ -148,7 +148,7 @@ impl Sender {
             control.handle_fled(now, id);
         }
         if member.unicast.is_some() || !possible {
-            return self.evict(id, cause);
+            return self.evict(now, id, cause);
         }
         let (address, link, tier) = (member.address, member.link, member.tier);
         let wanted = (0..self.objects.len() as u32).map(ObjectKey);
@@ -171,10 +171,10 @@ impl Sender {
             tier: self.tier_rate(tier),
             cause,
         });
-        self.tell_exile(address, link, id);
+        self.tell_exile(now, address, link, id);
     }
 
-    fn evict(&mut self, id: ReceiverId, cause: MoveCause) {
+    fn evict(&mut self, now: Time, id: ReceiverId, cause: MoveCause) {
         let Some(member) = self.roster.members.get_mut(&id) else {
             return;
         };
@@ -190,7 +190,7 @@ impl Sender {
             cause,
             reason: self.in_words(cause),
         });
-        self.tell_exile(address, link, id);
+        self.tell_exile(now, address, link, id);
     }
 
     /// One that was told to leave the groups has spoken there: it is told again, until that is enough.
@@ -200,14 +200,16 @@ impl Sender {
         };
         let (address, link) = (member.address, member.link);
         match member.exile {
-            Some(Exile::Unicast(cause, at)) if now.since(at) > LEAVING => self.evict(id, cause),
-            Some(_) => self.tell_exile(address, link, id),
+            Some(Exile::Unicast(cause, at)) if now.since(at) > LEAVING => {
+                self.evict(now, id, cause)
+            }
+            Some(_) => self.tell_exile(now, address, link, id),
             None => {}
         }
     }
 
     /// Tells a receiver what it is to do, if it may not do as it likes; a stranger may ask anew.
-    pub(super) fn tell_exile(&mut self, to: SocketAddr, link: Link, id: ReceiverId) {
+    pub(super) fn tell_exile(&mut self, now: Time, to: SocketAddr, link: Link, id: ReceiverId) {
         let member = self.roster.members.get(&id);
         let (code, cause) = match member.map(|m| (m.exile, m.gone)) {
             Some((Some(Exile::Everything(cause)), _)) => (NoticeCode::Evicted, cause),
@@ -227,7 +229,13 @@ impl Sender {
             text,
             addresses: Vec::new(),
         };
-        self.send_to(to, link, 0, SenderBody::Notice(notice), PacketKind::Notice);
+        self.reply(
+            now,
+            (to, link),
+            0,
+            SenderBody::Notice(notice),
+            PacketKind::Notice,
+        );
     }
 
     fn in_words(&self, cause: MoveCause) -> String {

@@ -140,7 +140,7 @@ impl Sender {
                 let gone = self.roster.members.contains_key(&id);
                 let heard = !gone && self.hear_crowd(now, packet, rtt);
                 if !heard || self.roster.may_have_room(self.config.roster) {
-                    self.tell_exile(from, link, id);
+                    self.tell_exile(now, from, link, id);
                 }
                 return;
             }
@@ -308,7 +308,7 @@ impl Sender {
         let id = packet.receiver;
         let unicast = request.stage == Stage::JoinUnicast;
         match self.roster.members.get(&id).and_then(|m| m.exile) {
-            Some(Exile::Everything(_)) => return self.tell_exile(from, link, id),
+            Some(Exile::Everything(_)) => return self.tell_exile(now, from, link, id),
             Some(Exile::Unicast(..)) if !unicast => return self.handle_exile(now, id),
             _ => {}
         }
