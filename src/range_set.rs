@@ -121,6 +121,22 @@ impl RangeSet {
         }
     }
 
+    /// The parts of `range` that are not in the set, in increasing order.
+    pub fn gaps(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let mut at = range.start;
+        core::iter::from_fn(move || {
+            while at < range.end {
+                let next = self.next_range_at(at).unwrap_or(range.end..range.end);
+                let gap = at..next.start.min(range.end);
+                at = next.end;
+                if !gap.is_empty() {
+                    return Some(gap);
+                }
+            }
+            None
+        })
+    }
+
     /// Its ranges in increasing order; none touches the next.
     pub fn iter(
         &self,
@@ -219,6 +235,7 @@ mod tests {
             for (v, len) in probes {
                 prop_assert_eq!(set.contains(v), naive.contains(&v));
                 prop_assert_eq!(set.contains_range(v..v + len), (v..v + len).all(|x| naive.contains(&x)));
+                prop_assert!(set.gaps(v..v + len).flatten().eq((v..v + len).filter(|x| !naive.contains(x))));
                 let expected = naive.range(v..).next().map(|&s| s..(s..).find(|x| !naive.contains(x)).unwrap());
                 prop_assert_eq!(set.next_range_at(v), expected);
             }

@@ -1,13 +1,10 @@
-//! How a sender moves on: who listens, what each object's carousel does next, which channel it has,
-//! who is forgotten, and when it all ends.
+//! How a sender moves on: what each object's carousel does next, which channel it has, who is
+//! forgotten, and when it all ends.
 
 use core::time::Duration;
 
-use crate::carousel::Surplus;
 use crate::engine::sender::carousel::{Carousel, Phase};
-use crate::engine::sender::{
-    CHANNEL_LINGER, COUNT_TIME, COUNTED_AT_ONCE, Channel, END_NOTICES, SILENCE, Sender, notice,
-};
+use crate::engine::sender::{CHANNEL_LINGER, END_NOTICES, SILENCE, Sender, notice};
 use crate::engine::{ObjectKey, PacketKind, SenderEvent};
 use crate::ids::{ChannelNo, ReceiverId, ShortCodingId};
 use crate::time::Time;
@@ -17,69 +14,6 @@ use crate::wire::{MoveCause, NoticeCode, SenderBody};
 const REMEMBERED: Duration = Duration::from_secs(240);
 
 impl Sender {
-    pub(super) fn count_listeners(&mut self, now: Time) {
-        self.recount = false;
-        let count = self.roster.members.len();
-        if count > COUNTED_AT_ONCE {
-            self.count_due = now + COUNT_TIME * count as u32;
-        }
-        self.active = self.roster.count();
-        let members = self.roster.members.iter();
-        self.unicast_members = members
-            .filter(|(_, m)| m.unicast.is_some())
-            .map(|(&id, _)| id)
-            .collect();
-        let mut had = vec![false; self.objects.len()];
-        let mut first = vec![None; self.channels.len()];
-        for channel in &mut self.channels {
-            channel.is_shared = false;
-            for (key, carousel) in &mut channel.carousels {
-                had[key.0 as usize] |= carousel.listeners + carousel.unicast > 0;
-                carousel.listeners = 0;
-                carousel.unicast = 0;
-            }
-        }
-        for (at, offered) in self.objects.iter_mut().enumerate() {
-            let key = ObjectKey(at as u32);
-            if offered.withdrawn.is_some() {
-                continue;
-            }
-            let mut wanted = had[at];
-            for (id, member) in self.roster.members.iter().filter(|(_, m)| m.lacks(key)) {
-                wanted = true;
-                let Some(number) = offered.channel(member.tier).map(usize::from) else {
-                    continue;
-                };
-                let channel = &mut self.channels[number];
-                let Some(carousel) = channel.carousels.get_mut(&key) else {
-                    continue;
-                };
-                if member.unicast.is_some() {
-                    carousel.unicast += 1;
-                } else {
-                    carousel.listeners += 1;
-                    channel.is_shared |= first[number].get_or_insert(id) != &id;
-                }
-            }
-            if wanted {
-                offered.wanted_at = now;
-            }
-        }
-        self.channels.iter_mut().for_each(Channel::count_crowd);
-        let unlisted = self.unlisted();
-        self.active += unlisted as usize;
-        self.stats.most_unlisted = self.stats.most_unlisted.max(unlisted);
-        if let Some(limit) = self.passes() {
-            self.count_passes(limit);
-        }
-        if self.config.surplus == Surplus::Reported {
-            self.channels.iter_mut().for_each(Channel::set_surplus);
-        }
-        if !self.started && self.roster.joined >= u64::from(self.config.wait_for.max(1)) {
-            self.started = true;
-        }
-    }
-
     /// Moves each carousel on: from cycle to cycle, to the question at the end, to rest.
     pub(super) fn advance(&mut self, now: Time) {
         let may_run = self.started && self.ending.is_none();

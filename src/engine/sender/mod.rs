@@ -3,7 +3,8 @@
 //! * this file: what it holds, its objects, and what time does;
 //! * [`requests`]: what receivers say;
 //! * [`crowd`]: who is not listed;
-//! * [`course`]: who listens, and what each carousel does next;
+//! * [`listeners`]: who listens;
+//! * [`course`]: what each carousel does next;
 //! * [`tell`]: SYNC, offers and acknowledgements;
 //! * [`transmit`], [`confirm`]: what leaves next, [`rates`]: how fast;
 //! * [`limits`]: what one receiver may cost the others;
@@ -16,6 +17,7 @@ mod confirm;
 mod course;
 mod crowd;
 mod limits;
+mod listeners;
 mod losses;
 mod offered;
 mod one_way;
@@ -194,8 +196,8 @@ const HEARD_PER_PACKET: usize = 90;
 /// With more receivers each is told alone that it was heard: a group of 100,000 would hear 2.4 MB of others'
 /// acknowledgements, 19 s of a link of 1 Mbit/s.
 const HEARD_TOGETHER: usize = 1_000;
-/// Counting who listens takes some time for each receiver; of a larger group it is done once in so long for
-/// each, some hundredths of the time.
+/// Counting who listens takes some time for each receiver and object; with more of either it is done once in so
+/// long for each, some hundredths of the time.
 const COUNTED_AT_ONCE: usize = 1_000;
 const COUNT_TIME: Duration = Duration::from_micros(1);
 /// The end is announced so often.

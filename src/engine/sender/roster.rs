@@ -1,6 +1,7 @@
 //! The receivers that a sender knows one by one, each by its random id.
 
 use core::net::SocketAddr;
+use core::ops::Range;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -141,6 +142,14 @@ impl Member {
             && !self.finished.contains(key)
     }
 
+    /// Keys of all objects, of so many, that it lacks something of.
+    pub(super) fn lacked(&self, objects: u64) -> impl Iterator<Item = Range<u64>> + '_ {
+        let all = self.wants_all.then_some(0..objects).into_iter();
+        let named = self.wants.iter().filter(|_| !self.wants_all);
+        let wanted = all.chain(named).filter(|_| self.is_active());
+        wanted.flat_map(|keys| self.finished.gaps(keys))
+    }
+
     /// It is here and not done.
     pub(super) fn is_active(&self) -> bool {
         !self.gone && self.outcome.is_none()
@@ -240,6 +249,28 @@ mod tests {
         assert!(!room(&mut roster, 9) && roster.count() == 1);
         assert!(roster.may_have_room(3) && room(&mut roster, 9));
         assert!(roster.members.keys().eq(&[ReceiverId(0), ReceiverId(2)]));
+    }
+
+    #[test]
+    fn what_it_lacks_is_all_of_what_it_lacks() {
+        const OBJECTS: u32 = 40;
+        let mut rng = crate::rng::Rng::new(1);
+        for round in 0..300 {
+            let address = SocketAddr::from(([10, 0, 0, 1], 1));
+            let mut member = Member::new(Time::ZERO, address, Link(1));
+            member.wants_all = round % 3 == 0;
+            member.gone = round % 50 == 1;
+            for _ in 0..round % 70 {
+                let key = ObjectKey(rng.below(u64::from(OBJECTS)) as u32);
+                match rng.below(2) {
+                    0 => member.want(key),
+                    _ => member.finish(key),
+                }
+            }
+            let lacked = member.lacked(u64::from(OBJECTS)).flatten();
+            let each = (0..OBJECTS).filter(|&key| member.lacks(ObjectKey(key)));
+            assert!(lacked.eq(each.map(u64::from)));
+        }
     }
 
     #[test]
