@@ -27,7 +27,7 @@ const RISE_FLOOR: Duration = Duration::from_millis(20);
 /// The sender's estimate of the group round-trip time (RFC 5401 §5.2): it rises fast and falls
 /// slowly, because a low value makes everybody's NAK timers collide.
 ///
-/// It starts at [`INITIAL_GRTT`], and the first sample replaces that. A higher sample counts for
+/// It starts at [`INITIAL_GRTT`], and the first sample replaces that, as far as 500 ms. A higher sample counts for
 /// three quarters. After each round (the estimate, at least 100 ms) in which all samples were
 /// lower, it falls by a tenth, at most to the highest of them. It stays within [`MIN_GRTT`] and
 /// [`MAX_GRTT`]. Without samples it keeps its value.

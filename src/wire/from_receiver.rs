@@ -163,9 +163,9 @@ fn write_request(request: &Request, out: &mut Vec<u8>) {
     };
     out.put_u8(kind);
     out.put_u8(request.stage.number());
-    out.put_u16(request.last_channel);
+    out.put_u16(0);
     out.put_kbps(request.downlink);
-    out.put_u32(request.buffer_kib);
+    out.put_u32(0);
     out.put_u16(request.largest_heard);
     out.put_u8(count as u8);
     out.put_u8(request.cause.number());
@@ -184,9 +184,9 @@ fn write_request(request: &Request, out: &mut Vec<u8>) {
 fn read_request(flags: u8, r: &mut Reader<'_>) -> Result<Request, WireError> {
     let kind = r.u8()?;
     let stage = Stage::from_number(r.u8()?)?;
-    let last_channel = r.u16()?;
+    r.u16()?;
     let downlink = r.kbps()?;
-    let buffer_kib = r.u32()?;
+    r.u32()?;
     let largest_heard = r.u16()?;
     let count = usize::from(r.u8()?);
     let cause = MoveCause::from_number(r.u8()?);
@@ -207,8 +207,6 @@ fn read_request(flags: u8, r: &mut Reader<'_>) -> Result<Request, WireError> {
         stage,
         holds: flags & frame::HOLDS != 0,
         downlink,
-        buffer_kib,
-        last_channel,
         largest_heard,
         cause,
     })

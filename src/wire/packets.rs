@@ -313,10 +313,6 @@ pub struct Request {
     pub holds: bool,
     /// What it believes its downlink carries; 0 when unknown. In kbit/s on the wire.
     pub downlink: Rate,
-    /// Its receive buffer in KiB; 0 when unknown.
-    pub buffer_kib: u32,
-    /// The channel it used last; 0xffff for none.
-    pub last_channel: ChannelNo,
     /// The largest UDP payload heard from this sender over unicast; 0 when none.
     pub largest_heard: u16,
     /// Why it asks for this channel or path rather than the last.

@@ -380,23 +380,17 @@ fn request() -> impl Strategy<Value = Request> {
         wanted,
         (stage, any::<bool>()),
         kbps(),
-        any::<u32>(),
-        any::<u16>(),
         any::<u16>(),
         cause(),
     )
         .prop_map(
-            |(wanted, (stage, holds), downlink, buffer_kib, last_channel, largest_heard, cause)| {
-                Request {
-                    wanted,
-                    stage,
-                    holds,
-                    downlink,
-                    cause,
-                    buffer_kib,
-                    last_channel,
-                    largest_heard,
-                }
+            |(wanted, (stage, holds), downlink, largest_heard, cause)| Request {
+                wanted,
+                stage,
+                holds,
+                downlink,
+                cause,
+                largest_heard,
             },
         )
 }

@@ -264,8 +264,6 @@ fn a_short_request_is_refused() {
         stage: Stage::Ask,
         holds: false,
         downlink: Rate::ZERO,
-        buffer_kib: 0,
-        last_channel: 0xffff,
         cause: MoveCause::None,
         largest_heard: 0,
     };

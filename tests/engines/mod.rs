@@ -179,8 +179,6 @@ pub fn request_holding(stage: Stage, holds: bool) -> ReceiverBody {
         stage,
         holds,
         downlink: Rate::ZERO,
-        buffer_kib: 0,
-        last_channel: 0xffff,
         cause: MoveCause::None,
         largest_heard: 0,
     })

@@ -330,8 +330,6 @@ fn request_all() -> Request {
         stage: Stage::Ask,
         holds: false,
         downlink: Rate::ZERO,
-        buffer_kib: 4_096,
-        last_channel: 0xffff,
         largest_heard: 0,
         cause: MoveCause::None,
     }
@@ -352,8 +350,6 @@ fn request_codings() -> Request {
         wanted: Wanted::Codings(vec![CODING, OTHER_CODING]),
         stage: Stage::JoinGroup,
         holds: true,
-        buffer_kib: 0,
-        last_channel: 3,
         cause: MoveCause::Congestion,
         ..request_all()
     }

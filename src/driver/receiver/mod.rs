@@ -107,7 +107,6 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
         one_way: silent,
         sync_timeout: builder.sync_timeout,
         sender_timeout: builder.timeout,
-        buffer_kib: (small.map_or(RECEIVE_BUFFER, |s| s.got) / 1_024) as u32,
         max_size: builder.max_size,
         downlink: builder.downlink,
         ..ReceiverConfig::new(id, rng.next_u64(), target)

@@ -1,4 +1,4 @@
-//! What a receiver says while data comes: NAKs, acknowledgements on unicast, reports.
+//! What a receiver lacks and has got, said while data comes: NAKs, and acknowledgements on unicast.
 
 use core::ops::Range;
 

@@ -329,8 +329,6 @@ impl Receiver {
                 .delivered
                 .or(self.config.downlink)
                 .unwrap_or(Rate::ZERO),
-            buffer_kib: self.config.buffer_kib,
-            last_channel: NO_CHANNEL,
             cause: self.seat.cause,
             largest_heard: self.largest_heard,
         });

@@ -93,8 +93,6 @@ pub struct ReceiverConfig {
     pub sender_timeout: Duration,
     /// What the downlink carries, if known: it sits on no faster tier.
     pub downlink: Option<Rate>,
-    /// The receive buffer in KiB, if known.
-    pub buffer_kib: u32,
     /// The most bytes an object may have to be accepted.
     pub max_size: u64,
 }
@@ -114,7 +112,6 @@ impl ReceiverConfig {
             sync_timeout: config::SYNC_TIMEOUT,
             sender_timeout: config::SENDER_TIMEOUT,
             downlink: None,
-            buffer_kib: 0,
             max_size: u64::MAX,
         }
     }

@@ -186,7 +186,7 @@ const SYNC_PAUSE: Duration = Duration::from_millis(20);
 const OFFERS_PER_ANSWER: usize = 16;
 /// How long an object keeps its channel after its last receiver.
 const CHANNEL_LINGER: Duration = Duration::from_secs(5);
-/// A receiver that was not heard for this long is forgotten; reports come every second or so, or
+/// A receiver that was not heard for this long is forgotten; reports come every 200 ms or so, or
 /// more seldom in large groups.
 const SILENCE: Duration = Duration::from_secs(4);
 /// How long acknowledgements of dones are gathered into one packet.

@@ -313,11 +313,14 @@ impl Sender {
             _ => {}
         }
         let known = self.roster.members.get(&id).is_some_and(|m| !m.gone);
-        if !self.roster.has_room(id, self.config.roster) {
+        let has_path = self
+            .roster
+            .members
+            .get(&id)
+            .is_some_and(|m| m.unicast.is_some());
+        let has_place = !unicast || has_path || self.has_unicast_channel();
+        if !has_place || !self.roster.has_room(id, self.config.roster) {
             return self.join_crowd(now, (from, link), packet, request, wanted);
-        }
-        if unicast && !self.has_unicast_channel() {
-            return self.stats.dropped.add(DropReason::Full);
         }
         let first_time = !self.roster.members.contains_key(&id);
         let member = self
@@ -740,4 +743,89 @@ fn round_trip(now: Time, echo: Echo) -> Option<Duration> {
     let since = now.as_nanos().checked_sub(echo.sent_at)?;
     let rtt = Duration::from_nanos(since).checked_sub(echo.held)?;
     (rtt <= crate::config::MAX_GRTT).then_some(rtt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::engine::{Burst, SenderConfig};
+    use crate::object::Description;
+    use crate::rate::Adapt;
+    use crate::seal::SigningKey;
+    use crate::secret::Secret;
+    use crate::units::Rate;
+
+    fn sender() -> Sender {
+        let config = SenderConfig {
+            session: SessionId(1),
+            seed: 1,
+            secret: [1; 32],
+            key: SigningKey::new(&Secret::new([1; 32])),
+            sealed: false,
+            groups: vec![SocketAddr::from(([239, 192, 7, 1], 4_700))],
+            source: None,
+            group_feedback: false,
+            rate: Rate::from_bps(100_000_000),
+            tiers: Vec::new(),
+            ladder: false,
+            adapt: Adapt::Fixed,
+            min_rate: Rate::ZERO,
+            roster: config::MAX_ROSTER,
+            wait_for: 1,
+            stay: true,
+            one_way: None,
+            surplus: Surplus::None,
+            fade: config::FADE,
+            slots: 8,
+            elsewhere: Vec::new(),
+        };
+        let mut sender = Sender::new(config, Time::ZERO).unwrap();
+        let film = Description::pretend("film", 1_000_000, 1_344, 64).unwrap();
+        sender.offer(Time::ZERO, film).unwrap();
+        sender
+    }
+
+    /// Receiver `id` joins by unicast, for the `counter`th time; whether it is told that it is not listed.
+    fn is_unlisted(sender: &mut Sender, id: u64, counter: u64) -> bool {
+        let (from, id) = (SocketAddr::from(([10, 0, 0, 9], 9_000)), ReceiverId(id));
+        let request = Request {
+            wanted: Wanted::All { from: 0 },
+            stage: Stage::JoinUnicast,
+            holds: false,
+            downlink: Rate::ZERO,
+            largest_heard: 0,
+            cause: MoveCause::None,
+        };
+        let packet = FromReceiver {
+            channel: NO_CHANNEL,
+            session: sender.config.session,
+            receiver: id,
+            counter,
+            cookie: sender.cookie(from, id),
+            echo: None,
+            body: ReceiverBody::Request(request),
+        };
+        let mut datagram = Vec::new();
+        packet.encode(&mut datagram);
+        sender.handle_datagram(Time::from_millis(counter), from, Link(1), &datagram);
+        let (mut burst, mut unlisted) = (Burst::default(), false);
+        while sender.outbox.pop(&mut burst) {
+            if let Ok(Packet::FromSender(packet)) = wire::parse(&burst.control) {
+                unlisted |= matches!(packet.body, SenderBody::Unlisted(_));
+            }
+        }
+        unlisted
+    }
+
+    #[test]
+    fn who_finds_no_channel_for_unicast_is_told_so_and_who_has_one_keeps_it() {
+        let mut sender = sender();
+        sender.next_unicast_channel = NO_CHANNEL - 1;
+        assert!(!is_unlisted(&mut sender, 1, 1));
+        assert!(is_unlisted(&mut sender, 2, 2));
+        assert!(!is_unlisted(&mut sender, 1, 3));
+        assert!(sender.roster.members[&ReceiverId(1)].unicast.is_some());
+        assert!(!sender.roster.members.contains_key(&ReceiverId(2)));
+    }
 }
