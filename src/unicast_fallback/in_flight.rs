@@ -16,9 +16,9 @@ use super::rtt::Rtt;
 /// Packets that must have come after one for it to be lost (RFC 9002 §6.1.1).
 const PACKET_THRESHOLD: u64 = 3;
 
-/// Most packets that are watched at once: a gigabit over 150 ms. It bounds the memory that one
-/// receiver can take by never acknowledging.
-pub const MAX_IN_FLIGHT: usize = 16_384;
+/// With so many packets watched nothing further is sent, but the run that has begun: a gigabit over 150 ms. It
+/// bounds the memory that one receiver can take by never acknowledging.
+pub(super) const MAX_IN_FLIGHT: usize = 16_384;
 
 /// What a packet carried.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -112,7 +112,7 @@ impl InFlight {
         self.packets
     }
 
-    /// Whether no further packet can be watched; see [`MAX_IN_FLIGHT`].
+    /// Whether no further run may begin; see [`MAX_IN_FLIGHT`].
     pub(super) fn is_full(&self) -> bool {
         self.sent.len() >= MAX_IN_FLIGHT
     }
@@ -127,11 +127,10 @@ impl InFlight {
         self.last_sent
     }
 
-    /// Packet `packet`, of `bytes` IP bytes, was sent. False, and not watched, if it is out of
-    /// order or too many are in flight.
-    pub(super) fn sent(&mut self, now: Time, packet: PacketNo, bytes: u32, tag: Tag) -> bool {
-        if packet < self.next || self.is_full() {
-            return false;
+    /// Packet `packet`, of `bytes` IP bytes, was sent. One out of order is not watched.
+    pub(super) fn sent(&mut self, now: Time, packet: PacketNo, bytes: u32, tag: Tag) {
+        if packet < self.next {
+            return;
         }
         self.next = packet + 1;
         self.last_sent = now;
@@ -144,7 +143,6 @@ impl InFlight {
         });
         self.bytes += u64::from(bytes);
         self.packets += 1;
-        true
     }
 
     /// An acknowledgement came. Gives a sample to `rtt`, then finds what is lost.
@@ -312,7 +310,7 @@ mod tests {
     fn with_sent(n: u64) -> (InFlight, Rtt) {
         let mut flight = InFlight::new();
         // Close together, so that no packet is lost by time alone.
-        (0..n).for_each(|p| assert!(flight.sent(Time::from_nanos(p * 10_000), p, 100, tag(p))));
+        (0..n).for_each(|p| flight.sent(Time::from_nanos(p * 10_000), p, 100, tag(p)));
         (flight, Rtt::new(None))
     }
 
@@ -342,7 +340,7 @@ mod tests {
     #[test]
     fn nine_eighths_of_a_round_trip_make_one_lost() {
         let (mut flight, mut rtt) = (InFlight::new(), Rtt::new(None));
-        (0..2).for_each(|p| assert!(flight.sent(ms(p), p, 100, tag(p))));
+        (0..2).for_each(|p| flight.sent(ms(p), p, 100, tag(p)));
         let outcome = flight.handle_ack(ms(81), &ack(&[(1, 2)]), &mut rtt);
         assert_eq!(outcome.lost_packets, 0);
         assert_eq!(flight.loss_time(), Some(ms(90)));
@@ -411,12 +409,18 @@ mod tests {
     }
 
     #[test]
-    fn it_watches_no_more_than_its_cap() {
-        let (mut flight, _) = with_sent(MAX_IN_FLIGHT as u64);
+    fn a_run_that_began_below_the_cap_is_watched_to_its_end() {
+        let (mut flight, mut rtt) = with_sent(MAX_IN_FLIGHT as u64 - 1);
+        assert!(!flight.is_full());
+        let last = MAX_IN_FLIGHT as u64 + 42;
+        (flight.next_packet()..=last).for_each(|p| flight.sent(ms(200), p, 100, tag(p)));
         assert!(flight.is_full());
-        assert!(!flight.sent(Time::ZERO, 1 << 20, 100, tag(0)));
+        assert_eq!(flight.in_flight_from(0).count() as u64, last + 1);
+        let outcome = flight.handle_ack(ms(210), &ack(&[(last, last + 1)]), &mut rtt);
+        assert_eq!((outcome.invalid, outcome.acked_packets), (false, 1));
         let (mut flight, _) = with_sent(3);
-        assert!(!flight.sent(Time::ZERO, 2, 100, tag(0)));
+        flight.sent(Time::ZERO, 2, 100, tag(0));
+        assert_eq!(flight.packets(), 3);
     }
 
     proptest! {

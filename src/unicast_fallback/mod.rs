@@ -12,7 +12,7 @@ mod path;
 mod probe;
 mod rtt;
 
-pub use in_flight::{AckOutcome, MAX_IN_FLIGHT, Tag};
-pub use path::{CongestionPath, PathTotals};
+pub use in_flight::{AckOutcome, Tag};
+pub use path::CongestionPath;
 pub use probe::{Course, Probe};
 pub use rtt::{MAX_ACK_DELAY, Rtt};

@@ -9,7 +9,6 @@ use core::time::Duration;
 use crate::ids::PacketNo;
 use crate::rate::Pacer;
 use crate::time::Time;
-use crate::units::Rate;
 use crate::wire::Ack;
 
 use super::cubic::{Acked, Cubic};
@@ -57,22 +56,6 @@ pub struct CongestionPath {
     round_end: PacketNo,
     /// Whether the window limited sending in this round trip or the last.
     limited: [bool; 2],
-    totals: PathTotals,
-}
-
-/// What happened on a path so far.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct PathTotals {
-    /// Packets sent.
-    pub sent: u64,
-    /// Packets acknowledged.
-    pub acked: u64,
-    /// Packets lost.
-    pub lost: u64,
-    /// IP bytes sent.
-    pub sent_bytes: u64,
-    /// Acknowledgements of packets that were never sent.
-    pub invalid_acks: u64,
 }
 
 impl CongestionPath {
@@ -94,7 +77,6 @@ impl CongestionPath {
             peak: 0,
             round_end: 0,
             limited: [false; 2],
-            totals: PathTotals::default(),
         }
     }
 
@@ -133,14 +115,11 @@ impl CongestionPath {
         self.pacer.sent(u64::from(bytes));
         self.probes = self.probes.saturating_sub(1);
         self.peak = self.peak.max(self.in_flight.bytes());
-        self.totals.sent += 1;
-        self.totals.sent_bytes += u64::from(bytes);
     }
 
     /// An acknowledgement came.
     pub fn on_ack(&mut self, now: Time, ack: &Ack) -> AckOutcome {
         let outcome = self.in_flight.handle_ack(now, ack, &mut self.rtt);
-        self.totals.invalid_acks += u64::from(outcome.invalid);
         if let Some(largest) = outcome.largest_acked {
             self.timeouts = 0;
             self.probes = 0;
@@ -189,41 +168,6 @@ impl CongestionPath {
         self.in_flight.in_flight_from(packet)
     }
 
-    /// IP bytes in flight.
-    pub const fn in_flight_bytes(&self) -> u64 {
-        self.in_flight.bytes()
-    }
-
-    /// IP bytes that may be in flight.
-    pub const fn window(&self) -> u64 {
-        self.cubic.window()
-    }
-
-    /// The rate that packets are spread at, a little above what the path is believed to carry.
-    pub const fn pacing_rate(&self) -> Rate {
-        self.pacer.rate()
-    }
-
-    /// Its round-trip time.
-    pub const fn rtt(&self) -> &Rtt {
-        &self.rtt
-    }
-
-    /// How often loss made the window smaller.
-    pub const fn reductions(&self) -> u64 {
-        self.cubic.reductions()
-    }
-
-    /// Probe timeouts since the last acknowledgement: a few in a row mean that nobody hears.
-    pub const fn timeouts(&self) -> u32 {
-        self.timeouts
-    }
-
-    /// What happened so far.
-    pub const fn totals(&self) -> PathTotals {
-        self.totals
-    }
-
     fn room(&self) -> u64 {
         if self.in_flight.is_full() {
             0
@@ -264,8 +208,6 @@ impl CongestionPath {
     }
 
     fn take(&mut self, now: Time, outcome: &AckOutcome) {
-        self.totals.acked += outcome.acked_packets;
-        self.totals.lost += outcome.lost_packets;
         if let Some(largest) = outcome.largest_lost {
             self.cubic.on_loss(largest, self.in_flight.next_packet());
             if outcome.persistent_congestion {
@@ -284,6 +226,7 @@ impl CongestionPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Rate;
 
     const PACKET: u64 = 1_440;
 
@@ -329,7 +272,7 @@ mod tests {
     fn the_initial_window_leaves_within_ten_milliseconds() {
         let mut path = CongestionPath::new(Time::ZERO, PACKET, None);
         assert_eq!(fill(&mut path, Time::ZERO, ms(10), 0), 10);
-        assert_eq!(path.in_flight_bytes(), 10 * PACKET);
+        assert_eq!(path.in_flight.bytes(), 10 * PACKET);
         assert_eq!(path.next_send_at(PACKET), Time::NEVER);
         assert!(!path.may_send(ms(500), PACKET));
     }
@@ -340,16 +283,16 @@ mod tests {
         let next = fill(&mut path, Time::ZERO, ms(15), 0);
         let due = path.poll_timeout().unwrap();
         path.on_timeout(due - Duration::from_nanos(1));
-        assert_eq!((path.timeouts(), lost(&mut path)), (0, vec![]));
+        assert_eq!((path.timeouts, lost(&mut path)), (0, vec![]));
         path.on_timeout(due);
-        assert_eq!((path.timeouts(), lost(&mut path)), (1, vec![0, 1]));
+        assert_eq!((path.timeouts, lost(&mut path)), (1, vec![0, 1]));
         assert_eq!(
             fill(&mut path, due, due + Duration::from_millis(5), next),
             next + 2
         );
         // Waits double, and never stand in the past even if nothing is sent.
         let second = path.poll_timeout().unwrap();
-        assert!(second.since(due) >= path.rtt().probe_timeout() * 2);
+        assert!(second.since(due) >= path.rtt.probe_timeout() * 2);
         path.on_timeout(second);
         assert!(path.poll_timeout().unwrap() > second);
     }
@@ -368,7 +311,7 @@ mod tests {
         lost(&mut path);
         let outcome = path.on_ack(ms(10_000), &ack(next - 1, next));
         assert!(outcome.persistent_congestion);
-        assert_eq!((path.window(), path.timeouts()), (2 * PACKET, 0));
+        assert_eq!((path.cubic.window(), path.timeouts), (2 * PACKET, 0));
         assert!(path.may_send(ms(10_000), PACKET));
     }
 
@@ -379,9 +322,9 @@ mod tests {
             path.on_sent(ms(5 * p), p, PACKET as u32, tag(p));
             path.on_ack(ms(5 * p + 4), &ack(0, p + 1));
         }
-        assert_eq!(path.window(), 10 * PACKET);
+        assert_eq!(path.cubic.window(), 10 * PACKET);
         assert_eq!(path.poll_timeout(), None);
-        assert_eq!(path.totals().acked, 1_000);
+        assert_eq!(path.in_flight.packets(), 0);
     }
 
     #[test]
@@ -389,7 +332,7 @@ mod tests {
         let mut path = CongestionPath::new(Time::ZERO, PACKET, None);
         fill(&mut path, Time::ZERO, ms(10), 0);
         path.on_ack(ms(5_000), &ack(0, 10));
-        assert!(path.pacing_rate() < Rate::from_bps(100_000));
+        assert!(path.pacer.rate() < Rate::from_bps(100_000));
         assert!(path.may_send(ms(5_000), PACKET + 100));
         path.on_sent(ms(5_000), 10, PACKET as u32, tag(10));
         let at = path.next_send_at(PACKET + 100);
@@ -410,7 +353,7 @@ mod tests {
             now += Duration::from_millis(20);
             path.on_ack(now, &ack(0, p + 1));
         }
-        assert!(path.window() > 2 * large, "{}", path.window());
+        assert!(path.cubic.window() > 2 * large, "{}", path.cubic.window());
     }
 
     #[test]
@@ -418,10 +361,7 @@ mod tests {
         let mut path = CongestionPath::new(Time::ZERO, PACKET, None);
         fill(&mut path, Time::ZERO, ms(10), 0);
         assert!(path.on_ack(ms(30), &ack(0, 4_000_000)).invalid);
-        assert_eq!(
-            (path.totals().invalid_acks, path.window()),
-            (1, 10 * PACKET)
-        );
+        assert_eq!(path.cubic.window(), 10 * PACKET);
     }
 
     #[test]
