@@ -1,7 +1,7 @@
 //! The sending end of a session.
 //!
 //! * this file: what it holds, its objects, and what time does;
-//! * [`requests`]: what receivers say;
+//! * [`requests`]: what receivers say; [`joining`]: who joins and who is done, [`repairs`]: what is lacked;
 //! * [`crowd`]: who is not listed;
 //! * [`listeners`]: who listens;
 //! * [`course`]: what each carousel does next;
@@ -16,6 +16,7 @@ mod carousel;
 mod confirm;
 mod course;
 mod crowd;
+mod joining;
 mod limits;
 mod listeners;
 mod losses;
@@ -24,6 +25,7 @@ mod one_way;
 mod outbox;
 mod rates;
 mod reading;
+mod repairs;
 mod requests;
 mod roster;
 mod slots;
