@@ -7,10 +7,11 @@
 
 mod loopback_support;
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use loopback_support::{Place, finish, key, multicast_works, random_file, wait_for};
-use loopcast::driver::{ReceiverEvent, RunOutcome, SenderEvent, Via};
+use loopcast::driver::{FeedbackMode, ReceiverEvent, RunOutcome, SenderEvent, Via};
 
 #[test]
 fn three_receivers_get_it_and_one_loses_packets() {
@@ -299,4 +300,30 @@ fn the_key_asked_for_is_the_only_one_taken() {
     place.assert_same(1, "signed.bin", &file);
     sender.stop();
     assert_eq!(sender.join().unwrap().fingerprint, mine.fingerprint());
+}
+
+#[test]
+fn naks_on_a_group_are_heard_when_one_of_its_objects_is_withdrawn() {
+    let Some(place) = Place::new("shared feedback", 48_170) else {
+        return;
+    };
+    let file = random_file(&place.from(), "a.bin", 3_000_000);
+    let other = random_file(&place.from(), "b.bin", 3_000_000);
+    let sender = place.sender().rate("20M".parse().unwrap());
+    let sender = sender.feedback(FeedbackMode::Group);
+    let sender = sender.offer_path(&file).offer_path(&other).start().unwrap();
+    let offered = |e: &SenderEvent| matches!(e, SenderEvent::Offered { .. });
+    assert!(wait_for(sender.events(), offered) && wait_for(sender.events(), offered));
+    let receiver = place.receiver(0).drop_rate(0.1).seed(3).start().unwrap();
+    let progress = |e: &ReceiverEvent| matches!(e, ReceiverEvent::Progress(p) if p.have > 100_000);
+    assert!(wait_for(receiver.events(), progress));
+    // Not there any more when it would be offered anew, which would open the socket again.
+    random_file(&place.from(), "a.bin", 10);
+    fs::remove_file(&file).unwrap();
+    let withdrawn = |e: &SenderEvent| matches!(e, SenderEvent::Withdrawn { .. });
+    assert!(wait_for(sender.events(), withdrawn), "not noticed");
+    let summary = finish(receiver);
+    assert_eq!(summary.outcome, RunOutcome::Partial, "{summary:?}");
+    place.assert_same(0, "b.bin", &other);
+    sender.join().unwrap();
 }

@@ -6,7 +6,7 @@
 mod events;
 mod offers;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,14 +54,14 @@ const FAREWELL: Duration = Duration::from_secs(3);
 const DEVICE_WAIT: Duration = Duration::from_micros(500);
 
 /// What a socket that only listens is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Purpose {
     /// Requests to the base group.
     Requests,
     /// Other senders on the base group.
     OtherSenders,
-    /// NAKs to an object's group.
-    Feedback(ObjectKey),
+    /// NAKs to the group that these objects are sent to.
+    Feedback(BTreeSet<ObjectKey>),
 }
 
 /// A socket that only listens.

@@ -40,7 +40,7 @@ impl Net {
                 }
             }
             E::Stopped { object } => {
-                self.stop_listening(Purpose::Feedback(object));
+                self.stop_feedback(object);
                 SenderEvent::Stopped {
                     name: self.name(object),
                 }
@@ -106,7 +106,7 @@ impl Net {
             }
             E::OtherSession { session, address } => {
                 // Once is enough, and its data costs us every packet.
-                self.stop_listening(Purpose::OtherSenders);
+                self.stop_listening(|purpose| *purpose == Purpose::OtherSenders);
                 SenderEvent::AnotherSender { session, address }
             }
             E::Finished => {
@@ -121,15 +121,24 @@ impl Net {
         let config = self.engine.config();
         let base = config.groups.first().is_some_and(|base| *base == group);
         // What goes to the base group is heard with the requests.
-        let known =
-            |l: &Listener| l.group == group.ip() && matches!(l.purpose, Purpose::Feedback(_));
-        if !config.group_feedback || base || self.listeners.values().any(known) {
+        if !config.group_feedback || base {
+            return;
+        }
+        let known = self
+            .listeners
+            .values_mut()
+            .find_map(|l| match &mut l.purpose {
+                Purpose::Feedback(objects) if l.group == group.ip() => Some(objects),
+                _ => None,
+            });
+        if let Some(objects) = known {
+            objects.insert(object);
             return;
         }
         let feedback = SocketAddr::new(group.ip(), group.port() + 1);
         let opened = Socket::on_group(feedback, None, &self.interface);
         let listened = opened.map_err(|e| e.to_string()).and_then(|socket| {
-            let purpose = Purpose::Feedback(object);
+            let purpose = Purpose::Feedback([object].into());
             self.listen(Listener {
                 socket,
                 purpose,
@@ -155,11 +164,19 @@ impl Net {
         Ok(())
     }
 
-    pub(super) fn stop_listening(&mut self, purpose: Purpose) {
+    /// An object is no longer sent: groups that no other is sent to are left.
+    pub(super) fn stop_feedback(&mut self, object: ObjectKey) {
+        self.stop_listening(|purpose| match purpose {
+            Purpose::Feedback(objects) => objects.remove(&object) && objects.is_empty(),
+            _ => false,
+        });
+    }
+
+    fn stop_listening(&mut self, is_over: impl Fn(&mut Purpose) -> bool) {
         let registry = self.poll.registry();
         let interface = &self.interface;
         self.listeners.retain(|_, listener| {
-            let stays = listener.purpose != purpose;
+            let stays = !is_over(&mut listener.purpose);
             if !stays {
                 listener.socket.leave(listener.group, None, interface);
                 // Closing takes it out anyway.

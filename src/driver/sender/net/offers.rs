@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ATTEMPTS, Net, Offered, Purpose, SETTLE};
+use super::{ATTEMPTS, Net, Offered, SETTLE};
 use crate::config;
 use crate::driver::sender::messages::{Prepare, Prepared};
 use crate::driver::{SenderEvent, SenderObject};
@@ -109,7 +109,7 @@ impl Net {
         let Some(offered) = self.objects.remove(&object) else {
             return;
         };
-        self.stop_listening(Purpose::Feedback(object));
+        self.stop_feedback(object);
         let Offered {
             file,
             attempt,
