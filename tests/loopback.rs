@@ -8,7 +8,7 @@
 mod loopback_support;
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use loopback_support::{Place, finish, key, multicast_works, random_file, wait_for};
 use loopcast::driver::{FeedbackMode, ReceiverEvent, RunOutcome, SenderEvent, Via};
@@ -325,5 +325,37 @@ fn naks_on_a_group_are_heard_when_one_of_its_objects_is_withdrawn() {
     let summary = finish(receiver);
     assert_eq!(summary.outcome, RunOutcome::Partial, "{summary:?}");
     place.assert_same(0, "b.bin", &other);
+    sender.join().unwrap();
+}
+
+#[test]
+fn one_of_several_equal_files_that_changes_is_offered_anew_once() {
+    let Some(place) = Place::new("equal", 48_180) else {
+        return;
+    };
+    let folder = place.from();
+    let files = ["a", "b", "c"].map(|name| random_file(&folder, name, 3_000_000));
+    let sender = place.sender().rate("20M".parse().unwrap());
+    let sender = sender.offer_path(&folder).start().unwrap();
+    let offered = |e: &SenderEvent| matches!(e, SenderEvent::Offered { .. });
+    let mut cut = Vec::new();
+    while cut.len() < 3 {
+        let event = sender.events().recv().unwrap();
+        if let SenderEvent::Offered { name, .. } = event {
+            cut.push(name);
+        }
+    }
+    let receiver = place.receiver(0).start().unwrap();
+    let progress = |e: &ReceiverEvent| matches!(e, ReceiverEvent::Progress(p) if p.have > 100_000);
+    assert!(wait_for(receiver.events(), progress));
+    // The second of the three cuts becomes free.
+    let second = files.iter().find(|f| f.ends_with(&cut[1])).unwrap();
+    let written = fs::File::options().write(true).open(second).unwrap();
+    written.set_modified(SystemTime::now()).unwrap();
+    let withdrawn = |e: &SenderEvent| matches!(e, SenderEvent::Withdrawn { .. });
+    assert!(wait_for(sender.events(), withdrawn), "not noticed");
+    assert!(wait_for(sender.events(), offered), "not offered anew");
+    finish(receiver);
+    sender.stop();
     sender.join().unwrap();
 }

@@ -84,23 +84,25 @@ impl Net {
                     again,
                 });
             }
-            Err(engine::SenderError::Twice(_))
-                if another_k(k, self.of_content(content)).is_some() =>
-            {
-                let k = another_k(k, self.of_content(content));
-                self.prepare(now, Prepare { file, attempt, k });
+            Err(error) => {
+                let twice = matches!(error, engine::SenderError::Twice(_));
+                match another_k(k, &self.cuts_of(content)).filter(|_| twice) {
+                    Some(k) => {
+                        let k = Some(k);
+                        self.prepare(now, Prepare { file, attempt, k });
+                    }
+                    None => self.not_offered(path, error.to_string()),
+                }
             }
-            Err(error) => self.not_offered(path, error.to_string()),
         }
         self.prepared(now);
     }
 
-    /// Objects on offer that have the same bytes.
-    pub(super) fn of_content(&self, content: ContentId) -> usize {
-        self.objects
-            .values()
-            .filter(|o| o.figures.content == content)
-            .count()
+    /// How the objects on offer are cut that have the same bytes.
+    fn cuts_of(&self, content: ContentId) -> Vec<u16> {
+        let same = |o: &&Offered| o.figures.content == content;
+        let same = self.objects.values().filter(same);
+        same.map(|o| o.source.description().geometry.k()).collect()
     }
 
     /// An object is no longer sent: its file is hashed and offered anew, unless that was done too
@@ -146,17 +148,23 @@ impl Net {
     }
 }
 
-/// How to cut up a file that has the same bytes as `others` files on offer, which would be cut with
-/// `k`: files are told apart by bytes and cut, so the cut has to differ. A little, which costs
-/// nothing; none when there are absurdly many.
-fn another_k(k: u16, others: usize) -> Option<u16> {
-    let usual = if k > config::SMALL_K {
-        config::LARGE_K
-    } else {
-        config::SMALL_K
-    };
-    let others = u16::try_from(others).ok()?;
-    usual
-        .checked_sub(others)
-        .filter(|&k| k >= config::SMALL_K / 2)
+/// How to cut up a file that would be cut with `k`, as one of the same bytes is: files are told apart by bytes
+/// and cut, so the cut has to differ from those `taken`. A little, which costs nothing; none when there are
+/// absurdly many. Each is less than the one before, so that a file is not hashed for ever.
+fn another_k(k: u16, taken: &[u16]) -> Option<u16> {
+    (config::SMALL_K / 2..k).rev().find(|k| !taken.contains(k))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_files_are_cut_in_ways_that_are_free() {
+        assert_eq!(another_k(512, &[512, 510]), Some(511));
+        assert_eq!(another_k(511, &[512, 511, 510]), Some(509));
+        let all: Vec<u16> = (0..=1_024).collect();
+        assert_eq!(another_k(1_024, &all), None);
+        assert_eq!(another_k(config::SMALL_K / 2, &[]), None);
+    }
 }
