@@ -246,6 +246,30 @@ fn who_was_told_to_report_rarely_is_waited_for() {
     assert!(events.any(|e| matches!(e, SenderEvent::Gone { .. })));
 }
 
+/// As after a switch was away for longer than the sender waits.
+#[test]
+fn who_fell_silent_and_joins_again_is_told_of() {
+    let mut s = sender(SESSION.0, |c| c.stay = true);
+    s.offer(Time::ZERO, film("film", 1 << 20)).unwrap();
+    drain(&mut s, Time::ZERO);
+    let cookie = join(&mut s, ms(10), 5, host(10), Stage::JoinGroup);
+    while let Some((due, _)) = s.poll_timeout().filter(|(due, _)| *due <= ms(60_000)) {
+        s.handle_timeout(due);
+        drain(&mut s, due);
+    }
+    let mut events = core::iter::from_fn(|| s.poll_event());
+    assert!(events.any(|e| matches!(e, SenderEvent::Gone { .. })));
+    let again = packet(5, 9, SESSION, cookie, request(Stage::JoinGroup));
+    s.handle_datagram(ms(60_001), host(10), Link(1), &again);
+    let events: Vec<_> = core::iter::from_fn(|| s.poll_event()).collect();
+    let receiver = ReceiverId(5);
+    let returned = SenderEvent::Returned {
+        receiver,
+        outcome: None,
+    };
+    assert!(events.contains(&returned), "{events:?}");
+}
+
 /// All of it comes, and the disk has time for a third: the rate follows the disk.
 #[test]
 fn what_a_disk_has_no_time_for_came_too_fast() {

@@ -141,6 +141,11 @@ pub enum SenderEvent {
         /// How it wants to be served.
         path: DeliveryPath,
     },
+    /// A receiver that had fallen silent asks again.
+    Returned {
+        /// Its identity.
+        receiver: ReceiverId,
+    },
     /// A receiver went over to another tier or to unicast, or came back.
     Moved {
         /// Its identity.

@@ -196,7 +196,7 @@ pub struct SenderTier {
     pub rate: Rate,
     /// Data packets sent on those.
     pub sent: u64,
-    /// Receivers that want something more; in a summary all that listened there last.
+    /// Receivers that want something more, of the first 10,000; in a summary all that listened there last.
     pub receivers: u32,
     /// Packets that they lost in the network, since they came.
     pub lost: u64,

@@ -20,6 +20,13 @@ pub enum SenderEvent {
         /// It asked for unicast.
         unicast: bool,
     },
+    /// A receiver that had ended joined again.
+    Returned {
+        /// Who.
+        receiver: ReceiverId,
+        /// How it had ended; none when it had fallen silent.
+        outcome: Option<Outcome>,
+    },
     /// An object began to run on a channel.
     Started {
         /// Which.

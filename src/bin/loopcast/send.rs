@@ -296,6 +296,7 @@ impl<'a> View<'a> {
                 self.came += 1;
                 self.console.say(format!("receiver {receiver} at {address} wants it by {}{}", path.name(), self.missing()));
             }
+            E::Returned { receiver } => self.console.say(format!("receiver {receiver} is here again")),
             E::Moved { receiver, path, tier, cause } => {
                 let to = match path {
                     DeliveryPath::Multicast => format!("the tier of {tier}"),

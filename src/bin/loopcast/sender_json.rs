@@ -84,6 +84,7 @@ pub(crate) fn event(event: &SenderEvent, ways: Option<&Ways>) -> Option<(&'stati
                 .with("address", address.to_string());
             ("joined", f.with("path", path.name()))
         }
+        E::Returned { receiver } => ("returned", f.with("receiver", receiver.to_string())),
         E::Moved {
             receiver,
             path,

@@ -28,16 +28,33 @@ pub(crate) enum Which {
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     known: HashMap<ReceiverId, SenderReceiver>,
+    others: Others,
     joined: u64,
+}
+
+/// Those who are not remembered one by one.
+#[derive(Debug, Default)]
+struct Others {
+    present: u32,
+    /// They have all they wanted.
+    done: u32,
+    /// They fell silent, or had to leave.
+    gone: u32,
+    some_failed: bool,
 }
 
 impl Roster {
     pub(crate) fn joined(&mut self, now: Time, id: ReceiverId, address: SocketAddr, unicast: bool) {
+        if self.known.contains_key(&id) {
+            // The engine has forgotten it meanwhile.
+            return self.returned(id, None);
+        }
         self.joined += 1;
         if self.known.len() >= REMEMBERED {
+            self.others.present += 1;
             return;
         }
-        self.known.entry(id).or_insert(SenderReceiver {
+        let new = SenderReceiver {
             id,
             address,
             path: DeliveryPath::of(unicast),
@@ -55,7 +72,24 @@ impl Roster {
             stalled: 0,
             progress: 0.0,
             remaining: None,
-        });
+        };
+        self.known.insert(id, new);
+    }
+
+    /// A receiver that had ended so, or had fallen silent, joined again.
+    pub(crate) fn returned(&mut self, id: ReceiverId, outcome: Option<Outcome>) {
+        if let Some(known) = self.known.get_mut(&id) {
+            known.left = None;
+            known.outcome = known.outcome.filter(|o| *o == Outcome::Failed);
+            return;
+        }
+        let others = &mut self.others;
+        others.present += 1;
+        match outcome {
+            None => others.gone = others.gone.saturating_sub(1),
+            Some(Outcome::Complete) => others.done = others.done.saturating_sub(1),
+            Some(_) => {}
+        }
     }
 
     /// A receiver has ended with one object, or with everything.
@@ -77,6 +111,13 @@ impl Roster {
             if everything {
                 known.left = Some(since_start(now));
             }
+            return;
+        }
+        let others = &mut self.others;
+        others.some_failed |= outcome != Outcome::Complete;
+        if everything {
+            others.present = others.present.saturating_sub(1);
+            others.done += u32::from(outcome == Outcome::Complete);
         }
     }
 
@@ -84,6 +125,9 @@ impl Roster {
         if let Some(known) = self.known.get_mut(&id) {
             known.left.get_or_insert(since_start(now));
             known.why = cause;
+        } else {
+            self.others.present = self.others.present.saturating_sub(1);
+            self.others.gone += 1;
         }
     }
 
@@ -125,7 +169,7 @@ impl Roster {
 
     /// Receivers that have neither ended nor been forgotten.
     pub(crate) fn present(&self) -> u32 {
-        self.here().count() as u32
+        self.here().count() as u32 + self.others.present
     }
 
     /// Those of them that will take longest, at most `most`, the last first.
@@ -182,7 +226,7 @@ impl Roster {
     pub(crate) fn done(&self) -> u32 {
         let complete =
             |r: &&SenderReceiver| r.outcome == Some(Outcome::Complete) && r.left.is_some();
-        self.known.values().filter(complete).count() as u32
+        self.known.values().filter(complete).count() as u32 + self.others.done
     }
 
     /// All that were ever known.
@@ -192,9 +236,9 @@ impl Roster {
 
     /// Some did not say that they have all they wanted.
     pub(crate) fn some_lack(&self) -> bool {
-        self.known
-            .values()
-            .any(|r| r.outcome != Some(Outcome::Complete))
+        let others = &self.others;
+        let lacks = |r: &SenderReceiver| r.outcome != Some(Outcome::Complete);
+        others.some_failed || others.present + others.gone > 0 || self.known.values().any(lacks)
     }
 
     /// One by one, in the order they came.
@@ -228,6 +272,48 @@ mod tests {
         assert_eq!(roster.done(), 1);
         roster.done_with(now, id, false, Outcome::Failed);
         assert!(roster.some_lack(), "one that failed did not get all");
+    }
+
+    #[test]
+    fn who_falls_silent_and_comes_back_is_here_again() {
+        let mut roster = Roster::default();
+        let (id, now) = (ReceiverId(7), Time::from_millis(1));
+        roster.joined(now, id, SocketAddr::from(([127, 0, 0, 1], 9)), false);
+        roster.gone(now, id, MoveCause::Silent);
+        assert_eq!((roster.present(), roster.slowest(8).len()), (0, 0));
+        roster.returned(id, None);
+        assert_eq!((roster.present(), roster.slowest(8).len()), (1, 1));
+        roster.done_with(now, id, true, Outcome::Complete);
+        assert_eq!((roster.present(), roster.done()), (0, 1));
+        // Another object, of which it says nothing.
+        roster.returned(id, Some(Outcome::Complete));
+        assert!(roster.some_lack() && roster.done() == 0);
+    }
+
+    #[test]
+    fn who_is_not_remembered_is_counted_all_the_same() {
+        let mut roster = Roster::default();
+        let (now, address) = (Time::from_millis(1), SocketAddr::from(([127, 0, 0, 1], 9)));
+        let all = REMEMBERED as u64 + 2;
+        for id in 0..all {
+            roster.joined(now, ReceiverId(id), address, false);
+        }
+        assert_eq!((u64::from(roster.present()), roster.ever()), (all, all));
+        for id in 0..all - 1 {
+            roster.done_with(now, ReceiverId(id), true, Outcome::Complete);
+        }
+        assert_eq!((roster.present(), u64::from(roster.done())), (1, all - 1));
+        assert!(roster.some_lack());
+        let last = ReceiverId(all - 1);
+        roster.gone(now, last, MoveCause::Silent);
+        assert!(roster.some_lack() && roster.present() == 0);
+        roster.returned(last, None);
+        roster.done_with(now, last, true, Outcome::Complete);
+        assert!(!roster.some_lack() && u64::from(roster.done()) == all);
+        roster.returned(last, Some(Outcome::Complete));
+        roster.done_with(now, last, true, Outcome::Failed);
+        assert!(roster.some_lack() && u64::from(roster.done()) == all - 1);
+        assert_eq!(roster.into_receivers().len(), REMEMBERED);
     }
 
     #[test]

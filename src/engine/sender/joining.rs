@@ -42,11 +42,13 @@ impl Sender {
         let Some(first_time) = self.admit(now, join) else {
             return;
         };
+        let (id, request) = (join.packet.receiver, join.request);
+        let before = self.roster.members.get(&id).filter(|_| !first_time);
+        let returned = before.filter(|m| !m.is_active()).map(|m| m.outcome);
         let (tier, moved) = self.place(now, join, first_time);
         let fresh = self.take_wants(join, moved);
         self.choose_path(now, join);
         self.serve(now, join, tier, fresh);
-        let (id, request) = (join.packet.receiver, join.request);
         let fled = matches!(
             request.cause,
             MoveCause::Congestion | MoveCause::SocketBuffer
@@ -60,6 +62,11 @@ impl Sender {
             }
         }
         self.recount = true;
+        if let Some(outcome) = returned {
+            let receiver = id;
+            self.events
+                .push_back(SenderEvent::Returned { receiver, outcome });
+        }
         if first_time {
             self.roster.joined += 1;
             self.events.push_back(SenderEvent::Joined {

@@ -32,6 +32,14 @@ impl Net {
                     path: DeliveryPath::of(unicast),
                 }
             }
+            E::Returned { receiver, outcome } => {
+                self.roster.returned(receiver, outcome);
+                if outcome.is_some() {
+                    // It wants something more, as was to be expected.
+                    return;
+                }
+                SenderEvent::Returned { receiver }
+            }
             E::Started { object, group, .. } => {
                 self.listen_for_feedback(object, group);
                 SenderEvent::Started {
