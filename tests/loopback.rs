@@ -8,10 +8,13 @@
 mod loopback_support;
 
 use std::fs;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use loopback_support::{Place, finish, key, multicast_works, random_file, wait_for};
 use loopcast::driver::{FeedbackMode, ReceiverEvent, RunOutcome, SenderEvent, Via};
+use loopcast::engine::PathChoice;
 
 #[test]
 fn three_receivers_get_it_and_one_loses_packets() {
@@ -357,5 +360,38 @@ fn one_of_several_equal_files_that_changes_is_offered_anew_once() {
     assert!(wait_for(sender.events(), offered), "not offered anew");
     finish(receiver);
     sender.stop();
+    sender.join().unwrap();
+}
+
+#[test]
+fn a_feedback_group_that_cannot_be_joined_is_told_of_and_done_without() {
+    let Some(place) = Place::new("no feedback", 48_190) else {
+        return;
+    };
+    let file = random_file(&place.from(), "film.bin", 4_000_000);
+    // Somebody else has its port, on the groups of both tiers.
+    let port = place.port() + 1;
+    let taken = [2, 3].map(|n| UdpSocket::bind((Ipv4Addr::new(239, 192, 48, n), port)).unwrap());
+    let tiers = ["20M", "10M"].map(|rate| rate.parse().unwrap()).to_vec();
+    let sender = place.sender().tiers(tiers).feedback(FeedbackMode::Group);
+    let sender = sender.offer_path(&file).start().unwrap();
+    let receiver = place.receiver(0).start().unwrap();
+    let events = receiver.events().clone();
+    let told = thread::spawn(move || {
+        let failed = events.iter().filter_map(|e| match e {
+            ReceiverEvent::JoinFailed { group, .. } => Some(group),
+            _ => None,
+        });
+        failed.collect::<Vec<_>>()
+    });
+    let summary = receiver.join().unwrap();
+    assert_eq!(summary.outcome, RunOutcome::Complete, "{summary:?}");
+    assert_eq!(summary.path, Some(PathChoice::Group), "{summary:?}");
+    let told = told.join().unwrap();
+    let of = |n: usize| told.iter().filter(|g| **g == told[n]).count();
+    assert!(!told.is_empty(), "it was joined");
+    assert!(told.iter().all(|group| group.port() == port), "{told:?}");
+    assert!((0..told.len()).all(|n| of(n) == 1), "{told:?}");
+    drop(taken);
     sender.join().unwrap();
 }

@@ -51,53 +51,49 @@ impl Groups {
         }
     }
 
-    /// Joins a channel's group and its feedback group. Gives the tokens of new sockets, and what
-    /// the buffers lack.
+    /// Joins one of a channel's groups, for data or for feedback. Gives the token of the socket, if it is new, and
+    /// what its buffer lacks.
     pub(crate) fn join(
         &mut self,
-        channel: &ChannelInfo,
+        channel: u16,
+        (group, source): Address,
         buffer: usize,
         registry: &Registry,
-    ) -> Result<(Vec<usize>, Option<SmallBuffer>), StartError> {
-        let mut new = Vec::new();
-        let mut small = None;
-        for (group, source) in addresses(channel) {
-            let same = |j: &&mut Joined| j.group == group && j.source == source;
-            if let Some(joined) = self.sockets.values_mut().find(same) {
-                if !joined.channels.contains(&channel.number) {
-                    joined.channels.push(channel.number);
-                }
-                continue;
+    ) -> Result<Option<(usize, Option<SmallBuffer>)>, StartError> {
+        let same = |j: &&mut Joined| j.group == group && j.source == source;
+        if let Some(joined) = self.sockets.values_mut().find(same) {
+            if !joined.channels.contains(&channel) {
+                joined.channels.push(channel);
             }
-            let hear = if self.no_join {
-                Socket::off_the_wire
-            } else {
-                Socket::on_group
-            };
-            let socket = hear(group, source, &self.interface)?;
-            let mut socket = socket.with_offload(self.offload);
-            small = small.or(socket.want_receive_buffer(buffer));
-            let token = self.next;
-            socket
-                .register(registry, Token(token))
-                .map_err(|source| StartError::Socket {
-                    what: "watch a group's socket".to_owned(),
-                    source,
-                })?;
-            self.next += 1;
-            self.sockets.insert(
-                token,
-                Joined {
-                    socket,
-                    group,
-                    source,
-                    channels: vec![channel.number],
-                    watched: true,
-                },
-            );
-            new.push(token);
+            return Ok(None);
         }
-        Ok((new, small))
+        let hear = if self.no_join {
+            Socket::off_the_wire
+        } else {
+            Socket::on_group
+        };
+        let socket = hear(group, source, &self.interface)?;
+        let mut socket = socket.with_offload(self.offload);
+        let small = socket.want_receive_buffer(buffer);
+        let token = self.next;
+        socket
+            .register(registry, Token(token))
+            .map_err(|source| StartError::Socket {
+                what: "watch a group's socket".to_owned(),
+                source,
+            })?;
+        self.next += 1;
+        self.sockets.insert(
+            token,
+            Joined {
+                socket,
+                group,
+                source,
+                channels: vec![channel],
+                watched: true,
+            },
+        );
+        Ok(Some((token, small)))
     }
 
     /// Leaves a channel's groups that no other channel needs.
@@ -156,11 +152,12 @@ impl Groups {
     }
 }
 
+/// A group, and whom it is heard from if not from everybody.
+pub(crate) type Address = (SocketAddr, Option<std::net::IpAddr>);
+
 /// Where to listen for a channel: its group, and the group that its NAKs go to. NAKs come from
 /// everybody, so a source counts for data only.
-fn addresses(
-    channel: &ChannelInfo,
-) -> impl Iterator<Item = (SocketAddr, Option<std::net::IpAddr>)> {
+pub(crate) fn addresses(channel: &ChannelInfo) -> impl Iterator<Item = Address> {
     let feedback = channel.feedback_group().map(|group| (group, None));
     std::iter::once((channel.group, channel.source)).chain(feedback)
 }

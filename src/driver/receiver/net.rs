@@ -6,6 +6,7 @@
 mod arrivals;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crossbeam_channel as channel;
 use mio::{Events, Poll, Token};
 
 use super::disk::{Answer, Job};
-use super::groups::Groups;
+use super::groups::{self, Groups};
 use super::intake::Intake;
 use super::objects::Object;
 use super::parts::Parts;
@@ -44,6 +45,8 @@ const FIGURES: Duration = Duration::from_millis(200);
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How long to wait for a device whose queue is full.
 const DEVICE_WAIT: Duration = Duration::from_micros(500);
+/// Groups that can't be joined, told one by one.
+const TOLD: usize = 100;
 
 /// What the network thread is made of.
 pub(crate) struct Setup {
@@ -118,6 +121,8 @@ pub(crate) struct Net {
     discarded: u64,
     discarded_data: u64,
     small_buffer_told: bool,
+    /// Groups that the program knows can't be joined.
+    not_joined: Vec<SocketAddr>,
     figures_at: Time,
     session: Option<SessionId>,
     sender: Option<Fingerprint>,
@@ -177,6 +182,7 @@ impl Net {
             discarded: 0,
             discarded_data: 0,
             small_buffer_told: parts.small_buffer_told,
+            not_joined: Vec::new(),
             figures_at: Time::ZERO,
             session: None,
             sender: None,
@@ -477,30 +483,40 @@ impl Net {
     }
 
     fn join(&mut self, channel: &ChannelInfo) {
-        match self
-            .groups
-            .join(channel, self.group_buffer, self.poll.registry())
-        {
-            Ok((mut new, small)) => {
-                self.ready.append(&mut new);
-                // They wake the loop, as far as this knows.
-                self.watches = true;
-                if small.is_some_and(|small| small.got < AMPLE) {
-                    self.rhythm.forbid();
+        for address in groups::addresses(channel) {
+            let registry = self.poll.registry();
+            let joined = self
+                .groups
+                .join(channel.number, address, self.group_buffer, registry);
+            match joined {
+                Ok(None) => {}
+                Ok(Some((new, small))) => {
+                    self.ready.push(new);
+                    // They wake the loop, as far as this knows.
+                    self.watches = true;
+                    if small.is_some_and(|small| small.got < AMPLE) {
+                        self.rhythm.forbid();
+                    }
+                    if let Some(small) = small.filter(|_| !self.small_buffer_told) {
+                        self.small_buffer_told = true;
+                        self.outbox.tell(ReceiverEvent::SmallBuffer(small));
+                    }
                 }
-                if let Some(small) = small.filter(|_| !self.small_buffer_told) {
-                    self.small_buffer_told = true;
-                    self.outbox.tell(ReceiverEvent::SmallBuffer(small));
-                }
+                Err(error) => return self.join_failed(channel, address.0, error.to_string()),
             }
-            Err(error) => {
-                let reason = error.to_string();
-                self.engine.handle_join_failed(self.clock.now(), channel);
-                self.outbox.tell(ReceiverEvent::JoinFailed {
-                    group: channel.group,
-                    reason,
-                });
-            }
+        }
+    }
+
+    /// Without its data a channel is of no use; without others' NAKs it just asks more often.
+    fn join_failed(&mut self, channel: &ChannelInfo, group: SocketAddr, reason: String) {
+        if group == channel.group {
+            self.engine.handle_join_failed(self.clock.now(), channel);
+        }
+        // It is tried again with each announcement.
+        if !self.not_joined.contains(&group) && self.not_joined.len() < TOLD {
+            self.not_joined.push(group);
+            self.outbox
+                .tell(ReceiverEvent::JoinFailed { group, reason });
         }
     }
 
