@@ -3,13 +3,23 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::driver::paths::FileToOffer;
+use crate::driver::StartError;
+use crate::driver::paths::{FileToOffer, Found};
 use crate::engine::{ReadCommand, ReadFault};
 use crate::ids::ContentId;
 use crate::object::Description;
 use crate::store::Source;
 
-/// To the hashing thread: make this file ready.
+/// To the hashing thread.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Find the files there.
+    Find(PathBuf),
+    /// Make a file ready.
+    Prepare(Prepare),
+}
+
+/// A file to make ready.
 #[derive(Debug)]
 pub(crate) struct Prepare {
     pub(crate) file: FileToOffer,
@@ -35,6 +45,11 @@ pub(crate) enum Message {
         command: ReadCommand,
         buffer: Vec<u8>,
         result: Result<(), ReadFault>,
+    },
+    /// From the hashing thread: the files at a path, or why they can't be offered.
+    Found {
+        path: PathBuf,
+        found: Result<Found, StartError>,
     },
     /// From the hashing thread: so much of a file is hashed.
     Hashing { name: String, done: u64, total: u64 },

@@ -1,7 +1,7 @@
 //! Senders that run by themselves: sockets and threads around [`engine::Sender`].
 //!
 //! Three threads: one for the network, which owns the engine and never waits for a disk; one that
-//! reads blocks; one that hashes files before they are offered.
+//! reads blocks; one that finds and hashes files before they are offered.
 
 mod messages;
 mod net;
@@ -243,9 +243,6 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         addresses: addresses.clone(),
         fingerprint,
     });
-    for path in found.skipped {
-        setting_up.outbox.tell(SenderEvent::PathSkipped { path });
-    }
 
     let setup = |source| StartError::Socket {
         what: "set up polling".to_owned(),
@@ -296,7 +293,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         messages,
         to_hasher,
         to_reader,
-        files: found.files,
+        found,
     };
     let cpu_before = cpu_time();
     let done = control.clone();

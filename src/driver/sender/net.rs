@@ -15,14 +15,14 @@ use std::time::Duration;
 use crossbeam_channel as channel;
 use mio::{Events, Poll, Token};
 
-use super::messages::{Message, Prepare, Read};
+use super::messages::{Job, Message, Prepare, Read};
 use super::roster::Roster;
 use crate::driver::clock::{Alarm, Clock};
 use crate::driver::control::{Control, Wish};
 use crate::driver::interface::Interface;
 use crate::driver::outbox::Outbox;
 use crate::driver::outgoing::Outgoing;
-use crate::driver::paths::{self, FileToOffer};
+use crate::driver::paths::{FileToOffer, Found};
 use crate::driver::socket::{Batch, SendFault, Socket};
 use crate::driver::speed::Speed;
 use crate::driver::{DriverError, SenderEvent, SenderObject};
@@ -93,9 +93,9 @@ pub(crate) struct Parts {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) outbox: Outbox<SenderEvent>,
     pub(crate) messages: channel::Receiver<Message>,
-    pub(crate) to_hasher: channel::Sender<Prepare>,
+    pub(crate) to_hasher: channel::Sender<Job>,
     pub(crate) to_reader: channel::Sender<Read>,
-    pub(crate) files: Vec<FileToOffer>,
+    pub(crate) found: Found,
 }
 
 /// What the network thread leaves behind.
@@ -134,9 +134,9 @@ pub(crate) struct Net {
     slots: Vec<Option<Vec<u8>>>,
     outbox: Outbox<SenderEvent>,
     messages: channel::Receiver<Message>,
-    to_hasher: channel::Sender<Prepare>,
+    to_hasher: channel::Sender<Job>,
     to_reader: channel::Sender<Read>,
-    /// Files that the hashing thread has or will get.
+    /// Jobs that the hashing thread has or will get.
     preparing: usize,
     /// Files that get a while to settle first.
     later: Vec<(Time, Prepare)>,
@@ -223,16 +223,7 @@ impl Net {
             net.listen(listener)?;
         }
         let now = net.clock.now();
-        for file in parts.files {
-            net.prepare(
-                now,
-                Prepare {
-                    file,
-                    attempt: 0,
-                    k: None,
-                },
-            );
-        }
+        net.found(now, parts.found);
         Ok(net)
     }
 
@@ -379,24 +370,14 @@ impl Net {
                     self.not_offered(path, reason);
                     self.prepared(now);
                 }
-                Message::Offer(path) => match paths::expand(std::slice::from_ref(&path)) {
-                    Ok(found) => {
-                        for path in found.skipped {
-                            self.outbox.tell(SenderEvent::PathSkipped { path });
-                        }
-                        for file in found.files {
-                            self.prepare(
-                                now,
-                                Prepare {
-                                    file,
-                                    attempt: 0,
-                                    k: None,
-                                },
-                            );
-                        }
+                Message::Offer(path) => self.have_hashed(now, Job::Find(path)),
+                Message::Found { path, found } => {
+                    match found {
+                        Ok(found) => self.found(now, found),
+                        Err(error) => self.not_offered(path, error.to_string()),
                     }
-                    Err(error) => self.not_offered(path, error.to_string()),
-                },
+                    self.prepared(now);
+                }
             }
             self.drain_engine();
         }

@@ -1,12 +1,13 @@
-//! The sender's threads that touch files: one reads blocks, one hashes what is to be offered.
+//! The sender's threads that touch files: one reads blocks, one finds and hashes what is to be offered.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::messages::{Message, Prepare, Prepared, Read};
+use super::messages::{Job, Message, Prepare, Prepared, Read};
 use crate::driver::control::{Control, Wish};
+use crate::driver::paths;
 use crate::engine::{ReadCommand, ReadFault};
 use crate::fec::Encoder;
 use crate::object::Codec;
@@ -68,15 +69,26 @@ pub(crate) struct Cut {
     pub(crate) codec: Codec,
 }
 
-/// Hashes files, one after another with all cores, until nobody asks any more.
+/// Finds and hashes files, one after another with all cores, until nobody asks any more.
 pub(crate) fn hash(
-    jobs: &Receiver<Prepare>,
+    jobs: &Receiver<Job>,
     messages: &Sender<Message>,
     control: &Control,
     cache: &HashCache,
     cut: Cut,
 ) {
-    for Prepare { file, attempt, k } in jobs {
+    for job in jobs {
+        let Prepare { file, attempt, k } = match job {
+            Job::Prepare(prepare) => prepare,
+            Job::Find(path) => {
+                let found = paths::expand(std::slice::from_ref(&path));
+                if messages.send(Message::Found { path, found }).is_err() {
+                    return;
+                }
+                control.wake();
+                continue;
+            }
+        };
         let name = file.name.as_str().to_owned();
         let mut hashed = false;
         let progress = |done, total| {
@@ -128,6 +140,34 @@ mod tests {
     use super::*;
     use crate::engine::{ObjectKey, Slot};
     use crate::fec::Decoder;
+
+    #[test]
+    fn files_of_a_folder_that_is_offered_later_are_found_here() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("f"), "f").unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let waker = mio::Waker::new(poll.registry(), mio::Token(0)).unwrap();
+        let (to_hasher, jobs) = crossbeam_channel::unbounded();
+        let (to_net, messages) = crossbeam_channel::unbounded();
+        let gone = dir.path().join("gone");
+        for path in [dir.path().to_owned(), gone.clone()] {
+            to_hasher.send(Job::Find(path)).unwrap();
+        }
+        drop(to_hasher);
+        let cut = Cut {
+            symbol_size: 1_024,
+            k: None,
+            codec: Codec::None,
+        };
+        let control = Control::new(waker);
+        hash(&jobs, &to_net, &control, &HashCache::none(), cut);
+        let mut found = messages.try_iter().map(|message| match message {
+            Message::Found { path, found } => (path, found.map(|f| f.files.len()).ok()),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(found.next(), Some((dir.path().to_owned(), Some(1))));
+        assert_eq!(found.next(), Some((gone, None)));
+    }
 
     #[test]
     fn a_slot_is_as_long_as_what_was_asked_for() {

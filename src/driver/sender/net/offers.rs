@@ -4,24 +4,40 @@ use std::path::PathBuf;
 
 use super::{ATTEMPTS, Net, Offered, SETTLE};
 use crate::config;
-use crate::driver::sender::messages::{Prepare, Prepared};
+use crate::driver::paths::Found;
+use crate::driver::sender::messages::{Job, Prepare, Prepared};
 use crate::driver::{SenderEvent, SenderObject};
 use crate::engine::{self, ObjectKey};
 use crate::ids::ContentId;
 use crate::time::Time;
 
 impl Net {
+    /// Tells of what was left out, and has the files made ready.
+    pub(super) fn found(&mut self, now: Time, found: Found) {
+        for path in found.skipped {
+            self.outbox.tell(SenderEvent::PathSkipped { path });
+        }
+        for file in found.files {
+            let (attempt, k) = (0, None);
+            self.prepare(now, Prepare { file, attempt, k });
+        }
+    }
+
     pub(super) fn prepare(&mut self, now: Time, prepare: Prepare) {
+        self.have_hashed(now, Job::Prepare(prepare));
+    }
+
+    pub(super) fn have_hashed(&mut self, now: Time, job: Job) {
         if self.preparing == 0 {
             self.engine.set_preparing(now, true);
         }
         self.preparing += 1;
-        if self.to_hasher.send(prepare).is_err() {
+        if self.to_hasher.send(job).is_err() {
             self.broken = Some("hashing");
         }
     }
 
-    /// One file less to prepare.
+    /// One job less for the hashing thread.
     pub(super) fn prepared(&mut self, now: Time) {
         self.preparing = self.preparing.saturating_sub(1);
         if self.preparing > 0 {
