@@ -10,7 +10,7 @@ use engines::{from_receiver, request_holding};
 use loopcast::ids::ShortCodingId;
 use loopcast::object::Description;
 use loopcast::rate::Adapt;
-use loopcast::sim::{Config, Link, Outcome, World};
+use loopcast::sim::{Config, Link, Loss, Outcome, World};
 use loopcast::time::Time;
 use loopcast::units::Rate;
 use loopcast::wire::{ReceiverBody, Report, Stage};
@@ -127,4 +127,24 @@ fn who_says_that_it_is_behind_and_is_not_costs_the_others_little() {
         let cost = beside(says) - honest;
         assert!(cost < 0.7, "lie {lie}: {cost} s more than {honest} s");
     }
+}
+
+/// It says nothing while a disk is busy with something else, so the sender forgets it and ends.
+#[test]
+fn who_has_all_of_it_puts_it_on_disk_though_the_sender_has_long_ended() {
+    let config = Config {
+        write_time: Duration::from_secs(90),
+        ..Config::new(3)
+    };
+    let mut world = World::new(config).unwrap();
+    world.check_every_step();
+    let film = Description::pretend("film", 4 << 20, 1_344, 512).unwrap();
+    world.offer(film).unwrap();
+    let near = Link::clean(Duration::from_micros(500));
+    let receiver = world.add_receiver(Time::ZERO, near.clone());
+    world.run(Time::from_millis(10_000));
+    let up = Loss::Random(1.0);
+    world.set_link(receiver, Link { up, ..near });
+    world.run(Time::from_millis(400_000));
+    assert!(finished(&world, receiver) > 180.0);
 }

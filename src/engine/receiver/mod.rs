@@ -640,12 +640,11 @@ impl Receiver {
         let unicast_nak = self.unicast.as_ref().and_then(|u| u.nak_due);
         let nak = nak.into_iter().chain(unicast_nak).min();
         let nak = nak.filter(|_| self.has_room());
-        let given_up = self.alive_at() + self.config.sender_timeout;
-        let looked_for = self.followed_at() + SENDER_SILENCE;
+        let looked_for = Some(self.followed_at() + SENDER_SILENCE);
         let silence = match self.session {
             _ if self.joining.is_leaving() => looked_for,
-            Some(_) => looked_for.min(given_up),
-            None => given_up,
+            Some(_) => looked_for.into_iter().chain(self.gives_up_at()).min(),
+            None => self.gives_up_at(),
         };
         earliest([
             (nak, Timer::Nak),
@@ -655,7 +654,7 @@ impl Receiver {
             (self.seat.due(), Timer::Rate),
             (self.joining.request_due(), Timer::Request),
             (self.joining.done_due(), Timer::Done),
-            (Some(silence), Timer::Silence),
+            (silence, Timer::Silence),
         ])
     }
 

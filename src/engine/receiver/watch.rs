@@ -17,10 +17,23 @@ impl Receiver {
         }
     }
 
+    /// When it gives up waiting for the sender. What is here in full may still be on its way through the hash to
+    /// the disk, which takes as long as it takes.
+    pub(super) fn gives_up_at(&self) -> Option<Time> {
+        let on_its_way = |d: &Download| match d.state {
+            State::Finishing => true,
+            State::Receiving => d.holdings.is_whole(),
+            State::Ended(_) | State::Withdrawn(_) => false,
+        };
+        let waits = !self.downloads.iter().any(on_its_way);
+        waits.then(|| self.alive_at() + self.config.sender_timeout)
+    }
+
     /// The sender may be gone, for a while or for good.
     pub(super) fn watch_sender(&mut self, now: Time) {
         let silent = now.since(self.followed_at());
-        if now.since(self.alive_at()) >= self.config.sender_timeout && !self.joining.is_leaving() {
+        let given_up = self.gives_up_at().is_some_and(|at| at <= now);
+        if given_up && !self.joining.is_leaving() {
             let silent = now.since(self.alive_at());
             let text = match &self.session {
                 Some(s) if self.silent => {
