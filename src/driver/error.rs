@@ -43,6 +43,9 @@ pub enum StartError {
         /// What is wrong with its name.
         reason: String,
     },
+    /// There are more files than are offered at a time.
+    #[error("there are more than {0} files to send: put them into one, as tar does")]
+    TooManyFiles(usize),
     /// Two files would be offered under one name.
     #[error("{} and {} would both be offered as {name:?}; rename one or send them apart", first.display(), second.display())]
     NameClash {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::driver::StartError;
 use crate::object::SafeName;
 
-/// Most files that one sender offers: each is an object with state of its own.
+/// Most files that are offered at a time: each is an object with state of its own.
 const MAX_FILES: usize = 10_000;
 
 /// A file and the name that it is offered under.
@@ -48,7 +48,7 @@ pub fn expand(paths: &[PathBuf]) -> Result<Found, StartError> {
         // A link that the user names is meant; those found in a directory may lead out of it.
         let kind = fs::metadata(path).map_err(|e| unreadable(path, e))?;
         if kind.is_file() {
-            files.push((path.clone(), own_name(path)?));
+            add(&mut files, path.clone(), own_name(path)?)?;
         } else if kind.is_dir() {
             walk(path, "", &mut files, &mut skipped)?;
         } else {
@@ -110,16 +110,17 @@ fn walk(
         if kind.is_dir() {
             walk(&path, &format!("{name}/"), files, skipped)?;
         } else {
-            files.push((path, name));
-        }
-        if files.len() > MAX_FILES {
-            let reason = format!("more than {MAX_FILES} files; put them into one, as tar does");
-            return Err(StartError::BadName {
-                path: folder.to_owned(),
-                reason,
-            });
+            add(files, path, name)?;
         }
     }
+    Ok(())
+}
+
+fn add(files: &mut Vec<(PathBuf, String)>, path: PathBuf, name: String) -> Result<(), StartError> {
+    if files.len() == MAX_FILES {
+        return Err(StartError::TooManyFiles(MAX_FILES));
+    }
+    files.push((path, name));
     Ok(())
 }
 
@@ -153,6 +154,19 @@ mod tests {
         if cfg!(unix) {
             assert_eq!(found.skipped, [top.join("loop")]);
         }
+    }
+
+    #[test]
+    fn as_many_files_as_are_too_many_are_refused_however_they_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |n: usize| dir.path().join(n.to_string());
+        let paths: Vec<PathBuf> = (0..=MAX_FILES).map(file).collect();
+        paths.iter().for_each(|path| fs::write(path, "").unwrap());
+        for paths in [&paths[..], &[dir.path().to_owned()]] {
+            let error = expand(paths).unwrap_err();
+            assert!(matches!(error, StartError::TooManyFiles(_)), "{error}");
+        }
+        assert_eq!(expand(&paths[1..]).unwrap().files.len(), MAX_FILES);
     }
 
     #[test]

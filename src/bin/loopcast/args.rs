@@ -86,7 +86,7 @@ pub(crate) enum Command {
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EVENTS}\n\n{EXIT_CODES}"))]
 pub(crate) struct Send {
-    /// Files and directories to send; a directory's files keep their paths in it
+    /// Files and directories to send, at most 10,000 files; a directory's files keep their paths in it
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
