@@ -395,3 +395,24 @@ fn a_feedback_group_that_cannot_be_joined_is_told_of_and_done_without() {
     drop(taken);
     sender.join().unwrap();
 }
+
+#[test]
+fn what_is_left_of_another_file_is_kept_and_told_of() {
+    let Some(place) = Place::new("aside", 48_200) else {
+        return;
+    };
+    let file = random_file(&place.from(), "film.bin", 100_000);
+    fs::create_dir_all(place.folder_of(0)).unwrap();
+    let left = |name: &str| place.folder_of(0).join(name);
+    fs::write(left("film.bin.part"), "newer").unwrap();
+    fs::write(left("film.bin.part.old"), "older").unwrap();
+    let sender = place.sender().offer_path(&file).start().unwrap();
+    let receiver = place.receiver(0).start().unwrap();
+    let aside = left("film.bin.part.old");
+    let told = |e: &ReceiverEvent| matches!(e, ReceiverEvent::MovedAside { path, replaced: true, .. } if *path == aside);
+    assert!(wait_for(receiver.events(), told), "not told");
+    assert_eq!(finish(receiver).outcome, RunOutcome::Complete);
+    place.assert_same(0, "film.bin", &file);
+    assert_eq!(fs::read(&aside).unwrap(), b"newer");
+    sender.join().unwrap();
+}

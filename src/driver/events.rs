@@ -305,6 +305,15 @@ pub enum ReceiverEvent {
         /// Hash of its bytes.
         content: ContentId,
     },
+    /// An earlier run left an incomplete file of another content, which is kept under another name.
+    MovedAside {
+        /// The object's name.
+        name: String,
+        /// Where that file is now.
+        path: PathBuf,
+        /// An older one was there, which is gone.
+        replaced: bool,
+    },
     /// The session has no way back: this receiver sends nothing from now on.
     NoWayBack,
     /// How data comes from now on, and why.

@@ -38,6 +38,6 @@ pub use hash_cache::HashCache;
 pub use key_file::{KeyFileError, NewKey, read_key};
 pub use pool::{BlockBuf, BlockPool, DEFAULT_POOL, Put};
 pub use sender_key::{read_sender_key, sender_key, sender_key_path};
-pub use sink::{BlockResult, Settled, Sink};
+pub use sink::{BlockResult, MovedAside, Settled, Sink};
 pub use sink_error::SinkError;
 pub use source::{Source, SourceError};

@@ -68,7 +68,16 @@ pub struct Sink {
     table: Option<FileEntry>,
     scratch: Vec<u8>,
     recovered: RangeSet,
-    moved_aside: Option<PathBuf>,
+    moved_aside: Option<MovedAside>,
+}
+
+/// What became of an incomplete file of another content.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MovedAside {
+    /// Where it is now.
+    pub path: PathBuf,
+    /// An older one was there, which is gone.
+    pub replaced: bool,
 }
 
 /// How a block came out.
@@ -196,9 +205,9 @@ impl Sink {
         self.unproven.iter()
     }
 
-    /// Where an incomplete file of another content was moved to.
-    pub fn moved_aside(&self) -> Option<&Path> {
-        self.moved_aside.as_deref()
+    /// What became of an incomplete file of another content, if there was one.
+    pub fn moved_aside(&self) -> Option<&MovedAside> {
+        self.moved_aside.as_ref()
     }
 
     /// Where the file will be.
@@ -207,7 +216,7 @@ impl Sink {
     }
 
     /// Where it is until then.
-    pub fn part_path(&self) -> PathBuf {
+    fn part_path(&self) -> PathBuf {
         self.folder.path_of(&part(&self.name))
     }
 

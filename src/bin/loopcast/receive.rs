@@ -226,6 +226,12 @@ impl<'a> View<'a> {
                 let name = human::plain(name);
                 console.say(format!("receiving {name} ({}) into {}", human::bytes(*bytes), path.display()));
             }
+            E::MovedAside { name, path, replaced } => console.say(format!(
+                "what an earlier run left of another {} is kept as {}{}",
+                human::plain(name),
+                path.display(),
+                if *replaced { ", instead of an older one" } else { "" }
+            )),
             E::NoWayBack => console.say("the session is one-way: nothing is sent back to the sender"),
             E::PathChosen(path) => console.say(self.path_words(*path)),
             E::TierChosen { rate, cause } => {

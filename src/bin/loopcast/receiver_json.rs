@@ -68,6 +68,16 @@ pub(crate) fn event(event: &ReceiverEvent) -> Option<(&'static str, Fields)> {
                 f.with("bytes", *bytes).with("content", content.to_string()),
             )
         }
+        E::MovedAside {
+            name,
+            path,
+            replaced,
+        } => {
+            let f = f
+                .with("name", name.as_str())
+                .with("path", path.to_string_lossy());
+            ("moved_aside", f.with("replaced", *replaced))
+        }
         E::NoWayBack => ("no_way_back", f),
         E::PathChosen(path) => ("path", f.with("path", path.name()).with("why", why(*path))),
         E::TierChosen { rate, cause } => (

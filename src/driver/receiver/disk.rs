@@ -15,7 +15,7 @@ use crate::fec;
 use crate::ids::BlockNo;
 use crate::object::Description;
 use crate::range_set::RangeSet;
-use crate::store::{BlockBuf, BlockResult, Sink, SinkError};
+use crate::store::{BlockBuf, BlockResult, MovedAside, Sink, SinkError};
 
 /// What the disk thread is to do.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(crate) enum Job {
 pub(crate) enum Answer {
     Opened {
         object: ObjectKey,
-        result: Result<(PathBuf, RangeSet), String>,
+        result: Result<Opened, String>,
     },
     Checked {
         object: ObjectKey,
@@ -65,6 +65,15 @@ pub(crate) enum Answer {
     Buffer(BlockBuf),
     /// A page is on disk, or refused.
     Page,
+}
+
+/// An object's place on disk.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) path: PathBuf,
+    /// Blocks that are here from an earlier run.
+    pub(crate) recovered: RangeSet,
+    pub(crate) moved_aside: Option<MovedAside>,
 }
 
 /// The thread's state.
@@ -110,7 +119,11 @@ impl Disk {
             } => {
                 let opened = Sink::open(&self.into, &description);
                 let result = opened.map(|sink| {
-                    let found = (sink.path(), sink.recovered().clone());
+                    let found = Opened {
+                        path: sink.path(),
+                        recovered: sink.recovered().clone(),
+                        moved_aside: sink.moved_aside().cloned(),
+                    };
                     self.sinks.insert(object, sink);
                     found
                 });

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crossbeam_channel as channel;
 use mio::{Events, Poll, Token};
 
-use super::disk::{Answer, Job};
+use super::disk::{Answer, Job, Opened};
 use super::groups::{self, Groups};
 use super::intake::Intake;
 use super::objects::Object;
@@ -31,7 +31,7 @@ use crate::envelope::{ReceiverEnvelopes, Seal};
 use crate::ids::SessionId;
 use crate::rng::Rng;
 use crate::seal::Fingerprint;
-use crate::store::BlockPool;
+use crate::store::{BlockPool, MovedAside};
 use crate::time::Time;
 use crate::wire::{self, ChannelInfo};
 
@@ -398,15 +398,21 @@ impl Net {
         }
     }
 
-    fn opened(
-        &mut self,
-        now: Time,
-        object: ObjectKey,
-        result: Result<(std::path::PathBuf, crate::range_set::RangeSet), String>,
-    ) {
+    fn opened(&mut self, now: Time, object: ObjectKey, result: Result<Opened, String>) {
         let result = match result {
-            Ok((path, recovered)) => {
+            Ok(Opened {
+                path,
+                recovered,
+                moved_aside,
+            }) => {
                 if let Some(known) = self.objects.get_mut(&object) {
+                    if let Some(MovedAside { path, replaced }) = moved_aside {
+                        self.outbox.tell(ReceiverEvent::MovedAside {
+                            name: known.name.clone(),
+                            path,
+                            replaced,
+                        });
+                    }
                     known.path = Some(path.clone());
                     self.outbox.tell(ReceiverEvent::Opened {
                         name: known.name.clone(),

@@ -2,13 +2,14 @@
 //! finished one is given beside its bytes.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::object::{Description, Geometry};
 use crate::store::SinkError;
 use crate::store::folder::{Folder, Kind, allocated};
 use crate::store::sidecar::Sidecar;
+use crate::store::sink::MovedAside;
 
 /// The incomplete file of a file.
 pub(super) fn part(name: &str) -> String {
@@ -20,12 +21,12 @@ pub(super) fn state(name: &str) -> String {
     format!("{name}.part.state")
 }
 
-/// Opens the incomplete file. Gives whether it is of this coding, and where one of another went.
+/// Opens the incomplete file. Gives whether it is of this coding, and what became of one of another.
 pub(super) fn open_part(
     folder: &Folder,
     name: &str,
     description: &Description,
-) -> Result<(File, bool, Option<PathBuf>), SinkError> {
+) -> Result<(File, bool, Option<MovedAside>), SinkError> {
     let (part_name, state_name) = (part(name), state(name));
     let path = folder.path_of(&part_name);
     let fault = |e| SinkError::write(&path, e);
@@ -40,10 +41,11 @@ pub(super) fn open_part(
     }
     let old = format!("{name}.part.old");
     check_target(folder, &old)?;
+    let replaced = folder.kind(&old).map_err(fault)?.is_some();
     folder.rename(&part_name, &old).map_err(fault)?;
-    let moved = folder.path_of(&old);
+    let path = folder.path_of(&old);
     let file = folder.open_locked(&part_name)?;
-    Ok((file, false, Some(moved)))
+    Ok((file, false, Some(MovedAside { path, replaced })))
 }
 
 /// Only a plain file may be replaced.

@@ -257,11 +257,20 @@ fn another_content_is_moved_aside() {
     bring(&mut carrier(&old), &mut sink, &old, ALL, 1);
     let half_done = std::fs::read(sink.part_path()).unwrap();
     drop(sink);
-    let mut sink = Sink::open(into.path(), new.description()).unwrap();
+    let sink = Sink::open(into.path(), new.description()).unwrap();
     let aside = into.path().join("file.bin.part.old");
-    assert_eq!(sink.moved_aside(), Some(&*aside));
+    let moved = |replaced| MovedAside {
+        path: aside.clone(),
+        replaced,
+    };
+    assert_eq!(sink.moved_aside(), Some(&moved(false)));
     assert_eq!(std::fs::read(&aside).unwrap(), half_done);
     assert!(sink.recovered().is_empty());
+    drop(sink);
+    let sink = Sink::open(into.path(), old.description()).unwrap();
+    assert_eq!(sink.moved_aside(), Some(&moved(true)));
+    drop(sink);
+    let mut sink = Sink::open(into.path(), new.description()).unwrap();
     bring(&mut carrier(&new), &mut sink, &new, ALL, 1);
     assert_eq!(std::fs::read(sink.finish().unwrap()).unwrap(), content);
 }
