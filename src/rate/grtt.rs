@@ -12,6 +12,10 @@ use crate::time::Time;
 /// than one receiver.
 const MIN_ROUND: Duration = Duration::from_millis(100);
 
+/// The longest: whoever joins may make the estimate what it likes, and its falling from 15 s to 100 ms again took
+/// 130 s in rounds as long as itself. It takes 45 s in these.
+const MAX_ROUND: Duration = Duration::from_secs(1);
+
 /// The most that the very first sample may say: the value RFC 5401 §5.2 starts with. A receiver
 /// that was slow to start must not hold the group at seconds.
 const FIRST_SAMPLE_MAX: Duration = Duration::from_millis(500);
@@ -28,7 +32,7 @@ const RISE_FLOOR: Duration = Duration::from_millis(20);
 /// slowly, because a low value makes everybody's NAK timers collide.
 ///
 /// It starts at [`INITIAL_GRTT`], and the first sample replaces that, as far as 500 ms. A higher sample counts for
-/// three quarters. After each round (the estimate, at least 100 ms) in which all samples were
+/// three quarters. After each round (the estimate, 100 ms to 1 s) in which all samples were
 /// lower, it falls by a tenth, at most to the highest of them. It stays within [`MIN_GRTT`] and
 /// [`MAX_GRTT`]. Without samples it keeps its value.
 #[derive(Clone, Debug)]
@@ -71,7 +75,7 @@ impl Grtt {
             self.peak = Some(self.value);
             return;
         }
-        if now.since(self.round) >= self.value.max(MIN_ROUND) {
+        if now.since(self.round) >= self.value.clamp(MIN_ROUND, MAX_ROUND) {
             if let Some(peak) = self.peak.take() {
                 let fallen = self.value.mul_f64(0.9);
                 self.value = self.value.min(fallen.max(peak));
@@ -136,6 +140,18 @@ mod tests {
             falls[..20].iter().all(|f| (f - 0.9).abs() < 1e-6),
             "{falls:?}"
         );
+    }
+
+    #[test]
+    fn what_was_made_up_is_forgotten_within_a_minute() {
+        let (mut grtt, mut now) = (Grtt::new(Time::ZERO), Time::ZERO);
+        (0..20).for_each(|_| grtt.sample(now, ms(15_000)));
+        assert!(grtt.get() > ms(14_000));
+        while grtt.get() > ms(100) {
+            now += ms(200);
+            grtt.sample(now, ms(20));
+        }
+        assert!(now < Time::from_millis(60_000), "{now:?}");
     }
 
     #[test]

@@ -112,6 +112,9 @@ impl Sender {
         let members = self.roster.members.entry(id);
         let member = members.or_insert_with(|| Member::new(now, from, link));
         let counter = join.packet.counter;
+        if member.gone {
+            member.count_anew();
+        }
         if !member.is_fresh(counter) || !member.is_last_join(counter) {
             self.stats.dropped.add(DropReason::Replayed);
             return None;

@@ -106,6 +106,12 @@ impl Member {
         self.counters.accept(counter)
     }
 
+    /// It was gone and comes back: what came under its name meanwhile, with whatever number, need not have been its own.
+    pub(super) fn count_anew(&mut self) {
+        self.counters = ReplayWindow::default();
+        self.join = 0;
+    }
+
     /// Its join with packet number `counter` says where it is now: false if a later one has come already, as where packets
     /// overtake each other.
     pub(super) fn is_last_join(&mut self, counter: u64) -> bool {
@@ -231,6 +237,17 @@ impl ReplayWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_a_receiver_does_not_come_to_is_forgotten_when_it_is_gone() {
+        let address = SocketAddr::from(([10, 0, 0, 1], 1));
+        let mut member = Member::new(Time::ZERO, address, Link(1));
+        assert!(member.is_fresh(7) && member.is_last_join(7));
+        assert!(member.is_fresh(u64::MAX) && member.is_last_join(u64::MAX));
+        assert!(!member.is_fresh(8));
+        member.count_anew();
+        assert!(member.is_fresh(9) && member.is_last_join(9) && !member.is_fresh(9));
+    }
 
     #[test]
     fn only_those_who_have_ended_make_room() {
