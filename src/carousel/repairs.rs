@@ -1,5 +1,6 @@
 //! What NAKs have asked for and has not been sent.
 
+use core::ops::Bound::{Excluded, Unbounded};
 use std::collections::BTreeMap;
 
 use crate::ids::{BlockNo, SymbolNo};
@@ -96,7 +97,10 @@ impl Repairs {
 
     /// The first block after `block`.
     pub fn after(&self, block: BlockNo) -> Option<BlockNo> {
-        self.blocks.range(block + 1..).next().map(|(&b, _)| b)
+        self.blocks
+            .range((Excluded(block), Unbounded))
+            .next()
+            .map(|(&b, _)| b)
     }
 
     /// Blocks that wait.

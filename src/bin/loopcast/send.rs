@@ -489,7 +489,8 @@ fn there(progress: f64, remaining: Option<Duration>) -> String {
 /// What the network, sockets' buffers and disks lost, of what came and they lost.
 fn lost(by: [u64; 3], came: u64) -> String {
     let [network, buffer, disk] = by;
-    let share = |n: u64| human::percent(n as f64 / (came + network + buffer).max(1) as f64);
+    let all = came.saturating_add(network).saturating_add(buffer).max(1);
+    let share = |n: u64| human::percent(n as f64 / all as f64);
     let mut words = format!("{} lost", share(network));
     for (n, place) in [(buffer, "in socket buffers"), (disk, "for slow disks")] {
         if n > 0 {

@@ -211,10 +211,11 @@ impl Roster {
                 ),
             };
             tier.receivers += 1;
-            tier.lost += r.lost;
-            tier.overflowed += r.overflowed;
-            tier.stalled += r.stalled;
-            tier.packets += r.packets;
+            // They are what receivers say.
+            tier.lost = tier.lost.saturating_add(r.lost);
+            tier.overflowed = tier.overflowed.saturating_add(r.overflowed);
+            tier.stalled = tier.stalled.saturating_add(r.stalled);
+            tier.packets = tier.packets.saturating_add(r.packets);
         }
         let tiers = tiers.into_iter();
         tiers
