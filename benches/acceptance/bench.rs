@@ -174,6 +174,7 @@ pub(crate) struct Measure {
     figure: f64,
     unit: &'static str,
     limit: Limit,
+    is_timed: bool,
 }
 
 impl Measure {
@@ -188,7 +189,31 @@ impl Measure {
             figure,
             unit,
             limit,
+            is_timed: false,
         }
+    }
+
+    /// A time or a speed, which what else the machine does has a part in.
+    pub(crate) fn timed(self) -> Measure {
+        Measure {
+            is_timed: true,
+            ..self
+        }
+    }
+
+    /// It does not hold, and one run does not say why.
+    pub(crate) fn may_be_chance(&self) -> bool {
+        self.is_timed && !self.passed()
+    }
+
+    /// The same figure of several runs of its case: the median of those that are timed. Anything else must hold in each.
+    pub(crate) fn of_runs(mut runs: Vec<Measure>) -> Option<Measure> {
+        if !runs.first()?.is_timed {
+            let failed = runs.iter().position(|m| !m.passed());
+            return Some(runs.swap_remove(failed.unwrap_or(0)));
+        }
+        runs.sort_by(|a, b| a.figure.total_cmp(&b.figure));
+        Some(runs.swap_remove(runs.len() / 2))
     }
 
     pub(crate) fn passed(&self) -> bool {
@@ -207,6 +232,7 @@ impl fmt::Display for Measure {
             figure,
             unit,
             limit,
+            ..
         } = self;
         write!(f, "{what:44} {figure:8.3} {unit:6} ")?;
         let verdict = if self.passed() { "PASS" } else { "FAIL" };

@@ -59,7 +59,8 @@ pub(crate) fn group_key_speed(bench: &Bench) -> Result<Vec<Measure>, String> {
             plain / sealed,
             "",
             Limit::AtLeast(0.8),
-        ),
+        )
+        .timed(),
         Measure::new("last copy, with a key", sealed, "s", Limit::Free),
         Measure::new("last copy, without", plain, "s", Limit::Free),
     ])

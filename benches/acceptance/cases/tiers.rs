@@ -24,7 +24,8 @@ pub(crate) fn slow_receiver(bench: &Bench) -> Result<Vec<Measure>, String> {
             "the fast three",
             fast.unwrap_or_default(),
             Limit::AtMost(3.8),
-        ),
+        )
+        .timed(),
         seconds("the slow one", done.completed[3], Limit::AtMost(34.0)),
         wire(&done, Limit::AtMost(2.4)),
     ])
@@ -87,7 +88,8 @@ pub(crate) fn random_loss_auto(bench: &Bench) -> Result<Vec<Measure>, String> {
             rate / usual,
             "",
             Limit::AtLeast(0.8),
-        ),
+        )
+        .timed(),
         Measure::new("moves", moved as f64, "", Limit::AtMost(0.0)),
         wire(&lossy, Limit::AtMost(1.39)),
         seconds("start to last copy", lossy.last(), Limit::Free),
