@@ -77,6 +77,9 @@ pub type ChannelNo = u16;
 /// First channel number that stands for a unicast path.
 pub const UNICAST_CHANNELS: ChannelNo = 0x8000;
 
+/// What receivers say when they speak of no channel.
+pub const NO_CHANNEL: ChannelNo = 0xffff;
+
 /// Number of a packet on its channel: 48 bits, from 0, never used twice in a session.
 pub type PacketNo = u64;
 

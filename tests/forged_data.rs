@@ -221,24 +221,36 @@ fn far_off(world: &World, channel: ChannelNo, by_sync: bool) -> Vec<u8> {
     datagram
 }
 
+/// Somebody sends such packets for a second, every so many milliseconds: the world in the end, and how much longer it took
+/// than undisturbed.
+fn disturbed(
+    (seed, parity): (u64, bool),
+    every: usize,
+    packets: impl Fn(&World) -> Vec<Vec<u8>>,
+) -> (World, Duration) {
+    let undisturbed = done(&mut world(seed, parity), 60_000);
+    let mut world = world(seed, parity);
+    for at in (500..1_500).step_by(every) {
+        for datagram in packets(&world) {
+            world.forge(ms(at), datagram);
+        }
+    }
+    let took = done(&mut world, 60_000);
+    (world, took.since(undisturbed))
+}
+
 #[test]
 fn round_trips_that_are_no_longer_said_to_be_long_hold_nothing_up() {
     for (seed, parity) in [(1, false), (2, true), (3, false), (4, true)] {
-        let undisturbed = done(&mut world(seed, parity), 60_000);
-        let mut world = world(seed, parity);
-        for at in (500..1_500).step_by(10) {
-            let slow = sync(&world, 0, |sync| {
+        let (_, longer) = disturbed((seed, parity), 10, |world| {
+            let slow = sync(world, 0, |sync| {
                 sync.grtt = MAX_GRTT;
                 sync.k = 63;
                 sync.receivers = u32::MAX;
             });
-            world.forge(ms(at), slow);
-        }
-        let took = done(&mut world, 60_000);
-        assert!(
-            took.since(undisturbed) < Duration::from_millis(1_500),
-            "{seed}: {took:?}, undisturbed {undisturbed:?}"
-        );
+            vec![slow]
+        });
+        assert!(longer < Duration::from_millis(1_500), "{seed}: {longer:?}");
     }
 }
 
@@ -246,19 +258,11 @@ fn round_trips_that_are_no_longer_said_to_be_long_hold_nothing_up() {
 #[test]
 fn what_comes_on_channels_of_others_tells_nothing() {
     for by_sync in [false, true] {
-        let undisturbed = done(&mut world(1, false), 60_000);
-        let mut world = world(1, false);
-        for at in (500..1_500).step_by(10) {
-            for channel in [7, UNICAST_CHANNELS + 7] {
-                let datagram = far_off(&world, channel, by_sync);
-                world.forge(ms(at), datagram);
-            }
-        }
-        let took = done(&mut world, 60_000);
-        assert!(
-            took.since(undisturbed) < Duration::from_millis(100),
-            "{took:?}, undisturbed {undisturbed:?}"
-        );
+        let (world, longer) = disturbed((1, false), 10, |world| {
+            let channels = [7, UNICAST_CHANNELS + 7];
+            channels.map(|c| far_off(world, c, by_sync)).to_vec()
+        });
+        assert!(longer < Duration::from_millis(100), "{longer:?}");
         for i in 0..RECEIVERS {
             let stats = world.receiver(i).stats();
             let acks = stats.sent(PacketKind::Ack).packets;
@@ -270,18 +274,11 @@ fn what_comes_on_channels_of_others_tells_nothing() {
 #[test]
 fn a_number_that_is_far_off_is_believed_for_a_second() {
     for (seed, parity, by_sync) in [(1, false, false), (2, false, true), (3, true, false)] {
-        let undisturbed = done(&mut world(seed, parity), 60_000);
-        let mut world = world(seed, parity);
-        for at in (500..1_500).step_by(100) {
-            let datagram = far_off(&world, 0, by_sync);
-            world.forge(ms(at), datagram);
-        }
-        let took = done(&mut world, 60_000);
+        let (world, longer) = disturbed((seed, parity), 100, |world| {
+            vec![far_off(world, 0, by_sync)]
+        });
         // It goes on for a second, and is believed for one more.
-        assert!(
-            took.since(undisturbed) < Duration::from_secs(2),
-            "{seed}: {took:?}, undisturbed {undisturbed:?}"
-        );
+        assert!(longer < Duration::from_secs(2), "{seed}: {longer:?}");
         for i in 0..RECEIVERS {
             let lost = world.receiver(i).stats().lost;
             assert!(lost < 1_000, "{seed}: receiver {i} lost {lost}");

@@ -1,16 +1,13 @@
-//! Which groups a receiver listens to, and what it tells when it has what came on them.
+//! Which groups a receiver leaves when it has what came on them, and what it tells then.
 
 #![allow(clippy::unwrap_used)]
 
 use core::time::Duration;
 
-use loopcast::engine::{ReceiverEvent, SenderEvent, Target};
+use loopcast::engine::{ReceiverEvent, SenderEvent};
 use loopcast::object::Description;
-use loopcast::rate::{self, Adapt};
 use loopcast::sim::{Config, Link, Loss, Outcome, World};
 use loopcast::time::Time;
-use loopcast::units::Rate;
-use loopcast::wire::NoticeCode;
 
 const DELAY: Duration = Duration::from_millis(1);
 
@@ -50,51 +47,6 @@ fn the_group_of_what_is_here_is_left() {
     assert_eq!(world.groups_joined(0).len(), 2);
     world.run(deadline);
     assert!(matches!(world.outcome(0), Outcome::Complete(_)));
-}
-
-/// Whoever leaves the groups because they are too much, or as told, does not come back with the next announcement.
-#[test]
-fn who_is_sent_to_unicast_stays_off_the_groups() {
-    let rate = Rate::from_bps(100_000_000);
-    let least = Rate::from_bps(2_000_000);
-    let mut tiers = rate::halves(rate);
-    tiers.retain(|&tier| tier >= least);
-    let mut world = World::new(Config {
-        rate,
-        groups: tiers.len() as u8 + 1,
-        tiers,
-        ladder: true,
-        adapt: Adapt::Average,
-        min_rate: least,
-        wait_for: 2,
-        stay: true,
-        ..Config::new(3)
-    })
-    .unwrap();
-    world.offer(film("film", 64_000_000)).unwrap();
-    world.add_receiver(Time::ZERO, Link::clean(DELAY));
-    let slow = Rate::from_bps(3_000_000);
-    let link = Link {
-        rate: Some((slow, slow.bytes_in(Duration::from_millis(50)))),
-        ..Link::lossy(DELAY, Loss::Random(0.4))
-    };
-    let target = Target::Group {
-        group: "239.192.7.0:4700".parse().unwrap(),
-        source: None,
-    };
-    world.add_receiver_with(Time::ZERO, link, target, |_| {});
-    let told = |w: &World| {
-        w.receiver_events(1).iter().any(|(_, e)| {
-            let use_unicast = NoticeCode::UseUnicast;
-            matches!(e, ReceiverEvent::Notice { code, .. } if *code == use_unicast)
-        })
-    };
-    let deadline = Time::from_millis(60_000);
-    world.run_while(deadline, |w| !told(w));
-    assert!(told(&world));
-    let until = world.now() + Duration::from_secs(4);
-    world.run_while(until, |w| w.groups_joined(1).len() <= 1);
-    assert_eq!(world.groups_joined(1).len(), 1, "at {:?}", world.now());
 }
 
 /// The way back is cut for so long that a DONE is given up; the next one is told all the same.

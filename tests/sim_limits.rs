@@ -155,9 +155,8 @@ fn who_asks_for_everything_again_and_again_costs_the_others_half_of_their_time()
     }
 }
 
-/// Three on good links and one on a bad one, with a least rate or without: when the last of the three has all,
-/// and how the fourth fared.
-fn beside_slow(link: u64, least: u64, via: Option<Via>) -> (f64, World) {
+/// Three on good links and one on a bad one, with a least rate or without.
+fn with_slow(link: u64, least: u64, via: Option<Via>) -> World {
     let rate = Rate::from_bps(100_000_000);
     let min_rate = Rate::from_bps(least);
     let mut tiers = rate::halves(rate);
@@ -188,6 +187,12 @@ fn beside_slow(link: u64, least: u64, via: Option<Via>) -> (f64, World) {
         source: None,
     };
     world.add_receiver_with(Time::ZERO, link, target, |config| config.via = via);
+    world
+}
+
+/// When the last of the three has all, and how the fourth fared.
+fn beside_slow(link: u64, least: u64, via: Option<Via>) -> (f64, World) {
+    let mut world = with_slow(link, least, via);
     world.run(Time::from_millis(200_000));
     let last = (0..3).map(|i| seconds(world.outcome(i)));
     (last.fold(0.0, f64::max), world)
@@ -235,4 +240,20 @@ fn who_gets_the_least_stays() {
         println!("{:?}", world.outcome(3));
         assert!(matches!(world.outcome(3), Outcome::Complete(_)));
     }
+}
+
+/// Whoever leaves the groups because they are too much, or as told, does not come back with the next announcement.
+#[test]
+fn who_is_sent_to_unicast_stays_off_the_groups() {
+    let mut world = with_slow(400_000, 2_000_000, None);
+    let told = |w: &World| {
+        let use_unicast = NoticeCode::UseUnicast;
+        let mut events = w.receiver_events(3).iter();
+        events.any(|(_, e)| matches!(e, ReceiverEvent::Notice { code, .. } if *code == use_unicast))
+    };
+    world.run_while(Time::from_millis(60_000), |w| !told(w));
+    assert!(told(&world));
+    let until = world.now() + Duration::from_secs(4);
+    world.run_while(until, |w| w.groups_joined(3).len() <= 1);
+    assert_eq!(world.groups_joined(3).len(), 1, "at {:?}", world.now());
 }

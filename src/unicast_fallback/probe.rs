@@ -25,7 +25,8 @@ pub enum Course {
 ///
 /// Within the timeout from the description, and from then on whenever the sender should have been
 /// heard, something as large as data must come: SYNCs that get through while full-sized packets do
-/// not are the same as silence. On unicast it goes on listening, and two full-sized packets after a
+/// not are the same as silence. On unicast it goes on listening, if not because the group is too much for its path or the
+/// sender wants it so: then from the end of the hold-down on. Two full-sized packets after a
 /// hold-down bring it back; each relapse doubles the hold-down.
 #[derive(Clone, Debug)]
 pub struct Probe {

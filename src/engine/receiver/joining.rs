@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use crate::engine::receiver::download::{Download, State};
 use crate::engine::receiver::{BELIEVED, MAX_DOWNLOADS, Receiver, Target};
 use crate::engine::{PacketKind, ReceiverEvent, Via};
-use crate::ids::{ChannelNo, ShortCodingId};
+use crate::ids::{NO_CHANNEL, ShortCodingId};
 use crate::nak::Timing;
 use crate::range_set::RangeSet;
 use crate::rate::first_report;
@@ -33,8 +33,6 @@ const MAX_WINDOW: Duration = Duration::from_secs(5);
 const DONE_ATTEMPTS: u32 = 8;
 /// Codings in a request, dones in a packet.
 const PER_PACKET: usize = 100;
-/// No channel.
-const NO_CHANNEL: ChannelNo = 0xffff;
 /// Redirects that are followed.
 const MAX_REDIRECTS: u8 = 4;
 

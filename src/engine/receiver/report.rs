@@ -5,11 +5,11 @@
 
 use core::time::Duration;
 
-use crate::config::STEADY_INTERVAL;
+use crate::config::STEADY_REPORT_INTERVAL;
 use crate::engine::receiver::channel::ChannelRx;
 use crate::engine::receiver::{BELIEVED, Receiver};
 use crate::engine::{Counter, PacketKind, ip_len};
-use crate::ids::ShortCodingId;
+use crate::ids::{NO_CHANNEL, ShortCodingId};
 use crate::time::Time;
 use crate::units::Rate;
 use crate::wire::{self, ReceiverBody, Report};
@@ -127,7 +127,7 @@ impl Receiver {
             if lasts {
                 interval
             } else {
-                interval.max(STEADY_INTERVAL)
+                interval.max(STEADY_REPORT_INTERVAL)
             }
         });
         let pause = |interval: Duration| interval.mul_f64(0.5 + self.rng.unit());
@@ -208,7 +208,7 @@ impl Receiver {
         let channel = live
             .first()
             .and_then(|d| d.channel)
-            .map_or(0xffff, |c| c.number);
+            .map_or(NO_CHANNEL, |c| c.number);
         let lost = self.lost();
         let runs = self.channels.iter_mut().map(ChannelRx::take_longest_run);
         let longest_run = runs.max().unwrap_or(0).min(u32::MAX.into()) as u32;

@@ -236,9 +236,12 @@ impl Receiver {
         };
         let left = |c: &ChannelInfo| tier_of(c).is_some_and(|t| Some(t) != but);
         let (gone, stay) = self.groups.iter().partition(|c| left(c));
+        self.leave_groups(gone, stay);
+    }
+
+    fn leave_groups(&mut self, gone: Vec<ChannelInfo>, stay: Vec<ChannelInfo>) {
         self.groups = stay;
-        self.commands
-            .extend(Vec::into_iter(gone).map(Command::Leave));
+        self.commands.extend(gone.into_iter().map(Command::Leave));
     }
 
     /// Leaves the groups of what has ended. That the sender has heard of it comes on them.
@@ -262,9 +265,7 @@ impl Receiver {
             return;
         }
         let (gone, stay) = self.groups.iter().partition(|c| c.group == group);
-        self.groups = stay;
-        self.commands
-            .extend(Vec::into_iter(gone).map(Command::Leave));
+        self.leave_groups(gone, stay);
     }
 }
 

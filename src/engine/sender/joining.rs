@@ -10,13 +10,10 @@ use crate::engine::sender::{
     HEARD_DELAY, HEARD_PER_PACKET, HEARD_TOGETHER, SYNC_PAUSE, Sender, heard,
 };
 use crate::engine::{DropReason, Link, ObjectKey, PacketKind, SenderEvent};
-use crate::ids::{ChannelNo, PacketNo, ReceiverId, ShortCodingId, UNICAST_CHANNELS};
+use crate::ids::{ChannelNo, NO_CHANNEL, PacketNo, ReceiverId, ShortCodingId, UNICAST_CHANNELS};
 use crate::rate::Lag;
 use crate::time::Time;
 use crate::wire::{Done, FromReceiver, MoveCause, Outcome, Request, SenderBody, Stage, Wanted};
-
-/// What receivers say when they speak of no channel.
-const NO_CHANNEL: ChannelNo = 0xffff;
 
 /// A join, and what is known of it.
 pub(super) struct Join<'a> {
@@ -63,9 +60,10 @@ impl Sender {
         }
         self.recount = true;
         if let Some(outcome) = returned {
-            let receiver = id;
-            self.events
-                .push_back(SenderEvent::Returned { receiver, outcome });
+            self.events.push_back(SenderEvent::Returned {
+                receiver: id,
+                outcome,
+            });
         }
         if first_time {
             self.roster.joined += 1;

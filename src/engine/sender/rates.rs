@@ -4,7 +4,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::config::{self, MIN_REPORT_INTERVAL, STEADY_INTERVAL};
+use crate::config::{self, MIN_REPORT_INTERVAL, STEADY_REPORT_INTERVAL};
 use crate::engine::sender::carousel::Phase;
 use crate::engine::sender::{Channel, Sender, usual_packet};
 use crate::engine::{PacketKind, ip_len};
@@ -259,7 +259,7 @@ impl Sender {
         let least = if starting {
             MIN_REPORT_INTERVAL.max(self.grtt.get())
         } else {
-            STEADY_INTERVAL.max(self.grtt.get() * 4)
+            STEADY_REPORT_INTERVAL.max(self.grtt.get() * 4)
         };
         let report = wire::REPORT_LEN + PacketKind::Report.envelope(self.config.sealed);
         let all = ip_len(channel.group, report) * u64::from(channel.listeners());
@@ -298,7 +298,7 @@ impl Sender {
     pub(super) fn longest_report_interval(&self) -> Duration {
         let running = (0..self.channels.len()).filter(|&n| self.channels[n].control.is_some());
         let longest = running.map(|n| self.report_interval(n)).max();
-        longest.unwrap_or(STEADY_INTERVAL)
+        longest.unwrap_or(STEADY_REPORT_INTERVAL)
     }
 }
 
