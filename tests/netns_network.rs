@@ -120,6 +120,27 @@ fn loss_hits_single_packets_and_bytes_are_counted() {
 }
 
 #[test]
+fn loss_is_replaced_and_kinds_of_traffic_are_apart() {
+    let Some(net) = network(2) else { return };
+    let socket = listener(&net, 1);
+    let to = net.host(1).address;
+    let through = |to: Ipv4Addr| {
+        burst(&net, 0, to, 500);
+        arrived(&socket).len()
+    };
+    net.set_loss(1, Traffic::Udp, 1_000).unwrap();
+    assert_eq!(through(to), 0);
+    net.set_loss(1, Traffic::Udp, 300).unwrap();
+    let most = through(to);
+    assert!((300..400).contains(&most), "30 % lost: {most} of 500 came");
+    net.set_loss(1, Traffic::Multicast, 1_000).unwrap();
+    net.set_loss(1, Traffic::Udp, 0).unwrap();
+    assert_eq!((through(GROUP), through(to)), (0, 500));
+    net.set_loss(1, Traffic::Multicast, 0).unwrap();
+    assert_eq!(through(GROUP), 500);
+}
+
+#[test]
 fn multicast_reaches_only_who_joined() {
     let Some(net) = network(3) else { return };
     let joined = listener(&net, 1);

@@ -208,6 +208,34 @@ impl Net {
         nft(&self.hosts[i].namespace, &rules)
     }
 
+    /// Sets the loss of `traffic` into host `i` to `per_mille`, replacing what was set before.
+    ///
+    /// One transaction of nft: packets meet the old rule or the new one, never none. 0 loses
+    /// nothing, 1,000 everything. Kinds of traffic have rules of their own, beside those of [`Net::lose`].
+    pub fn set_loss(&self, i: usize, traffic: Traffic, per_mille: u32) -> Result<(), String> {
+        let (chain, which) = match traffic {
+            Traffic::Udp => ("any_udp", "meta l4proto udp".to_string()),
+            Traffic::Multicast => (
+                "to_groups",
+                format!("ip daddr {MULTICAST} meta l4proto udp"),
+            ),
+        };
+        let mut rules = format!(
+            "add table netdev changing\n\
+             add chain netdev changing {chain} {{ type filter hook ingress device \"eth0\" priority 1 ; }}\n\
+             flush chain netdev changing {chain}\n"
+        );
+        // nft refuses a comparison that holds for every number.
+        let some = match per_mille {
+            1_000.. => String::new(),
+            _ => format!("numgen random mod 1000 < {per_mille} "),
+        };
+        if per_mille > 0 {
+            rules += &format!("add rule netdev changing {chain} {which} {some}counter drop\n");
+        }
+        nft(&self.hosts[i].namespace, &rules)
+    }
+
     /// What the rule of [`Net::lose`] saw and dropped at host `i`, in packets.
     pub fn lost(&self, i: usize) -> Result<(u64, u64), String> {
         let mut list = self.hosts[i].command("nft");
