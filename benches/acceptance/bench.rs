@@ -68,6 +68,8 @@ pub(crate) struct Bench {
     folder: tempfile::TempDir,
     /// How long four receivers need undisturbed, which two cases compare with.
     pub(crate) four_undisturbed: OnceCell<Duration>,
+    /// The same of three receivers, for the cases with outages.
+    pub(crate) three_undisturbed: OnceCell<Duration>,
 }
 
 impl Bench {
@@ -94,12 +96,18 @@ impl Bench {
             keep: options.keep,
             folder,
             four_undisturbed: OnceCell::new(),
+            three_undisturbed: OnceCell::new(),
         })
     }
 
     /// A number of bytes: full size, or the smaller one with `--quick`.
     pub(crate) fn mib(&self, full: u64, quick: u64) -> u64 {
         (if self.quick { quick } else { full }) << 20
+    }
+
+    /// The same in millions of bytes.
+    pub(crate) fn mb(&self, full: u64, quick: u64) -> u64 {
+        (if self.quick { quick } else { full }) * 1_000_000
     }
 
     /// A fresh folder for one run, removed with all in it when dropped.

@@ -19,6 +19,7 @@ mod netns;
 #[path = "../../tests/support/program.rs"]
 mod program;
 mod relay;
+mod schedule;
 #[path = "../../tests/support/tcp.rs"]
 mod tcp;
 

@@ -58,7 +58,7 @@ impl Loopcast {
         self.start(host, "send", args, files.iter().map(|f| f.as_os_str()))
     }
 
-    /// `loopcast receive` on a host.
+    /// `loopcast receive` on a host; `args` may name another interface than `eth0`, as with `send`.
     pub fn receive(
         &self,
         host: &Host,
@@ -82,10 +82,10 @@ impl Loopcast {
         let number = RUNS.fetch_add(1, Ordering::Relaxed);
         let stats = self.scratch.join(format!("stats-{number}.json"));
         let mut command = host.command(&self.program);
-        command
-            .arg(verb)
-            .args(["--interface", "eth0", "--json", "--stats"])
-            .arg(&stats);
+        command.arg(verb).args(["--json", "--stats"]).arg(&stats);
+        if !args.contains(&"--interface") {
+            command.args(["--interface", "eth0"]);
+        }
         command.args(args).args(rest);
         // Hashes remembered from another run would hide what hashing costs.
         command.env("XDG_CACHE_HOME", self.scratch.join("cache"));

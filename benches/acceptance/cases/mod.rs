@@ -1,12 +1,16 @@
 //! The cases by name, and what they share: one transfer from host 0 to the others, timed.
 
 mod attacked;
+mod beside;
 mod fallback;
 mod faults;
 mod multicast;
+mod objects;
 mod one_way;
 mod peers;
+mod rates;
 mod relayed;
+mod scheduled;
 mod tiers;
 mod unicast;
 
@@ -35,8 +39,17 @@ pub(crate) struct Case {
 /// The cases that need other tools, and run only when asked for.
 pub(crate) const PEERS: &[&str] = &["peers_loss", "peers_speed"];
 
-/// Runs only when named: its figure (0.28 to 0.46) is too near to its limit of 0.25 for every run.
-pub(crate) const BY_NAME: &[&str] = &["group_beside_tcp"];
+/// Cases that run only when named: those that take long, and `group_beside_tcp`, whose figure (0.28
+/// to 0.46) is too near to its limit of 0.25 for every run.
+pub(crate) const BY_NAME: &[&str] = &[
+    "group_beside_tcp",
+    "hundred_objects",
+    "objects_come_and_go",
+    "busy_host",
+    "multicast_loss98",
+    "random_schedules",
+    "twenty_unicast",
+];
 
 /// Every case, in the order they run.
 pub(crate) const ALL: &[Case] = &[
@@ -174,6 +187,76 @@ pub(crate) const ALL: &[Case] = &[
         name: "group_beside_tcp",
         promise: "a group beside one TCP flow on 50 Mbit/s: each keeps at least a quarter",
         run: tiers::group_beside_tcp,
+    },
+    Case {
+        name: "many_objects",
+        promise: "ten files over loopback, no options: <= 1.3 x the time of one file of their bytes",
+        run: objects::many_objects,
+    },
+    Case {
+        name: "many_objects_net",
+        promise: "the same to three receivers, at 0 and 2 % loss, without and with --rate 800M",
+        run: objects::many_objects_net,
+    },
+    Case {
+        name: "thirty_files",
+        promise: "47 MB in 30 files at 100 Mbit/s, 0 and 2 % loss: <= 1.15 x the wire's floor",
+        run: objects::thirty_files,
+    },
+    Case {
+        name: "hundred_objects",
+        promise: "100 files of 1 MB at 100 Mbit/s to two: <= 1.3 x the wire's floor (by name)",
+        run: objects::hundred_objects,
+    },
+    Case {
+        name: "objects_come_and_go",
+        promise: "12 files fetched beside a film, 100 Mbit/s: <= 1.3 x the wire's floor (by name)",
+        run: objects::objects_come_and_go,
+    },
+    Case {
+        name: "outage_all",
+        promise: "3 lose 30 to 100 % for 3 to 20 s: 3 s late at most, wire beside <= 1.35 x the file",
+        run: rates::outage_all,
+    },
+    Case {
+        name: "outage_one",
+        promise: "one of three loses 30 to 100 % for 3 to 20 s: done 3 s late at most",
+        run: rates::outage_one,
+    },
+    Case {
+        name: "busy_host",
+        promise: "four busy loops for 20 s: >= 0.95 of the rate 1 s after they end (by name)",
+        run: rates::busy_host,
+    },
+    Case {
+        name: "loss_alternating",
+        promise: "random loss that changes each second: <= 1.15 x what the link allows",
+        run: rates::loss_alternating,
+    },
+    Case {
+        name: "multicast_loss98",
+        promise: "multicast loses 98 % for 10 s: done within the wire's floor and 13 s (by name)",
+        run: rates::multicast_loss98,
+    },
+    Case {
+        name: "sender_stopped",
+        promise: "the sender stopped for 1.5 and 3.7 s: done within the wire's floor, that time and 2 s",
+        run: rates::sender_stopped,
+    },
+    Case {
+        name: "random_schedules",
+        promise: "random loss in random steps, 60 seeds: <= 1.5 x what the links allow and 1 s (by name)",
+        run: rates::random_schedules,
+    },
+    Case {
+        name: "blocked_beside_slow",
+        promise: "one without multicast beside one on 20 Mbit/s: <= 1.3 x its time alone",
+        run: beside::blocked_beside_slow,
+    },
+    Case {
+        name: "twenty_unicast",
+        promise: "20 on unicast beside 2: Jain's index >= 0.95, the 2 <= 1.10 x alone (by name)",
+        run: beside::twenty_unicast,
     },
     Case {
         name: "peers_speed",
