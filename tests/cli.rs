@@ -124,6 +124,7 @@ fn a_command_line_that_cannot_be_is_usage() {
         "bench --peers rsync",
         "bench --runs 0",
         "bench --size 0",
+        "bench --files 0",
         "bench --offload --loopback",
     ] {
         let ran = run_line(line);
@@ -138,6 +139,7 @@ fn a_bench_says_what_it_cannot_do() {
     for word in [
         "--loss",
         "--peers",
+        "--files",
         "--offload",
         "--markdown",
         "Exit codes:",

@@ -422,6 +422,7 @@ fn a_bench_on_loopback_compares_and_tells_every_run() {
     let rows = report["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 4);
     for row in rows {
+        assert_eq!(row["files"], 1);
         assert_eq!(row["runs"].as_array().unwrap().len(), 2);
         assert!(row["wire"]["min"].as_f64().unwrap() > 1.0, "{row}");
         assert!(row["sender_cpu"]["min"].as_f64().unwrap() > 0.0, "{row}");

@@ -409,9 +409,13 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) runs: Option<u8>,
 
-    /// Size of the file [default: 64M; with --quick 16M]
+    /// Size of the file, or of all files together [default: 64M; with --quick 16M]
     #[arg(long, value_name = "BYTES", value_parser = matrix::size)]
     pub(crate) size: Option<u64>,
+
+    /// Files that the size is split into; udpcast, which takes one, sends one of that size
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) files: u16,
 
     /// Seed of the file's bytes and of what receivers do at random; the network's loss has none
     #[arg(long, value_name = "N", default_value_t = 1)]

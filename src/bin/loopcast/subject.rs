@@ -62,19 +62,27 @@ impl Subject {
 
     /// Whether the copy in `folder` has the same bytes and nothing lies beside it.
     pub(crate) fn is_same_as(&self, folder: &Path) -> Result<(), String> {
-        let name = self.path.file_name().unwrap_or_default();
-        let copy = hash(&folder.join(name)).map_err(|e| e.to_string())?;
-        if copy != self.hash {
-            return Err(format!("BLAKE3 {copy}, not {}", self.hash));
+        Subject::are_same_as(std::slice::from_ref(self), folder)
+    }
+
+    /// Whether the copies of all subjects in `folder` are the same and nothing lies beside them.
+    pub(crate) fn are_same_as(all: &[Subject], folder: &Path) -> Result<(), String> {
+        for subject in all {
+            let name = subject.path.file_name().unwrap_or_default();
+            let copy = hash(&folder.join(name)).map_err(|e| e.to_string())?;
+            if copy != subject.hash {
+                let name = name.display();
+                return Err(format!("{name}: BLAKE3 {copy}, not {}", subject.hash));
+            }
         }
         let files = fs::read_dir(folder).map_err(|e| e.to_string())?.count();
-        if files == 1 {
-            Ok(())
-        } else {
-            Err(format!(
-                "{} lie beside it",
-                human::count(files as u64 - 1, "file")
-            ))
+        match files.saturating_sub(all.len()) {
+            0 => Ok(()),
+            more => {
+                let more = human::count(more as u64, "file");
+                let them = if all.len() == 1 { "it" } else { "them" };
+                Err(format!("{more} lie beside {them}"))
+            }
         }
     }
 }

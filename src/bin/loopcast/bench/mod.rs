@@ -57,7 +57,11 @@ struct Bench<'a> {
     tools: Vec<Tool>,
     settings: Vec<Setting>,
     runs: usize,
-    subject: Subject,
+    /// The size, in as many files as asked for.
+    files: Vec<Subject>,
+    /// The same size in one file, for tools that take no more.
+    whole: Vec<Subject>,
+    size: u64,
     scratch: Scratch,
     report: Report,
 }
@@ -96,12 +100,26 @@ impl<'a> Bench<'a> {
         let scratch = Scratch::new(
             &base,
             "loopcast-bench-",
-            size.saturating_mul(most as u64 + 1),
+            // One size more for the file of tools that take one.
+            size.saturating_mul(most as u64 + if args.files > 1 { 2 } else { 1 }),
         )?;
-        let subject = Subject::make_up(scratch.path("image"), size, args.seed)?;
+        let make = |name: String, size| Subject::make_up(scratch.path(&name), size, args.seed);
+        let number = u64::from(args.files);
+        let (files, whole) = if number == 1 {
+            (vec![make("image".to_owned(), size)?], Vec::new())
+        } else {
+            let part = |i| size * (i + 1) / number - size * i / number;
+            let files = (0..number).map(|i| make(format!("part-{i:03}"), part(i)));
+            let whole = tools.iter().any(|t| !t.takes_several_files());
+            let whole = whole.then(|| make("image".to_owned(), size));
+            (
+                files.collect::<Result<_, _>>()?,
+                whole.into_iter().collect::<Result<_, _>>()?,
+            )
+        };
         let runs = args.runs.unwrap_or(if args.quick { 1 } else { 3 }).into();
 
-        let network = network_in_words(loopback, args.offload, size);
+        let network = network_in_words(loopback, args.offload, size, args.files);
         let machine = Machine::here();
         console.say(format!("{network}, {}", base.display()));
         console.say(machine.words());
@@ -112,12 +130,15 @@ impl<'a> Bench<'a> {
             tools,
             settings,
             runs,
-            subject,
+            files,
+            whole,
+            size,
             report: Report {
                 command: command_line(),
                 network,
                 machine,
                 size,
+                files: args.files.into(),
                 seed: args.seed,
                 rows: Vec::new(),
             },
@@ -133,7 +154,9 @@ impl<'a> Bench<'a> {
             let rows = self.one_setting(setting, &mut wrong)?;
             self.report.rows.extend(rows);
         }
-        self.report.table().iter().for_each(|l| self.console.say(l));
+        let notes = self.report.notes();
+        let lines = self.report.table().into_iter().chain(notes);
+        lines.for_each(|l| self.console.say(l));
         if let Some(path) = &self.args.markdown {
             fs::write(path, self.report.markdown()).map_err(|e| cannot_write(path, &e))?;
         }
@@ -145,6 +168,15 @@ impl<'a> Bench<'a> {
             return Ok(());
         }
         Err(End::error(Exit::Failed, wrong.join("\n")))
+    }
+
+    /// What a tool sends.
+    fn files_for(&self, tool: Tool) -> &[Subject] {
+        if tool.takes_several_files() || self.whole.is_empty() {
+            &self.files
+        } else {
+            &self.whole
+        }
     }
 
     /// All tools in turn, as often as told, so that what else the machine does hits all alike.
@@ -161,8 +193,8 @@ impl<'a> Bench<'a> {
         };
         let limit = match setting.pace {
             // A unicast sender has to send as often as there are receivers.
-            Pace::At(rate) => rate.time_for(self.subject.size * setting.receivers as u64 * 2),
-            Pace::Unlimited => SLOWEST.time_for(self.subject.size * setting.receivers as u64),
+            Pace::At(rate) => rate.time_for(self.size * setting.receivers as u64 * 2),
+            Pace::Unlimited => SLOWEST.time_for(self.size * setting.receivers as u64),
         };
         let mut rows: Vec<Row> = self.tools.iter().map(|&t| Row::new(setting, t)).collect();
         for run in 1..=self.runs {
@@ -176,12 +208,12 @@ impl<'a> Bench<'a> {
                 let job = Job {
                     setting,
                     ground: &ground,
-                    file: &self.subject.path,
+                    files: self.files_for(row.tool),
                     folder: &folder,
                     seed: self.args.seed.wrapping_add(run as u64 * 1_000),
                 };
                 let limit = limit + if self.args.quick { QUICK_LIMIT } else { LIMIT };
-                let result = transfer::run(row.tool, &job, &self.subject, limit, self.interrupt);
+                let result = transfer::run(row.tool, &job, limit, self.interrupt);
                 fs::remove_dir_all(&folder).map_err(|e| cannot_write(&folder, &e))?;
                 let name = row.tool.name();
                 let words = match result {
@@ -259,13 +291,17 @@ fn command_line() -> String {
 }
 
 /// What the table is about.
-fn network_in_words(loopback: bool, offload: bool, size: u64) -> String {
+fn network_in_words(loopback: bool, offload: bool, size: u64, files: u16) -> String {
     let network = match (loopback, offload) {
         (true, _) => "loopback, loss injected by the receivers",
         (false, true) => "namespaces on a bridge, MTU 1500, super-packets let through",
         (false, false) => "namespaces on a bridge, MTU 1500, bursts cut at the sender's device",
     };
-    format!("{} MiB ({size} bytes), {network}", size >> 20)
+    let files = match files {
+        1 => String::new(),
+        files => format!(" in {files} files"),
+    };
+    format!("{} MiB ({size} bytes){files}, {network}", size >> 20)
 }
 
 /// Memory if files can be there: networks are measured, not this machine's disk.

@@ -20,7 +20,10 @@ const LINES: usize = 8;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Marks {
     pub(super) ready: &'static str,
+    /// Said once for each file.
     pub(super) complete: &'static str,
+    /// How many files there are.
+    pub(super) files: usize,
 }
 
 /// The end of a process.
@@ -38,6 +41,8 @@ pub(super) struct Ended {
 struct Said {
     last: VecDeque<String>,
     ready: Option<Instant>,
+    /// Files that are complete.
+    files: usize,
     complete: Option<Instant>,
 }
 
@@ -112,7 +117,7 @@ impl Process {
         self.said().ready
     }
 
-    /// When it first said that it is complete.
+    /// When it said that the last file is complete.
     pub(super) fn complete(&self) -> Option<Instant> {
         self.said().complete
     }
@@ -167,7 +172,10 @@ fn listen(
                 said.ready.get_or_insert(now);
             }
             if says(marks.complete) {
-                said.complete.get_or_insert(now);
+                said.files += 1;
+                if said.files == marks.files {
+                    said.complete = Some(now);
+                }
             }
             said.last.push_back(crate::human::plain(&line));
             if said.last.len() > LINES {
@@ -184,6 +192,7 @@ mod tests {
     const MARKS: Marks = Marks {
         ready: "up",
         complete: "done",
+        files: 2,
     };
 
     fn shell(script: &str) -> Process {
@@ -193,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_it_says_and_used_is_kept() {
-        let mut process = shell("echo up; echo done >&2; exit 3");
+        let mut process = shell("echo up; echo done; echo done >&2; exit 3");
         let ended = loop {
             if let Some(ended) = process.ended() {
                 break ended;

@@ -65,7 +65,10 @@ pub(super) struct Report {
     /// What the network is, in words.
     pub(super) network: String,
     pub(super) machine: Machine,
+    /// Bytes of all files together.
     pub(super) size: u64,
+    /// Number of files that tools send, unless they take one only.
+    pub(super) files: usize,
     pub(super) seed: u64,
     pub(super) rows: Vec<Row>,
 }
@@ -124,6 +127,30 @@ impl Report {
         all.iter().map(line).collect()
     }
 
+    /// Files that a tool sends.
+    fn files_of(&self, tool: Tool) -> usize {
+        if tool.takes_several_files() {
+            self.files
+        } else {
+            1
+        }
+    }
+
+    /// Which tools sent something else than the others.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for row in &self.rows {
+            if self.files_of(row.tool) < self.files {
+                let name = row.tool.name();
+                let note = format!("{name} takes one file at a time: it sent all bytes in one");
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
+        }
+        notes
+    }
+
     /// A section of a document.
     pub(super) fn markdown(&self) -> String {
         let line = |cells: [String; HEAD.len()]| format!("| {} |\n", cells.join(" | "));
@@ -138,6 +165,9 @@ impl Report {
         self.rows
             .iter()
             .for_each(|row| text += &line(self.cells(row)));
+        for note in self.notes() {
+            text += &format!("\n{note}\n");
+        }
         for row in &self.rows {
             if let Some(why) = &row.failure {
                 let why = why.lines().next().unwrap_or_default();
@@ -155,6 +185,7 @@ impl Report {
                 "loss": row.setting.loss.share(),
                 "rate": row.setting.pace.to_string(),
                 "tool": row.tool.name(),
+                "files": self.files_of(row.tool),
                 "runs": row.runs,
                 "seconds": row.spread(|f| f.seconds),
                 "wire": row.spread(|f| f.wire),
@@ -220,6 +251,7 @@ mod tests {
             network: "a network".to_owned(),
             machine: Machine::default(),
             size: 64 << 20,
+            files: 1,
             seed: 1,
             rows: vec![
                 row(Tool::Ours(Mode::Parity), vec![took(1.0), took(2.0)], None),
@@ -254,6 +286,21 @@ mod tests {
                 .all(|r| r.matches('|').count() == HEAD.len() + 1)
         );
         assert!(text.ends_with("udpcast, 4 receivers, loss 5 %, rate unlimited: late\n"));
+    }
+
+    #[test]
+    fn who_sent_one_file_instead_of_several_is_told() {
+        assert!(report().notes().is_empty());
+        let report = Report {
+            files: 10,
+            ..report()
+        };
+        let notes = report.notes();
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].starts_with("udpcast takes one file"));
+        assert!(report.markdown().contains(&notes[0]));
+        assert_eq!(report.json()["rows"][1]["files"], 10);
+        assert_eq!(report.json()["rows"][2]["files"], 1);
     }
 
     #[test]

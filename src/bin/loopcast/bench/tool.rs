@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use super::ground::Ground;
 use super::matrix::{Pace, Setting};
 use super::process::Marks;
+use crate::subject::Subject;
 
 /// Bytes of socket buffer asked for wherever a tool can be told, the most that ours asks for too.
 const BUFFER: &str = "4194304";
@@ -49,10 +50,22 @@ pub(super) enum Tool {
 pub(super) struct Job<'a> {
     pub(super) setting: Setting,
     pub(super) ground: &'a Ground,
-    pub(super) file: &'a Path,
+    /// One file for a tool that takes no more.
+    pub(super) files: &'a [Subject],
     /// For what a tool writes beside the copies.
     pub(super) folder: &'a Path,
     pub(super) seed: u64,
+}
+
+impl<'a> Job<'a> {
+    fn paths(&self) -> impl Iterator<Item = &'a Path> {
+        self.files.iter().map(|file| file.path.as_path())
+    }
+
+    /// The only file, for a tool that takes one.
+    fn file(&self) -> &'a Path {
+        self.paths().next().unwrap_or(Path::new(""))
+    }
 }
 
 impl Peer {
@@ -108,15 +121,24 @@ impl Tool {
         self != Tool::Peer(Peer::Flute)
     }
 
+    /// Whether it sends several files at a time.
+    pub(super) fn takes_several_files(self) -> bool {
+        self != Tool::Peer(Peer::Udpcast)
+    }
+
     /// What its receivers say.
-    pub(super) fn receiver_marks(self) -> Marks {
+    pub(super) fn receiver_marks(self, files: usize) -> Marks {
         let (ready, complete) = match self {
             Tool::Ours(_) => (r#""event":"ready""#, r#""event":"complete""#),
             Tool::Peer(Peer::Uftp) => ("RSA key", "File transfer complete"),
             Tool::Peer(Peer::Udpcast) => ("UDP receiver for", "Transfer complete"),
             Tool::Peer(Peer::Flute) => ("Join multicast", "is completed !"),
         };
-        Marks { ready, complete }
+        Marks {
+            ready,
+            complete,
+            files,
+        }
     }
 
     /// What its sender says.
@@ -129,6 +151,7 @@ impl Tool {
         Marks {
             ready: "",
             complete,
+            files: 1,
         }
     }
 
@@ -177,7 +200,7 @@ impl Tool {
                 command
                     .args(["--nokbd", "--no-progress", "--rcvbuf", BUFFER])
                     .args(["--interface", job.ground.interface(), "--file"])
-                    .arg(into.join(job.file.file_name().unwrap_or_default()));
+                    .arg(into.join(job.file().file_name().unwrap_or_default()));
                 command
             }
             Tool::Peer(Peer::Flute) => {
@@ -191,7 +214,7 @@ impl Tool {
         }
     }
 
-    /// Sends the file from host 0.
+    /// Sends the files from host 0.
     pub(super) fn sender(self, job: &Job) -> Command {
         let host = |program: &str| job.ground.command(0, program.as_ref());
         let Setting {
@@ -218,7 +241,7 @@ impl Tool {
                     // A hash that is remembered from another run would hide what hashing costs.
                     .arg("--hash-cache")
                     .arg(job.folder.join("hashes"))
-                    .arg(job.file)
+                    .args(job.paths())
                     .env("XDG_CONFIG_HOME", job.folder.join("config"));
                 if mode == Mode::Singly {
                     command.arg("--no-offload");
@@ -237,7 +260,7 @@ impl Tool {
                     .args(["-I", job.ground.interface(), "-M", "239.192.8.1"])
                     .args(["-P", "239.192.8.2", "-R", &rate, "-B", BUFFER])
                     .args(["-b", "1400", "-r", "0.05:0.01:15", "-H", &members.join(",")])
-                    .arg(job.file);
+                    .args(job.paths());
                 command
             }
             Tool::Peer(Peer::Udpcast) => {
@@ -251,7 +274,7 @@ impl Tool {
                 if let Pace::At(rate) = pace {
                     command.args(["--max-bitrate", &rate.as_bps().to_string()]);
                 }
-                command.arg("--file").arg(job.file);
+                command.arg("--file").arg(job.file());
                 command
             }
             Tool::Peer(Peer::Flute) => {
@@ -270,7 +293,7 @@ impl Tool {
                     .args(["--source-block-length", "1000", "--no-md5"])
                     .args(["--parity-percentage", &parity.to_string()])
                     .args(["--parity-symbols", "1000"])
-                    .arg(job.file);
+                    .args(job.paths());
                 command
             }
         }

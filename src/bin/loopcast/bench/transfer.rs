@@ -38,7 +38,6 @@ impl From<End> for Failure {
 pub(super) fn run(
     tool: Tool,
     job: &Job,
-    subject: &Subject,
     limit: Duration,
     interrupt: &Interrupt,
 ) -> Result<Figures, Failure> {
@@ -55,7 +54,7 @@ pub(super) fn run(
         let name = format!("receiver {i}");
         let command = &mut tool.receiver(job, i, into);
         run.receivers
-            .push(start(name, command, tool.receiver_marks())?);
+            .push(start(name, command, tool.receiver_marks(job.files.len()))?);
     }
     run.wait("to be ready", Instant::now() + MOMENT, |run| {
         run.receivers.iter().all(|r| r.ready().is_some())
@@ -69,7 +68,7 @@ pub(super) fn run(
     )?;
     let started = sender.started;
     run.sender = Some(sender);
-    run.wait("to have the file", started + limit, |run| {
+    run.wait("to have everything", started + limit, |run| {
         run.receivers.iter().all(|r| r.complete().is_some())
     })?;
     // A sender that tells knows first.
@@ -79,7 +78,7 @@ pub(super) fn run(
     if !tool.is_ours() {
         // Ours are synced before they are called complete.
         let syncing = Instant::now();
-        inboxes.iter().try_for_each(|into| sync(into, subject))?;
+        inboxes.iter().try_for_each(|into| sync(into, job.files))?;
         took += syncing.elapsed();
     }
 
@@ -89,11 +88,12 @@ pub(super) fn run(
         _ => sent_by_stats(&job.folder.join("sender.json"))?,
     };
     for into in &inboxes {
-        subject.is_same_as(into).map_err(Failure::Wrong)?;
+        Subject::are_same_as(job.files, into).map_err(Failure::Wrong)?;
     }
+    let size: u64 = job.files.iter().map(|file| file.size).sum();
     Ok(Figures {
         seconds: took.as_secs_f64(),
-        wire: wire as f64 / subject.size as f64,
+        wire: wire as f64 / size as f64,
         sender_cpu: sender.cpu.as_secs_f64(),
         receivers_cpu: receivers.iter().map(|r| r.cpu.as_secs_f64()).sum(),
         sender_memory: sender.memory,
@@ -164,10 +164,13 @@ impl Run<'_> {
     }
 }
 
-fn sync(into: &Path, subject: &Subject) -> Result<(), Failure> {
-    let copy = into.join(subject.path.file_name().unwrap_or_default());
-    let synced = File::open(&copy).and_then(|file| file.sync_all());
-    synced.map_err(|e| Failure::Missing(format!("{}: {e}", copy.display())))
+fn sync(into: &Path, files: &[Subject]) -> Result<(), Failure> {
+    for file in files {
+        let copy = into.join(file.path.file_name().unwrap_or_default());
+        let synced = File::open(&copy).and_then(|file| file.sync_all());
+        synced.map_err(|e| Failure::Missing(format!("{}: {e}", copy.display())))?;
+    }
+    Ok(())
 }
 
 /// IP bytes that our sender says it sent.
