@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::engine::{ObjectKey, Slot, Via};
 use crate::ids::BlockNo;
+use crate::sim::Link;
 use crate::time::Time;
 use crate::wire::{self, DataHeader};
 
@@ -15,8 +16,12 @@ use crate::wire::{self, DataHeader};
 pub(super) enum Event {
     SenderStart,
     SenderWake,
+    /// End of a pause of the sender's process, unless a later pause has extended it.
+    SenderResume,
     Wake(u32),
     Start(u32),
+    /// Change of a receiver's link.
+    Link(u32, Box<Link>),
     /// Packets for a receiver.
     Down(u32, Arc<Packets>, Via),
     /// Those packets of a run that their bits say reach a receiver.
@@ -33,6 +38,16 @@ pub(super) enum Event {
     Read(u32, Slot, ObjectKey, BlockNo),
     Checked(u32, ObjectKey, BlockNo),
     Finished(u32, ObjectKey),
+}
+
+impl Event {
+    /// Whether the sender's process handles it.
+    pub(super) fn is_for_sender(&self) -> bool {
+        matches!(
+            self,
+            Event::SenderWake | Event::Up(..) | Event::Said(..) | Event::Read(..)
+        )
+    }
 }
 
 /// An event in its turn: by time, then in the order of making.

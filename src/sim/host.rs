@@ -23,6 +23,7 @@ pub(super) struct Host {
     pub(super) address: SocketAddr,
     pub(super) link: Link,
     pub(super) down: Dice,
+    pub(super) down_group: Dice,
     pub(super) up: Dice,
     pub(super) rng: Rng,
     /// Groups that it has joined.

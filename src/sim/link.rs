@@ -15,6 +15,8 @@ pub struct Link {
     pub jitter: Duration,
     /// What is lost towards the receiver.
     pub down: Loss,
+    /// Loss of multicast only towards the receiver, on top of `down`.
+    pub down_group: Loss,
     /// What is lost towards the sender.
     pub up: Loss,
     /// The share of packets that come twice.
@@ -61,6 +63,7 @@ impl Link {
             delay,
             jitter: Duration::ZERO,
             down: Loss::None,
+            down_group: Loss::None,
             up: Loss::None,
             duplicate: 0.0,
             damage: 0.0,

@@ -10,8 +10,13 @@ use crate::time::Time;
 
 impl World {
     pub(super) fn handle(&mut self, event: Event) {
+        if self.sender_pauses_until.is_some() && event.is_for_sender() {
+            return self.pending.push(event);
+        }
         match event {
             Event::SenderStart => self.start_sender(),
+            Event::SenderResume => self.resume_sender(),
+            Event::Link(host, link) => self.set_link(host as usize, *link),
             Event::SenderWake => {
                 if self.sender_wake == self.now && self.sender_up {
                     self.sender_wake = Time::NEVER;
@@ -150,8 +155,28 @@ impl World {
             .find(|c| c.description().coding().short() == coding)
     }
 
+    /// Ends a pause of the sender's process. As in the driver's loop, timers come before datagrams.
+    fn resume_sender(&mut self) {
+        if self.sender_pauses_until.is_none_or(|end| end > self.now) {
+            return;
+        }
+        self.sender_pauses_until = None;
+        self.sender_wake = Time::NEVER;
+        let due = self.sender.poll_timeout();
+        if self.sender_up && due.is_some_and(|(at, _)| at <= self.now) {
+            self.sender.handle_timeout(self.now);
+        }
+        self.drain_sender();
+        let pending = core::mem::take(&mut self.pending);
+        for event in pending {
+            if !matches!(event, Event::SenderWake) {
+                self.handle(event);
+            }
+        }
+    }
+
     pub(super) fn drain_sender(&mut self) {
-        if !self.sender_up {
+        if !self.sender_up || self.sender_pauses_until.is_some() {
             return;
         }
         loop {

@@ -213,7 +213,9 @@ impl World {
         {
             return;
         }
-        if host.down.loses(&mut host.rng) {
+        if host.down.loses(&mut host.rng)
+            || via == Via::Group && host.down_group.loses(&mut host.rng)
+        {
             return;
         }
         if host.is_damaged() {

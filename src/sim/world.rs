@@ -65,6 +65,8 @@ pub struct Config {
     pub surplus: Surplus,
     /// The loss of everything that a session without a way back spreads over several blocks.
     pub fade: Duration,
+    /// Block buffers of the sender.
+    pub slots: u16,
     /// How long a block takes to read.
     pub read_time: Duration,
     /// How long a block takes to check and write.
@@ -91,6 +93,7 @@ impl Config {
             one_way: None,
             surplus: Surplus::Reported,
             fade: config::FADE,
+            slots: 24,
             read_time: Duration::from_micros(500),
             write_time: Duration::from_millis(1),
         }
@@ -138,6 +141,10 @@ pub struct World {
     /// How often the sender was started anew.
     pub(super) sender_run: u32,
     pub(super) sender_wake: Time,
+    /// End of the current pause of the sender's process.
+    pub(super) sender_pauses_until: Option<Time>,
+    /// Events for the sender that arrived during the pause.
+    pub(super) pending: Vec<Event>,
     pub(super) sender_events: Vec<(Time, SenderEvent)>,
     pub(super) sender_address: SocketAddr,
     pub(super) groups: Vec<SocketAddr>,
@@ -183,6 +190,8 @@ impl World {
             sender_up: true,
             sender_run: 0,
             sender_wake: Time::NEVER,
+            sender_pauses_until: None,
+            pending: Vec::new(),
             sender_events: Vec::new(),
             sender_address: SENDER,
             groups,
@@ -263,6 +272,7 @@ impl World {
             receiver,
             address,
             down: Dice::new(link.down, &mut rng),
+            down_group: Dice::new(link.down_group, &mut rng),
             up: Dice::new(link.up, &mut rng),
             link,
             rng,
@@ -410,7 +420,28 @@ impl World {
         self.push(self.now + pause, Event::SenderStart);
     }
 
+    /// Pauses the sender's process from now on, as on a machine that sleeps or is overloaded.
+    ///
+    /// Datagrams for the sender and blocks that were read wait in unlimited buffers. Timers that ran
+    /// out during the pause run out at its end. A pause that starts within another can only extend it.
+    pub fn pause_sender(&mut self, pause: Duration) {
+        let end = self.now + pause;
+        if self.sender_pauses_until.is_none_or(|until| until < end) {
+            self.sender_pauses_until = Some(end);
+            self.push(end, Event::SenderResume);
+        }
+    }
+
+    /// Announces further offers, or that the last has been made. Until then receivers of everything
+    /// stay, even with all objects complete.
+    pub fn set_preparing(&mut self, preparing: bool) {
+        self.sender.set_preparing(self.now, preparing);
+        self.drain_sender();
+    }
+
     pub(super) fn start_sender(&mut self) {
+        self.sender_pauses_until = None;
+        self.pending.clear();
         let fresh = new_sender(&self.config, &self.groups, &mut self.rng, self.now);
         debug_assert!(fresh.is_ok(), "it was possible before");
         let Ok(fresh) = fresh else { return };
@@ -452,8 +483,14 @@ impl World {
     pub fn set_link(&mut self, receiver: usize, link: Link) {
         let host = &mut self.hosts[receiver];
         host.down = Dice::new(link.down, &mut host.rng);
+        host.down_group = Dice::new(link.down_group, &mut host.rng);
         host.up = Dice::new(link.up, &mut host.rng);
         host.link = link;
+    }
+
+    /// Changes a receiver's link at `at`.
+    pub fn set_link_at(&mut self, at: Time, receiver: usize, link: Link) {
+        self.push(at, Event::Link(receiver as u32, Box::new(link)));
     }
 
     /// Runs until everybody has ended, the sender included, or `deadline`; true if everybody has.
@@ -507,6 +544,11 @@ impl World {
     /// The virtual time.
     pub fn now(&self) -> Time {
         self.now
+    }
+
+    /// Number of receivers that were added.
+    pub fn receivers(&self) -> usize {
+        self.hosts.len()
     }
 
     /// How a receiver ended.
@@ -602,7 +644,7 @@ fn new_sender(
         one_way: config.one_way,
         surplus: config.surplus,
         fade: config.fade,
-        slots: 24,
+        slots: config.slots,
         elsewhere: Vec::new(),
     };
     Sender::new(sender, now)
