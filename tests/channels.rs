@@ -71,6 +71,7 @@ fn sync(block: u32, next_packet: u64, idle: bool) -> SenderBody {
         next_sync: Duration::from_millis(100),
         rate: Rate::from_bps(10_000_000),
         report_interval: Duration::from_secs(20),
+        path_loss: 0,
         query: false,
         idle,
         padded_to: 0,

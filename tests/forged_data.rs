@@ -176,6 +176,7 @@ fn sync(world: &World, channel: ChannelNo, change: impl FnOnce(&mut Sync)) -> Ve
         next_sync: Duration::from_millis(100),
         rate: Rate::from_bps(10_000_000),
         report_interval: Duration::from_millis(100),
+        path_loss: 0,
         query: false,
         idle: false,
         padded_to: 0,

@@ -108,6 +108,7 @@ fn another_sender_on_the_group_is_told_and_does_no_harm() {
         next_sync: std::time::Duration::from_secs(1),
         rate: loopcast::units::Rate::from_bps(1_000_000),
         report_interval: std::time::Duration::from_secs(1),
+        path_loss: 0,
         query: true,
         idle: false,
         padded_to: 0,

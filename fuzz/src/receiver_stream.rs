@@ -324,6 +324,7 @@ impl Run {
                     next_sync: Duration::from_millis(input.u64() % 60_000),
                     rate: Rate::from_bps(1_000_000),
                     report_interval: Duration::from_secs(1),
+                    path_loss: input.u32() as u8,
                     query: input.one_in(2),
                     idle: input.one_in(2),
                     padded_to: if input.one_in(2) { 1_380 } else { 0 },

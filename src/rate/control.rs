@@ -1,14 +1,22 @@
-//! The rate of one channel, from what its receivers report.
+//! The rate of a channel, from what its receivers report.
 //!
-//! Two kinds of loss look alike, and only one falls when the rate does. So a channel does not follow
-//! loss but what is delivered: it goes up while more comes at the receivers, and where no more comes
-//! it goes to what did. A share that is lost at any rate is the path's, paid in parity.
+//! A channel may have one of two reasons for losing packets, and only one of them is answered by
+//! sending less. So nothing is concluded from a loss alone: the rate is lowered once, and where the
+//! loss stays the same it is the path's, paid in parity, and the rate goes back at once. No cut is
+//! made upon a cut before the first one is judged, and none below the share that came: with 95 %
+//! delivered no sequence of judgements leads below 0.8 of what a path carries.
+//!
+//! Three phases: [`Start`](Phase::Start) doubles while twice the rate brings more;
+//! [`Follow`](Phase::Follow) grows by steps; [`Trial`](Phase::Trial) is a cut that is being judged.
+//! `docs/PROTOCOL.md`, Rates, tells the whole of it.
+//!
+//! The rate is a permission: what the receivers take. What the sender grants of it, for want of a
+//! larger total, is told by [`set_grant`](RateControl::set_grant) and changes no conclusion.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
 
-use crate::config::INITIAL_GRTT;
 use crate::ids::ReceiverId;
+use crate::rate::paths::{Estimate, Paths, Round, Sample};
 use crate::rate::relief::Relief;
 use crate::time::Time;
 use crate::units::Rate;
@@ -34,213 +42,214 @@ pub struct Limits {
     pub ceiling: Rate,
 }
 
-/// A receiver's figures over the time since its last report.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample {
-    /// IP bytes of data that came, a second.
-    pub delivered: Rate,
-    /// The share of data packets that did not come, 0 to 1.
-    pub lost: f64,
-    /// The time that both were measured over.
-    pub over: Duration,
-    /// How full the receiver's own buffers are, 0 to 1; 1 if they have overflowed, 0 while it keeps up.
-    pub behind: f64,
-}
-
-impl Sample {
-    /// Both together, where `next` was measured after this one.
-    fn and_then(&self, next: &Sample) -> Sample {
-        let over = self.over + next.over;
-        let bits = |s: &Sample| s.delivered.as_bps() as f64 * s.over.as_secs_f64();
-        let sent = |s: &Sample| bits(s) / (1.0 - s.lost).max(0.01);
-        let (came, all) = (bits(self) + bits(next), sent(self) + sent(next));
-        Sample {
-            delivered: Rate::from_bps((came / over.as_secs_f64().max(1e-6)) as u64),
-            lost: if all > 0.0 {
-                1.0 - came / all
-            } else {
-                next.lost
-            },
-            over,
-            behind: next.behind,
-        }
-    }
-
-    /// Packets that it tells of.
-    fn packets(&self) -> f64 {
-        let bits = self.delivered.as_bps() as f64 * self.over.as_secs_f64();
-        bits / 8.0 / PACKET / (1.0 - self.lost).max(0.01)
-    }
-}
-
-/// What a channel begins with. From here doubling every 2 ms or round trip finds any LAN's rate in
-/// a tenth of a second, and a link of 10 Mbit/s sees no more than a router's queue holds.
+/// Rate of a channel whose receivers are not known to take more or less. From here doubling every
+/// 2 ms or round trip finds any LAN's rate in a tenth of a second, and a link of 10 Mbit/s sees no
+/// more than a router's queue holds.
 pub const START: Rate = Rate::from_bps(20_000_000);
 
-/// Receivers whose reports are kept; of more, those heard last are a sample.
-const MAX_KEPT: usize = 256;
-/// One who has not reported for so long, or for four intervals, has left or is done, whether it was heard to say so or not.
+/// A receiver silent for this long, or for four report intervals, has left.
 const GONE: Duration = Duration::from_secs(4);
-/// Packets that must have been sent to the reporters for a round to say something.
+/// Packets that a round's reports must tell of.
 const ENOUGH: f64 = 64.0;
-/// The same where more than one of two things may be the reason.
+/// The same where their number is taken into account, or the time that is long enough without so many.
+const FEW: f64 = 8.0;
+const LONG: Duration = Duration::from_millis(100);
+/// The same where the rate is not used and congestion may be only one of two reasons.
 const MANY: f64 = 1_000.0;
-/// IP bytes of a packet with the default symbol.
-const PACKET: f64 = 1_408.0;
-/// Twice the rate must bring this much more, or a bottleneck is reached. With loss that stays, it
-/// brings twice as much; with a bottleneck, the same.
+/// Reports that make a round, of as many receivers. With [`Adapt::Lowest`] all must report.
+const REPORTERS: usize = 4;
+
+/// Start: twice the rate must bring this much more, else a bottleneck is reached. With loss that
+/// stays it brings twice as much, behind a bottleneck the same.
 const GROWS: f64 = 1.5;
-/// Once it seemed to bring no more, only this share of what came at half the rate clears it: a TCP flow beside
-/// gives way to what is too much, so that more and more comes.
+/// Once twice the rate seemed to bring no more, only this share of what came at half the rate shows
+/// that it did after all: a TCP flow beside gives way to what is too much, so that more comes.
 const CLEARS: f64 = 0.9;
-/// Twice the rate that brought this much more shows that the rate before was below the bottleneck.
+/// Twice the rate that brought less than this much more shows that the rate before was too much as
+/// well, and what was lost there is not the path's.
 const BELOW: f64 = 1.1;
-/// Less that comes than is sent, and no loss, means a queue that grows, or receivers that were late to look:
-/// nothing is made of it before it lasted so long. Four busy receivers on two cores are late by 5 ms and
-/// more (`benches/acceptance`); a link of 10 Mbit/s queues 75 KB more meanwhile.
+/// Less that comes than is sent, without loss, means a queue that grows, or receivers that were late
+/// to look: nothing is concluded before it lasted this long. Four busy receivers on two cores are
+/// late by 5 ms and more (`benches/acceptance`).
 const LASTS: Duration = Duration::from_millis(20);
-/// A rate of which less than this share is sent is not used: something else is slower, or there is little to send. One that
-/// is used is sent to 0.95 and more (`benches/acceptance`, random_loss_auto).
+
+/// IP bytes of a packet with the default symbol.
+const PACKET: u64 = 1_408;
+/// Less than this share of the rate sent: something other than the rate is slower.
 const USED: f64 = 0.85;
-/// One that is not used for so long, while it looks for its rate and later, is given up, but for so much more than what was
-/// sent: what is slower may be gone at once, like a processor that was busy with others (RFC 7661 §4). Later a disk
-/// may hesitate for a while, and where less than a quarter is sent there is nothing else to send.
+/// A rate unused for this long is given up, but for [`SPARE`] times what was sent (RFC 7661 §4):
+/// while it doubles, and later, when a disk may hesitate for a moment.
 const SEARCHES: Duration = Duration::from_millis(200);
 const UNUSED: Duration = Duration::from_millis(500);
-const LITTLE: f64 = 0.25;
-/// No step up goes beyond this either.
 const SPARE: f64 = 1.25;
-/// Losing more than this beyond the path's share is congestion. What is let pass starves a TCP flow
-/// beside: at 2 % it gets 2 Mbit/s at a round trip of 60 ms (Mathis et al., 1997), at this a little over 3.
+/// Less than this share sent: there is nothing else to send.
+const LITTLE: f64 = 0.25;
+
+/// Loss beyond the path's that is let pass. A TCP flow beside loses as much: at 2 % it gets
+/// 2 Mbit/s at a round trip of 60 ms (Mathis et al., 1997), at this a little over 3.
 const CONGESTED: f64 = 0.005;
-/// Congestion brings the rate to this share of what was delivered, so that queues drain and a TCP
-/// flow beside finds room (CUBIC itself goes to 0.7, RFC 9438 §4.6).
+/// Standard deviations that a loss must be beyond the path's, in a round or in ten of them.
+const DEVIATIONS: f64 = 5.0;
+/// A cut goes to this share of what came through, so that queues drain and a TCP flow beside finds
+/// room (CUBIC goes to 0.7 of what it sent, RFC 9438 §4.6).
 pub const BACK_OFF: f64 = 0.85;
-/// Congestion below this share of what the last one left means that somebody has come who takes room:
-/// the rate goes to [`MAKE_ROOM`] of what was delivered, and waits below the middle between (CUBIC's fast convergence and its
-/// decrease, RFC 9438 §4.6 and §4.7).
+/// Congestion below this share of what the last one left means that somebody has come who takes
+/// room: the cut goes to [`MAKE_ROOM`], and the plateau to the middle between (CUBIC's fast
+/// convergence, RFC 9438 §4.7).
 const TAKEN: f64 = 0.97;
 const MAKE_ROOM: f64 = 0.7;
-/// Standard deviations that a round's loss must be above the path's share; one of them because that is
-/// a mean of the lowest rounds.
-const DEVIATIONS: f64 = 5.0;
-/// After a decrease, a path that loses the same share at any rate still does, and a bottleneck loses
-/// less or nothing. Within this share of the difference it is the path's.
-const STAYED: f64 = 0.25;
-/// The deepest queue that is reckoned with, as time: cheap routers hold half a second.
-const DEEP_QUEUE: Duration = Duration::from_millis(500);
-/// Steps up by this share of the rate, doubling with each round that is clean up to the most.
+/// No cut goes below this share of what was sent: where nearly all is lost, so little comes at the
+/// lower rate that nothing could be judged by it.
+const DEEPEST: f64 = 1.0 / 8.0;
+
+/// Trial: the loss is the path's if it fell by less than this share of what a bottleneck would show.
+const STAYED: f64 = 0.5;
+/// Standard deviations between the two outcomes, and how long they are waited for.
+const SURE: f64 = 4.0;
+const DECIDES: Duration = Duration::from_millis(300);
+/// A cut that would spare less than this share of the loss is not kept, but for what the paths carry.
+const VAIN: f64 = 0.25;
+/// How long a queue that was filled before the cut may take to empty. Cheap routers hold half a second.
+const DRAINS: Duration = Duration::from_secs(1);
+/// If what comes fell by less than this share of what the rate did, over so long, there is such a queue.
+const HALF: f64 = 0.5;
+const QUEUED: Duration = Duration::from_millis(50);
+/// More than this share of what is sent comes: a queue empties. Less than this: one fills, or receivers look late, and the rate
+/// does not go up.
+const EMPTIES: f64 = 1.05;
+const FILLS: f64 = 0.93;
+/// How long reports after a cut may still tell of losses before it.
+const ECHOES: Duration = Duration::from_millis(500);
+/// For this long a loss that was judged to be the path's is not judged again when it comes back, if
+/// it is no higher and the rate is no higher: a path that loses in turns is tried once in so long.
+const REMEMBERED: Duration = Duration::from_secs(10);
+/// But no loss higher than this.
+const MOST_REMEMBERED: f64 = 0.35;
+
+/// Follow: steps by this share of the rate, doubling with each clean round up to [`MOST`].
 const STEP: f64 = 0.02;
 const MOST: f64 = 0.25;
+/// The first step back to a rate that was good; steps double up to the whole rate.
+const BACK: f64 = 0.1;
+/// The first step from a rate that receivers said they take: that was some time ago, and elsewhere.
+const HINTED: f64 = 0.1;
 /// Clean rounds before the rate goes up again after it came down.
 const REST: u32 = 2;
-/// It waits at this share of what the last congestion left, until so long after the rate came down:
-/// a TCP flow beside takes some seconds to come back to what it had, 4.4 at 25 Mbit/s and 50 ms (K of RFC 9438 §4.2, which
-/// waits on such a plateau too), and gets no further where we are back first. On 50 Mbit/s with a queue of 50 ms TCP keeps
-/// 0.28 to 0.46 of the link (`benches/acceptance`, group_beside_tcp, eight runs), with 3 s 0.24 to 0.40; without [`CLEARS`] and [`MAKE_ROOM`] it
-/// kept 0.16 to 0.44 (trials of 110 MB, six of each: 0.35 to 0.47 with them).
+/// After congestion the rate stays below this share of what came through for so long: a TCP flow
+/// beside takes some seconds to come back to what it had, 4.4 at 25 Mbit/s and 50 ms (K of
+/// RFC 9438 §4.2), and gets no further where we are back first. On 50 Mbit/s with a queue of 50 ms
+/// TCP keeps 0.28 to 0.46 of the link (`benches/acceptance`, group_beside_tcp), with 3 s 0.24 to 0.40.
 const PLATEAU: f64 = 0.96;
 const WAIT: Duration = Duration::from_secs(5);
-/// Losses of so many rounds are remembered; the lowest quarter of them is the path's.
-const ROUNDS: usize = 20;
-/// While it doubles, of so many: a bottleneck may have begun to show at half the rate, and surely not at a quarter.
-const DOUBLINGS: usize = 2;
+/// The same while the rate is far below one that was good: the reason may be over at any time.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
+/// Of a rate that was good before, congestion leaves no less than this if a flow beside is the reason.
+const DEEP: f64 = 0.7;
+
+/// Each silence of this many report intervals halves what is sent, this many times at most. What is
+/// learned stays: the first packet that comes through brings the rate back.
+const SILENT_INTERVALS: u32 = 4;
+const SILENT: Duration = Duration::from_secs(1);
+const MOST_HALVINGS: u32 = 6;
 /// How long a switch goes on forwarding a group after the last receiver behind a port has left: two
 /// last-member query intervals of a second (RFC 2236 §8.8), and some for the way.
 pub const LEAVE_TIME: Duration = Duration::from_millis(2_300);
-/// A channel that a receiver flees from this soon after it came down looks for its rate anew.
+/// A receiver that flees this soon after a cut was the reason for it.
 const SOON: Duration = Duration::from_secs(2);
 
-/// The rate of one channel.
+/// The rate of a channel. With several objects on a tier it is that of the tier: what one receiver
+/// of all of them gets.
 #[derive(Clone, Debug)]
 pub struct RateControl {
     adapt: Adapt,
     limits: Limits,
+    /// The permission, and what of it the sender grants, in bits a second.
     rate: f64,
+    grant: f64,
     phase: Phase,
-    kept: BTreeMap<ReceiverId, (Time, Sample)>,
-    known: BTreeMap<ReceiverId, Known>,
-    /// The rate is what it is since then, and the round began; reports of times before say nothing about it.
-    changed_at: Time,
-    round_due: Time,
-    /// When it last came down because too much was sent.
-    fell_at: Option<Time>,
-    /// The group's round-trip time when the last round ended.
+    paths: Paths,
+    /// Since when the rate is what it is and the round has lasted; bytes that left since.
+    round_began: Time,
+    sent: u64,
+    /// When the round is looked at next.
+    look_due: Time,
+    /// The GRTT, and what it was when the rate changed: too high a rate builds a queue and lengthens
+    /// it, but the first packets at that rate have not met the queue.
     grtt: Duration,
-    /// The same when the rate changed: what is too much makes it longer, and what comes first is not delayed by that.
     grtt_before: Duration,
     /// Since when rounds have sent less than the rate allows, and the most bits a second that one did.
     unused_since: Time,
     most_used: f64,
-    /// Until then, reports are not taken for what they seem.
-    held_until: Time,
-    /// The last sign of life, and IP bytes sent since the rate changed.
+    /// The last rate with which nothing was lost beyond the paths' own.
+    good: f64,
+    /// When the rate was last lowered because of losses.
+    fell: Option<Time>,
+    /// A loss that was judged to be the path's.
+    judged: Option<Judged>,
+    /// When data was last known to come through, and halvings since.
     heard_at: Time,
-    sent: u64,
-    losses: VecDeque<Loss>,
+    halvings: u32,
+    /// How long nothing may come through before it counts as silence.
+    silence: Duration,
     relief: Relief,
-}
-
-/// What is known of a receiver's path.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    heard_at: Time,
-    /// Bits a second that it has carried; that it carries, where it loses to congestion.
-    carries: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Doubling: what share of what was sent came at half the rate, and whether twice the rate seemed
-    /// to bring no more once already.
-    Starting { before: Option<f64>, doubt: bool },
-    /// Following.
-    Steady {
-        clean: u32,
-        /// What the last congestion left, and until when the rate stays below.
-        plateau: f64,
-        until: Time,
-        /// Why it just came down.
-        fell: Option<Fall>,
-    },
+    /// Doubling: the share that came at half the rate, and whether twice the rate seemed to bring no
+    /// more once already.
+    Start { before: Option<f64>, doubt: bool },
+    /// Growing, as long as nothing is lost beyond the paths' own.
+    Follow(Follow),
+    /// Lowered to see whether the loss falls.
+    Trial(Trial),
 }
 
-impl Phase {
-    /// Following, `clean` rounds after it came down to `plateau`, above which it may go at once; 0 if it did not.
-    fn following(now: Time, plateau: f64, clean: u32) -> Phase {
-        Phase::Steady {
+#[derive(Clone, Copy, Debug)]
+struct Follow {
+    /// Clean rounds since the rate came down.
+    clean: u32,
+    step: f64,
+    /// What came through at the last congestion, and until when the rate stays below.
+    plateau: f64,
+    until: Time,
+    /// When the next step may be.
+    grows_at: Time,
+    /// A rate that was good before the rate fell far below, to come back to quickly.
+    target: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    since: Time,
+    /// Where the rate goes back to, how it followed there, and what was sent then.
+    rate: f64,
+    follow: Follow,
+    sent: f64,
+    /// The loss beyond the paths' own that is judged.
+    excess: f64,
+    /// Where it stays below if that was congestion.
+    plateau: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    until: Time,
+    rate: f64,
+    excess: f64,
+}
+
+impl Follow {
+    fn new(now: Time, plateau: f64, clean: u32, step: f64) -> Follow {
+        Follow {
             clean,
+            step,
             plateau,
             until: now,
-            fell: None,
+            grows_at: now,
+            target: 0.0,
         }
     }
-}
-
-/// What was sent and lost when the rate fell.
-#[derive(Clone, Copy, Debug)]
-struct Fall {
-    /// Bits a second that left, which may be less than the rate allowed.
-    rate: f64,
-    lost: f64,
-    /// The share that the path was known to lose.
-    path: f64,
-}
-
-/// What a round lost, of so many packets.
-#[derive(Clone, Copy, Debug, Default)]
-struct Loss {
-    share: f64,
-    packets: f64,
-}
-
-/// What the reports of a round come to.
-struct Outcome {
-    delivered: f64,
-    lost: f64,
-    packets: f64,
-    /// The shortest time that one of them tells of.
-    over: Duration,
 }
 
 impl RateControl {
@@ -252,103 +261,123 @@ impl RateControl {
             adapt,
             limits,
             rate: 0.0,
+            grant: f64::INFINITY,
             phase: match known {
-                Some(_) => Phase::following(now, start, 0),
-                None => Phase::Starting {
+                Some(_) => Phase::Follow(Follow::new(now, 0.0, 0, HINTED)),
+                None => Phase::Start {
                     before: None,
                     doubt: false,
                 },
             },
-            held_until: now,
-            kept: BTreeMap::new(),
-            known: BTreeMap::new(),
-            changed_at: now,
-            round_due: now,
-            fell_at: None,
-            grtt: INITIAL_GRTT,
-            grtt_before: INITIAL_GRTT,
+            paths: Paths::new(adapt),
+            round_began: now,
+            sent: 0,
+            look_due: now,
+            grtt: Duration::ZERO,
+            grtt_before: Duration::ZERO,
             unused_since: now,
             most_used: 0.0,
+            good: 0.0,
+            fell: None,
+            judged: None,
             heard_at: now,
-            sent: 0,
-            losses: VecDeque::new(),
+            halvings: 0,
+            silence: SILENT,
             relief: Relief::new(adapt),
         };
         control.set(now, start);
-        // No rate came before that could have been too much.
-        control.grtt_before = Duration::MAX;
         control
     }
 
     /// What the channel may send at now.
     pub fn rate(&self) -> Rate {
-        let limit = self.relief.limit().max(self.limits.floor.as_bps() as f64);
-        Rate::from_bps(self.rate.min(limit) as u64)
+        let rate = self.rate.min(self.relief.limit()) / f64::from(1 << self.halvings);
+        let most = self.limits.ceiling.max(self.limits.floor);
+        Rate::from_bps(rate as u64).clamp(self.limits.floor, most)
     }
 
-    /// It still doubles: reports are wanted as often as can be.
-    pub fn is_starting(&self) -> bool {
-        self.adapt != Adapt::Fixed && matches!(self.phase, Phase::Starting { .. })
+    /// What the sender lets the channel have of that.
+    pub fn set_grant(&mut self, grant: Rate) {
+        self.grant = grant.as_bps() as f64;
+    }
+
+    /// Something is to be found out: reports are wanted as often as can be.
+    pub fn is_searching(&self) -> bool {
+        self.adapt != Adapt::Fixed && !matches!(self.phase, Phase::Follow(_))
+    }
+
+    /// The rate was lowered because of losses that are being judged.
+    pub fn is_trying(&self) -> bool {
+        matches!(self.phase, Phase::Trial(_))
     }
 
     /// The figures of one of `listeners` receivers came.
     pub fn handle_report(&mut self, now: Time, who: ReceiverId, sample: Sample, listeners: u32) {
-        self.heard_at = now;
-        if let Some(path) = self.known.get_mut(&who) {
-            path.heard_at = now;
-        }
         self.follow_buffers(now, who, &sample, listeners);
-        let before = self.kept.get(&who).copied();
-        // While reports are so short that several make a round, all since the rate changed count.
-        let before = before.filter(|(at, s)| self.is_starting() && self.counts(*at, s));
-        let sample = before.map_or(sample, |(_, earlier)| earlier.and_then(&sample));
-        self.kept.insert(who, (now, sample));
-        if self.kept.len() > MAX_KEPT {
-            let oldest = self.kept.iter().min_by_key(|(_, (at, _))| *at);
-            if let Some(&id) = oldest.map(|(id, _)| id) {
-                self.kept.remove(&id);
+        // Where nothing came, nothing is known of what was lost either.
+        let tells = !sample.delivered.is_zero();
+        if tells {
+            if now.since(self.heard_at) > self.silence {
+                // What was sent meanwhile is no measure of what comes now.
+                self.begin_search(now);
             }
+            self.heard_at = now;
+            self.halvings = 0;
         }
+        // Loss may be what it left behind elsewhere; none is none.
+        let unsettled = self.ignores(now, who) && sample.lost > CONGESTED;
+        let fresh = tells && !unsettled && self.counts(now, &sample);
+        self.paths.handle_report(now, who, sample, fresh);
     }
 
     /// A receiver has left the channel, or lacks nothing any more: it has no say in the rate of those who stay.
     pub fn forget(&mut self, now: Time, who: ReceiverId) {
-        self.kept.remove(&who);
-        self.known.remove(&who);
+        self.paths.forget(who);
         self.relief.handle_keeps_up(now, who);
     }
 
     /// A receiver has left because it could not keep up. If it was what brought the rate down, that is over.
     pub fn handle_fled(&mut self, now: Time, who: ReceiverId) {
         self.forget(now, who);
-        let fell = self.fell_at.is_some_and(|at| now.since(at) < SOON);
-        if fell && matches!(self.phase, Phase::Steady { .. }) {
-            let path = self.path_loss().share;
-            self.phase = Phase::Starting {
-                before: (!self.losses.is_empty()).then_some(1.0 - path),
+        let fell = self.fell.is_some_and(|at| now.since(at) < SOON);
+        if fell && !matches!(self.phase, Phase::Start { .. }) {
+            self.paths.reject();
+            self.phase = Phase::Start {
+                before: None,
                 doubt: false,
             };
-            self.kept.clear();
             self.begin_search(now);
         }
     }
 
     /// A receiver has come that could not keep up elsewhere. What it listened to may still fill its
-    /// link until the network has heard that it left.
-    pub fn handle_refugee(&mut self, now: Time) {
-        self.held_until = now + LEAVE_TIME;
+    /// link until the network has heard that it left: what it reports meanwhile says nothing of this channel.
+    pub fn handle_refugee(&mut self, now: Time, who: ReceiverId) {
+        self.paths.ignore(who, now + LEAVE_TIME);
     }
 
-    /// What is lost now may be what a refugee left behind elsewhere, and says nothing of the channel.
-    pub fn is_held(&self, now: Time) -> bool {
-        now < self.held_until
+    /// What this receiver reports now may be what it left behind elsewhere.
+    pub fn ignores(&self, now: Time, who: ReceiverId) -> bool {
+        self.paths.is_ignored(now, who)
     }
 
-    /// The rate has just come down from what was too much, and not all that was lost there has been told yet: the path
-    /// itself loses this share, as far as is known.
+    /// Losses that are told now may be of a rate that was too high: the paths themselves lose this
+    /// share, as far as is known.
     pub fn path_after_fall(&self, now: Time) -> Option<f64> {
-        let fell = matches!(self.phase, Phase::Steady { fell: Some(_), .. });
-        (fell && now < self.changed_at + self.deep_queue()).then(|| self.path_loss().share)
+        let echoes = self.fell.is_some_and(|at| now.since(at) < ECHOES);
+        let tries = matches!(self.phase, Phase::Trial(_));
+        (tries || echoes).then(|| self.paths.own())
+    }
+
+    /// Share that the paths lose at any rate, as far as is known: the mean, or that of whoever loses most.
+    pub fn path_loss(&self) -> f64 {
+        self.paths.own().clamp(0.0, 1.0)
+    }
+
+    /// The sender was not at work for a while: what left and came meanwhile is no measure.
+    pub fn handle_absence(&mut self, now: Time) {
+        self.heard_at = now;
+        self.begin_search(now);
     }
 
     /// IP bytes of data left on the channel.
@@ -356,10 +385,10 @@ impl RateControl {
         self.sent += bytes;
     }
 
-    /// When a round is at its end.
+    /// When [`handle_timeout`](RateControl::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let relief = self.relief.poll_timeout().unwrap_or(self.round_due);
-        (self.adapt != Adapt::Fixed).then_some(self.round_due.min(relief))
+        let relief = self.relief.poll_timeout().unwrap_or(self.look_due);
+        (self.adapt != Adapt::Fixed).then_some(self.look_due.min(relief))
     }
 
     /// What its own machine can't take shows in a receiver's buffers before anything is lost.
@@ -368,12 +397,16 @@ impl RateControl {
         if behind == 0.0 {
             return self.relief.handle_keeps_up(now, who);
         }
-        if self.adapt == Adapt::Fixed || self.is_held(now) || self.sent == 0 {
+        if self.adapt == Adapt::Fixed || self.ignores(now, who) || self.sent == 0 {
+            return;
+        }
+        if self.is_trying() {
+            // Less is sent already, and for long enough for them to empty.
             return;
         }
         // The processors may send less than the rate allows, and there may be nothing to send.
         let rate = self.rate().as_bps() as f64;
-        let sending = if now.since(self.changed_at) < LASTS {
+        let sending = if now.since(self.round_began) < LASTS {
             rate
         } else {
             self.sending(now).clamp(rate / 4.0, rate)
@@ -381,13 +414,12 @@ impl RateControl {
         self.relief
             .handle_behind(now, who, behind, sending, listeners);
         // Twice as much is not what they wait for; one of many does not hold up the rest.
-        if self.is_starting() && self.relief.waits(now, 4, listeners) {
-            self.phase = Phase::following(now, 0.0, 0);
+        if matches!(self.phase, Phase::Start { .. }) && self.relief.waits(now, 4, listeners) {
+            self.phase = Phase::Follow(Follow::new(now, 0.0, 0, STEP));
         }
     }
 
-    /// A round is at its end: true if the rate changed. `listeners` may report, each about every
-    /// `interval`.
+    /// Time has passed: true if the rate changed. `listeners` may report, each about every `interval`.
     pub fn handle_timeout(
         &mut self,
         now: Time,
@@ -400,292 +432,331 @@ impl RateControl {
         }
         let before = self.rate();
         self.relief.handle_timeout(now, self.rate, listeners);
-        if now >= self.round_due {
-            self.end_round(now, grtt, listeners, interval);
+        if now >= self.look_due {
+            self.look(now, grtt, listeners, interval);
         }
         self.rate() != before
     }
 
-    fn end_round(&mut self, now: Time, grtt: Duration, listeners: u32, interval: Duration) {
-        let pause = if self.is_starting() {
-            // What is too much delays its own reports, so that a round trip may be a long time to go on with it.
-            grtt.clamp(Duration::from_millis(2), Duration::from_millis(5))
-        } else {
-            (grtt * 4).max(Duration::from_millis(100))
+    fn look(&mut self, now: Time, grtt: Duration, listeners: u32, interval: Duration) {
+        // What is too much delays its own reports, so that a round trip may be a long time to go on with it.
+        let pause = match self.phase {
+            Phase::Follow(_) => grtt.clamp(Duration::from_millis(25), Duration::from_millis(200)),
+            _ => grtt.clamp(Duration::from_millis(2), Duration::from_millis(5)),
         };
-        self.round_due = now + pause;
-        let silence = (interval * 4).max(pause * 4).max(Duration::from_secs(1));
-        let gone = silence.max(GONE);
-        self.known
-            .retain(|_, path| now.since(path.heard_at) <= gone);
-        if self.is_held(now) {
-            self.begin_search(now);
-            self.kept.clear();
-            self.heard_at = now;
-            return;
-        }
-        if self.sent > 0 && now.since(self.heard_at.max(self.changed_at)) > silence {
-            return self.fall(now, self.rate / 2.0);
-        }
+        self.look_due = now + pause;
         self.grtt = grtt;
-        let fresh: Vec<Sample> = self
-            .kept
-            .values()
-            .filter(|(at, sample)| self.counts(*at, sample))
-            .map(|&(_, sample)| sample)
-            .collect();
-        let patient = now.since(self.changed_at) < interval * 3;
-        let some = fresh.len() >= (listeners as usize).clamp(1, 4) || !patient;
-        let Some(outcome) = summary(&fresh, self.adapt).filter(|_| some) else {
+        let silence = (interval * SILENT_INTERVALS).max(grtt * 16).max(SILENT);
+        self.silence = silence;
+        self.paths.forget_silent(now, silence.max(GONE));
+        if self.sent > 0 && now.since(self.heard_at.max(self.round_began)) > silence {
+            self.heard_at = now;
+            self.halvings = (self.halvings + 1).min(MOST_HALVINGS);
+            return self.begin_search(now);
+        }
+        let Some(round) = self.paths.round(self.sending(now)) else {
             return;
         };
-        let enough = outcome.packets >= ENOUGH || now.since(self.changed_at) > interval * 8;
-        let waits = self.is_in_doubt() || self.seems_queued(&outcome, now);
-        // Somebody who has left tells of no more.
-        let waited = now.since(self.changed_at) >= LASTS.max(interval) * 3;
-        if enough && (outcome.over >= LASTS || !waits || waited) {
-            self.judge(now, &outcome);
+        let lasts = now.since(self.round_began);
+        let all = if self.adapt == Adapt::Lowest {
+            usize::MAX
+        } else {
+            REPORTERS
+        };
+        let some = round.reporters >= (listeners as usize).clamp(1, all) || lasts >= interval * 3;
+        // However slow a channel is, it grows by time and not by packets.
+        let enough = match self.phase {
+            Phase::Start { .. } => round.packets >= ENOUGH || lasts > interval * 8,
+            _ => round.packets >= FEW || lasts >= LONG,
+        };
+        if !some || !enough {
+            return;
+        }
+        match self.phase {
+            Phase::Start { before, doubt } => {
+                let unsure = doubt || self.seems_queued(before, &round, now);
+                // Somebody who has left tells of no more.
+                if !unsure || round.over >= LASTS || lasts >= LASTS.max(interval) * 3 {
+                    self.start(now, before, doubt, &round);
+                }
+            }
+            Phase::Follow(follow) => self.follow(now, follow, &round),
+            Phase::Trial(trial) => self.judge(now, trial),
         }
     }
 
-    /// Figures that came at `at` tell what this rate does, and nothing of the one before.
-    fn counts(&self, at: Time, sample: &Sample) -> bool {
+    /// Figures that came at `now` tell what this rate does, and nothing of the one before.
+    fn counts(&self, now: Time, sample: &Sample) -> bool {
         let settled = match self.phase {
             // The rate is still the same.
-            Phase::Starting { doubt: true, .. } => Duration::ZERO,
-            // What was dropped before the rate fell is missed only when what stood in the queue before it
-            // has come.
-            Phase::Steady { fell: Some(_), .. } => self.deep_queue(),
+            Phase::Start { doubt: true, .. } | Phase::Follow(_) => Duration::ZERO,
             _ => self.grtt.min(self.grtt_before),
         };
-        let since = self.changed_at + settled;
-        at >= since && at.since(since) >= sample.over
+        let since = self.round_began + settled;
+        now >= since && now.since(since) >= sample.over
     }
 
-    /// How long the deepest queue that is reckoned with takes to empty.
-    fn deep_queue(&self) -> Duration {
-        self.grtt.max(DEEP_QUEUE)
-    }
-
-    fn judge(&mut self, now: Time, outcome: &Outcome) {
-        let uses_it = self.sending(now) >= USED * self.rate;
-        if uses_it {
-            self.unused_since = now;
-            self.most_used = 0.0;
-        } else {
-            self.most_used = self.most_used.max(self.sending(now));
-        }
-        let fresh = core::mem::take(&mut self.kept);
-        let path = self.path_loss().share.min(outcome.lost);
-        for (who, (heard_at, sample)) in fresh {
-            let came = sample.delivered.as_bps() as f64;
-            let fits = sample.lost <= path + CONGESTED;
-            let known = self.known.get(&who).filter(|_| fits);
-            let carries = known.map_or(came, |known| known.carries.max(came));
-            self.known.insert(who, Known { heard_at, carries });
-        }
-        self.bound_known();
-        match self.phase {
-            Phase::Starting { before, doubt } => {
-                let got = self.got(outcome, now);
-                let need = if doubt { CLEARS } else { GROWS / 2.0 };
-                let no_more = before.is_some_and(|before| got < before * need);
-                // What is sent is less than the rate allows, and may still be too much.
-                let too_much = !uses_it && outcome.packets >= MANY && self.is_congestion(outcome);
-                let no_more = no_more || too_much;
-                if no_more && !doubt {
-                    self.phase = Phase::Starting {
-                        before,
-                        doubt: true,
-                    };
-                    self.begin_round(now);
-                } else if no_more {
-                    // That is the bottleneck. Where no more came than at half the rate, what was lost there may have
-                    // been lost for the same reason.
-                    if before.is_none_or(|before| got < before * BELOW / 2.0) {
-                        self.losses.pop_back();
-                    }
-                    // What still stands in the queue will not come either.
-                    self.congested(now, outcome, 1.0 - got);
-                } else if !uses_it {
-                    // Something else is slower; the next round may be a better one.
-                    self.begin_round(now);
-                    if now.since(self.unused_since) >= SEARCHES {
-                        self.phase = Phase::following(now, 0.0, 0);
-                        self.give_up(now);
-                    }
-                } else if self.rate >= self.limits.ceiling.as_bps() as f64 {
-                    self.remember(outcome, DOUBLINGS);
-                    self.phase = Phase::following(now, 0.0, 0);
-                } else {
-                    self.remember(outcome, DOUBLINGS);
-                    self.phase = Phase::Starting {
-                        before: Some(got),
-                        doubt: false,
-                    };
-                    self.set(now, self.rate * 2.0);
-                }
-            }
-            Phase::Steady {
-                clean,
-                plateau,
-                until,
-                fell,
-            } => {
-                if let Some(fall) = fell
-                    && fall.is_of_the_path(outcome.lost, self.rate)
-                {
-                    // The rate fell and the loss did not.
-                    self.losses.clear();
-                    self.remember(outcome, ROUNDS);
-                    self.phase = Phase::following(now, 0.0, REST);
-                    return self.set(now, fall.rate.max(self.rate));
-                }
-                let congestion = self.is_congestion(outcome);
-                if !congestion && outcome.packets >= MANY {
-                    // Few packets, as while it started, tell a share that is far off.
-                    self.losses.retain(|l| l.packets >= MANY);
-                }
-                if congestion {
-                    self.congested(now, outcome, outcome.lost);
-                    return self.remember(outcome, ROUNDS);
-                }
-                self.remember(outcome, ROUNDS);
-                let clean = clean + 1;
-                self.phase = Phase::Steady {
-                    clean,
-                    plateau,
-                    until,
-                    fell: None,
-                };
-                let most = if now < until {
-                    plateau * PLATEAU
-                } else {
-                    f64::INFINITY
-                };
-                let unused = now.since(self.unused_since) >= UNUSED;
-                if unused && self.sending(now) >= LITTLE * self.rate {
-                    return self.give_up(now);
-                }
-                if clean <= REST || !uses_it || self.rate >= most {
-                    self.begin_round(now);
-                    return;
-                }
-                let near = (0.9..1.1).contains(&(self.rate / plateau.max(1.0)));
-                if near && let Phase::Steady { clean, .. } = &mut self.phase {
-                    // Beyond, it begins with small steps again.
-                    *clean = REST;
-                }
-                let doublings = if near { 0 } else { clean - REST };
-                let step = (STEP * f64::from(1 << doublings.min(5))).min(MOST);
-                let most = most.min(self.sending(now) * SPARE).max(self.rate);
-                self.set(now, (self.rate * (1.0 + step)).min(most));
-            }
-        }
-    }
-
-    /// Of more than are kept, those who were heard last are a sample, and of the lowest the lowest.
-    fn bound_known(&mut self) {
-        let excess = self.known.len().saturating_sub(MAX_KEPT);
-        for _ in 0..excess {
-            let known = self.known.iter();
-            let least = match self.adapt {
-                Adapt::Lowest => known.max_by(|a, b| a.1.carries.total_cmp(&b.1.carries)),
-                _ => known.min_by_key(|(_, path)| path.heard_at),
+    fn start(&mut self, now: Time, before: Option<f64>, doubt: bool, round: &Round) {
+        let uses_it = self.uses_it(now);
+        let got = self.paths.got(self.sending(now));
+        let need = if doubt { CLEARS } else { GROWS / 2.0 };
+        let no_more = before.is_some_and(|before| got < before * need);
+        // What is sent is less than the rate allows, and may still be too much.
+        let carried = self.paths.capacity(self.sending(now));
+        let too_much = !uses_it && round.packets >= MANY && self.is_congestion(round, carried);
+        let no_more = no_more || too_much;
+        if no_more && !doubt {
+            self.phase = Phase::Start {
+                before,
+                doubt: true,
             };
-            if let Some(&who) = least.map(|(who, _)| who) {
-                self.known.remove(&who);
+            self.begin_round(now);
+        } else if no_more {
+            // Where no more came than at half the rate, what was lost there was lost for the same reason.
+            if before.is_none_or(|before| got < before * BELOW / 2.0) {
+                self.paths.forget_own();
             }
+            // What still stands in the queue will not come either.
+            let carried = self.paths.capacity(self.sending(now));
+            self.cut(now, Follow::new(now, 0.0, 0, STEP), carried, round);
+        } else if !uses_it {
+            // Something else is slower; the next round may be a better one.
+            self.begin_round(now);
+            if now.since(self.unused_since) >= SEARCHES {
+                self.phase = Phase::Follow(Follow::new(now, 0.0, 0, STEP));
+                self.give_up(now);
+            }
+        } else if self.rate >= self.limits.ceiling.as_bps() as f64 {
+            self.paths.learn(true);
+            self.phase = Phase::Follow(Follow::new(now, 0.0, 0, STEP));
+            self.begin_round(now);
+        } else {
+            self.paths.learn(true);
+            if round.excess.mean <= CONGESTED {
+                self.good = self.rate;
+            }
+            self.phase = Phase::Start {
+                before: Some(got),
+                doubt: false,
+            };
+            self.set(now, self.rate * 2.0);
         }
     }
 
-    /// A rate that is not used is not kept for a better moment: so much more than what was sent is.
+    fn follow(&mut self, now: Time, mut follow: Follow, round: &Round) {
+        let uses_it = self.uses_it(now);
+        if round.arrived > EMPTIES && self.fell.is_some_and(|at| now.since(at) < DRAINS) {
+            // What comes was sent before the rate came down.
+            return self.begin_round(now);
+        }
+        let carried = self.paths.capacity(self.sending(now).min(self.rate));
+        if self.is_congestion(round, carried) {
+            if !self.was_judged(now, round) {
+                return self.cut(now, follow, carried, round);
+            }
+            self.paths.accept(1.0);
+        } else {
+            let clean = !loses(round);
+            self.paths.learn(clean);
+            if clean {
+                self.good = self.rate;
+            }
+        }
+        let unused = now.since(self.unused_since) >= UNUSED;
+        if unused && self.sending(now) >= LITTLE * self.rate && !self.is_held_back() {
+            follow.step = MOST;
+            self.phase = Phase::Follow(follow);
+            return self.give_up(now);
+        }
+        if now < follow.grows_at {
+            return self.begin_round(now);
+        }
+        let returns = self.rate < follow.target;
+        follow.grows_at = now
+            + match returns {
+                true => (self.grtt * 2).max(Duration::from_millis(50)),
+                false => (self.grtt * 4).max(Duration::from_millis(100)),
+            };
+        follow.clean += 1;
+        let most = if now < follow.until {
+            follow.plateau * PLATEAU
+        } else {
+            f64::INFINITY
+        };
+        let highest = self.rate >= most.min(self.limits.ceiling.as_bps() as f64);
+        if follow.clean <= REST || !uses_it || highest || round.arrived < FILLS {
+            self.phase = Phase::Follow(follow);
+            return self.begin_round(now);
+        }
+        if (0.9..1.1).contains(&(self.rate / follow.plateau.max(1.0))) {
+            // Beyond, it begins with small steps again.
+            follow.step = STEP;
+        }
+        let largest = if returns { 1.0 } else { MOST };
+        follow.step = follow.step.min(largest);
+        let most = most
+            .min(self.may_be_sending(now) * (1.0 + largest))
+            .max(self.rate);
+        let rate = (self.rate * (1.0 + follow.step)).min(most);
+        // Beyond a rate that was good it is not known how much further it goes.
+        let rate = if returns {
+            rate.min(follow.target)
+        } else {
+            rate
+        };
+        follow.step = (follow.step * 2.0).min(largest);
+        self.phase = Phase::Follow(follow);
+        self.set(now, rate);
+    }
+
+    fn judge(&mut self, now: Time, trial: Trial) {
+        let lasts = now.since(trial.since);
+        let ratio = self.sending(now) / trial.sent.max(1.0);
+        let Some(response) = self.paths.response(ratio) else {
+            if lasts > DRAINS {
+                // Nothing comes at the lower rate either.
+                self.end_trial(now, trial, ratio, true);
+            }
+            return;
+        };
+        // More comes than before although less is sent, or less is lost than behind any bottleneck: what was in the way
+        // is gone.
+        let gone = response.fell - response.expected > SURE * response.deviation.max(CONGESTED);
+        if gone
+            || response.flow > 1.0 + HALF * (1.0 - ratio).max(BACK_OFF / 4.0)
+                && response.over >= LASTS
+        {
+            return self.end_trial(now, trial, ratio, true);
+        }
+        // As much comes as before although less is sent: it stood in the queue of a bottleneck.
+        let flows = (response.flow - ratio) / (1.0 - ratio).max(0.01);
+        if flows > HALF && response.over >= QUEUED {
+            return self.end_trial(now, trial, ratio, false);
+        }
+        if flows > HALF / 2.0 && lasts < DRAINS {
+            if response.over >= QUEUED {
+                self.begin_round(now);
+            }
+            return;
+        }
+        let sure = response.expected >= SURE * response.deviation;
+        let vain = response.expected < VAIN * trial.excess;
+        let decides = if vain { DECIDES / 3 } else { DECIDES };
+        if sure || lasts >= decides {
+            let stayed = response.fell < STAYED * response.expected;
+            self.end_trial(now, trial, ratio, stayed);
+        }
+    }
+
+    fn end_trial(&mut self, now: Time, trial: Trial, ratio: f64, stayed: bool) {
+        // A few who take far less lose as much at the lower rate: it helps nobody.
+        let response = self.paths.response(ratio);
+        let vain = response.is_some_and(|r| r.expected < VAIN * trial.excess);
+        if stayed {
+            self.paths.accept(ratio);
+            self.judged = Some(Judged {
+                until: now + REMEMBERED,
+                rate: trial.rate,
+                excess: trial.excess.min(MOST_REMEMBERED),
+            });
+            self.fell = None;
+            self.phase = Phase::Follow(trial.follow);
+            return self.set(now, trial.rate);
+        }
+        self.paths.reject();
+        let mut follow = Follow::new(now, trial.plateau, 0, STEP);
+        follow.until = trial.since + WAIT;
+        follow.target = trial.follow.target;
+        if trial.plateau < DEEP * self.good {
+            // It is not somebody who takes a share, and may be over at any time.
+            (follow.plateau, follow.until) = (0.0, now);
+            (follow.step, follow.target) = (BACK, self.good);
+        } else if trial.plateau < DEEP * follow.target {
+            follow.until = trial.since + SHORT_WAIT;
+        }
+        self.phase = Phase::Follow(follow);
+        if vain {
+            return self.set(now, trial.plateau);
+        }
+        self.begin_search(now);
+    }
+
+    /// This loss was the path's a moment ago, at no lower rate.
+    fn was_judged(&self, now: Time, round: &Round) -> bool {
+        self.judged.is_some_and(|judged| {
+            let known = judged.excess * 1.25 + DEVIATIONS * round.excess.deviation();
+            now < judged.until && self.rate <= judged.rate * 1.1 && round.excess.mean <= known
+        })
+    }
+
+    /// A rate that is not used is not kept for a better moment: [`SPARE`] times what was sent is.
     fn give_up(&mut self, now: Time) {
         // Perhaps there was little to send.
         let least = START.as_bps() as f64;
         self.set(now, self.rate.min((self.most_used * SPARE).max(least)));
     }
 
-    /// The share that came of what was sent: by what came, not only by what was lost, because a deep queue
-    /// loses nothing until it is full.
-    fn got(&self, outcome: &Outcome, now: Time) -> f64 {
-        (1.0 - outcome.lost).min(outcome.delivered / self.sending(now).max(1.0))
+    /// The sender gives the channel less than it may have.
+    fn is_held_back(&self) -> bool {
+        self.grant.min(self.rate().as_bps() as f64) < self.rate * USED
     }
 
-    /// IP bits of data that left, a second, since the rate changed.
+    /// IP bits of data that left, a second, since the round began.
     fn sending(&self, now: Time) -> f64 {
-        let seconds = now.since(self.changed_at).as_secs_f64();
+        let seconds = now.since(self.round_began).as_secs_f64();
         self.sent as f64 * 8.0 / seconds.max(1e-6)
     }
 
-    /// Twice the rate seemed to bring no more.
-    fn is_in_doubt(&self) -> bool {
-        matches!(self.phase, Phase::Starting { doubt: true, .. })
+    /// The same with a packet that waits until all of it may leave.
+    fn may_be_sending(&self, now: Time) -> f64 {
+        let seconds = now.since(self.round_began).as_secs_f64();
+        (self.sent + PACKET) as f64 * 8.0 / seconds.max(1e-6)
+    }
+
+    /// The rate is what decides how much is sent.
+    fn uses_it(&mut self, now: Time) -> bool {
+        let sending = self.may_be_sending(now);
+        let uses_it = sending >= USED * self.rate;
+        if uses_it {
+            self.unused_since = now;
+            self.most_used = 0.0;
+        } else {
+            self.most_used = self.most_used.max(sending);
+        }
+        uses_it
     }
 
     /// While it starts: nothing is lost, and yet no more comes than at half the rate.
-    fn seems_queued(&self, outcome: &Outcome, now: Time) -> bool {
-        let Phase::Starting { before, .. } = self.phase else {
-            return false;
-        };
-        let less = before.is_some_and(|before| self.got(outcome, now) < before * GROWS / 2.0);
-        less && outcome.lost <= CONGESTED
+    fn seems_queued(&self, before: Option<f64>, round: &Round, now: Time) -> bool {
+        let got = self.paths.got(self.sending(now));
+        before.is_some_and(|before| got < before * GROWS / 2.0) && round.lost <= CONGESTED
     }
 
-    /// What the paths of those who report carry: the mean, or the least.
-    fn capacity(&self) -> f64 {
-        let all = self.known.values().map(|path| path.carries);
-        match self.adapt {
-            Adapt::Lowest => all.reduce(f64::min).unwrap_or(self.rate),
-            _ => all.sum::<f64>() / self.known.len().max(1) as f64,
-        }
+    /// More is lost than the paths lose at any rate, surely enough, and they carry less than is sent.
+    fn is_congestion(&self, round: &Round, carried: f64) -> bool {
+        loses(round) && carried < self.rate * (1.0 - CONGESTED)
     }
 
-    /// More is lost than the path loses at any rate, and less carried than sent.
-    fn is_congestion(&self, outcome: &Outcome) -> bool {
-        let Loss {
-            share: path,
-            packets,
-        } = self.path_loss();
-        let beyond = (outcome.lost - path) / (1.0 - path).max(0.01);
-        // Few packets without a loss don't tell that nothing is lost (Jeffreys' prior).
-        let likely = (path * packets + 0.5) / (packets + 1.0);
-        let known = 1.0 / packets.max(1.0) + 1.0 / outcome.packets.max(1.0);
-        let noise = DEVIATIONS * (likely * (1.0 - likely) * known).sqrt();
-        let carried = self.capacity() / (1.0 - path).max(0.01);
-        beyond > CONGESTED.max(noise) && carried < self.rate * (1.0 - CONGESTED)
-    }
-
-    /// More is sent than comes, and this share of it never will: the rate goes below what does.
-    fn congested(&mut self, now: Time, outcome: &Outcome, lost: f64) {
-        let path = self.path_loss().share.min(outcome.lost);
-        let carried = (self.capacity() / (1.0 - path).max(0.01)).min(self.rate);
-        let fell = Some(Fall {
-            rate: self.sending(now).min(self.rate),
-            lost,
-            path,
-        });
-        let taken = match self.phase {
-            Phase::Steady { plateau, .. } => carried < plateau * TAKEN,
-            Phase::Starting { .. } => false,
-        };
+    /// The paths carry less than is sent, by what they lose: less is sent, to see whether that helps.
+    fn cut(&mut self, now: Time, follow: Follow, carried: f64, round: &Round) {
+        let sent = self.sending(now).min(self.rate);
+        let carried = carried.min(sent);
+        let taken = carried < follow.plateau * TAKEN;
         let (share, plateau) = match taken {
             true => (MAKE_ROOM, carried * (1.0 + MAKE_ROOM) / 2.0),
             false => (BACK_OFF, carried),
         };
-        self.fall(now, carried * share);
-        self.phase = Phase::Steady {
-            clean: 0,
+        self.paths.remember();
+        self.phase = Phase::Trial(Trial {
+            since: now,
+            rate: self.rate,
+            follow,
+            sent,
+            excess: round.excess.mean.max(round.recent.mean),
             plateau,
-            until: now + WAIT,
-            fell,
-        };
-    }
-
-    fn fall(&mut self, now: Time, rate: f64) {
-        self.phase = Phase::following(now, rate, 0);
-        self.fell_at = Some(now);
-        self.set(now, rate);
+        });
+        self.fell = Some(now);
+        self.set(now, (carried * share).max(sent * DEEPEST));
     }
 
     fn set(&mut self, now: Time, rate: f64) {
@@ -702,8 +773,9 @@ impl RateControl {
 
     /// Reports of times before tell nothing.
     fn begin_round(&mut self, now: Time) {
-        self.changed_at = now;
+        self.round_began = now;
         self.sent = 0;
+        self.paths.begin_round();
     }
 
     /// The same, and what rounds before have sent tells nothing either.
@@ -712,65 +784,13 @@ impl RateControl {
         self.unused_since = now;
         self.most_used = 0.0;
     }
-
-    fn remember(&mut self, outcome: &Outcome, rounds: usize) {
-        self.losses.push_back(Loss {
-            share: outcome.lost,
-            packets: outcome.packets,
-        });
-        while self.losses.len() > rounds {
-            self.losses.pop_front();
-        }
-    }
-
-    /// What is lost at any rate: the mean of the lowest quarter of what was, and how many packets would
-    /// tell it as surely.
-    fn path_loss(&self) -> Loss {
-        let mut losses: Vec<Loss> = self.losses.iter().copied().collect();
-        losses.sort_unstable_by(|a, b| a.share.total_cmp(&b.share));
-        losses.truncate(losses.len().div_ceil(4));
-        let unsure: f64 = losses.iter().map(|l| 1.0 / l.packets.max(1.0)).sum();
-        let share: f64 = losses.iter().map(|l| l.share).sum();
-        let rounds = losses.len().max(1) as f64;
-        Loss {
-            share: share / rounds,
-            packets: rounds * rounds / unsure.max(1e-9),
-        }
-    }
 }
 
-impl Fall {
-    /// Whether what is lost at `rate`, `lost`, is what was lost at the higher rate before and not what a
-    /// bottleneck would lose, which loses no less than the path was known to.
-    fn is_of_the_path(&self, lost: f64, rate: f64) -> bool {
-        let bottleneck = 1.0 - (1.0 - self.lost) * self.rate / rate.max(1.0);
-        let difference = self.lost - bottleneck.max(self.path);
-        difference > 0.0 && (lost - self.lost).abs() <= STAYED * difference
-    }
-}
-
-fn summary(samples: &[Sample], adapt: Adapt) -> Option<Outcome> {
-    let rate = |s: &Sample| s.delivered.as_bps() as f64;
-    let count = samples.len() as f64;
-    let (delivered, lost) = match adapt {
-        Adapt::Lowest => {
-            let slowest = samples.iter().min_by(|a, b| rate(a).total_cmp(&rate(b)))?;
-            (rate(slowest), slowest.lost)
-        }
-        _ if samples.is_empty() => return None,
-        _ => {
-            let delivered: f64 = samples.iter().map(rate).sum();
-            let lost: f64 = samples.iter().map(|s| s.lost).sum();
-            (delivered / count, lost / count)
-        }
-    };
-    let packets = samples.iter().map(Sample::packets).sum();
-    Some(Outcome {
-        delivered,
-        lost,
-        packets,
-        over: samples.iter().map(|s| s.over).min().unwrap_or_default(),
-    })
+/// Surely more is lost than the paths lose at any rate.
+fn loses(round: &Round) -> bool {
+    let beyond = [round.excess, round.recent];
+    let surely = |e: &Estimate| e.mean > CONGESTED.max(DEVIATIONS * e.deviation());
+    beyond.iter().any(surely)
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub struct Round {
     pub overflowed: f64,
     /// The share that its disk had no time for.
     pub stalled: f64,
+    /// The share that the sender says is lost at any rate on this channel.
+    pub path_loss: f64,
     /// Data was flowing: without it, a round says nothing.
     pub carried: bool,
 }
@@ -58,7 +60,7 @@ pub enum Cause {
 /// is lost is made up by parity.
 const KEEPS_UP: f64 = 0.6;
 /// For so long after a first round it can't keep up in another, before a receiver moves down: a channel that looks for its
-/// rate comes down by itself in less.
+/// rate comes down by itself in less, and a sender that has found the loss to be the path's has said so.
 const BAD_TIME: Duration = Duration::from_millis(150);
 /// A slower tier will do if it carries this share of what comes now.
 const CARRIES: f64 = 0.8;
@@ -66,6 +68,12 @@ const CARRIES: f64 = 0.8;
 const CLEAN: f64 = 0.02;
 /// Clean rounds before a faster tier is tried.
 const CLEAN_ROUNDS: u32 = 10;
+/// Clean rounds with so much more than came when it could not keep up show that this is over.
+const OVER_ROUNDS: u32 = 3;
+const MORE: f64 = 1.25;
+/// Clean rounds in which a channel reaches what a link carries, if that is why a receiver came here: a link that carries
+/// 5 Mbit/s of a channel that begins at 4.25 loses after less than a second.
+const GROWN_ROUNDS: u32 = 15;
 /// The same where the channel does not use all that it may.
 const STUCK_ROUNDS: u32 = 100;
 /// Rounds on a slower tier that show whether the loss fell with the rate.
@@ -86,16 +94,22 @@ const FAILED_WITHIN: Duration = Duration::from_secs(5);
 pub struct Placement {
     /// The share that the path loses at any rate.
     path: f64,
+    /// The share that it lost in the mean of the last ten rounds or so in which it kept up.
+    usual: f64,
     /// Clean rounds in a row.
     clean: u32,
     /// When the first of the rounds in a row ended in which it could not keep up, and what was being sent in the last.
     bad: Option<(Time, Rate)>,
+    /// The most that came in one of them.
+    came: Rate,
     /// Rounds in a row in which the slowest tier was too fast.
     drowning: u32,
     /// Where it came down from, what it lost there, and rounds since.
     fell: Option<Fall>,
-    /// The tier that it last sat on before it could not keep up.
-    home: Option<usize>,
+    /// The tier that it last sat on before it could not keep up, and what came there then.
+    home: Option<(usize, Rate)>,
+    /// Since then it has lost something here that the path does not explain: its link is near.
+    limited: bool,
     moved_at: Time,
     went_up: bool,
     /// It has drawn when to try a faster tier.
@@ -117,11 +131,14 @@ impl Placement {
     pub fn new(now: Time) -> Placement {
         Placement {
             path: 0.0,
+            usual: 0.0,
             clean: 0,
             bad: None,
+            came: Rate::ZERO,
             drowning: 0,
             fell: None,
             home: None,
+            limited: false,
             moved_at: now,
             went_up: false,
             tries: false,
@@ -170,14 +187,15 @@ impl Placement {
                 }
             }
         }
-        let beyond = ((missed - self.path) / (1.0 - self.path).max(0.01)).max(0.0);
+        let path = self.path.max(round.path_loss);
+        let beyond = ((missed - path) / (1.0 - path).max(0.01)).max(0.0);
         if 1.0 - beyond <= KEEPS_UP {
             self.clean = 0;
             if self.fell.is_some() && !settled {
                 // What it left may still fill its link.
                 return None;
             }
-            let sending = round.sending.mul_f64(1.0 - self.path);
+            let sending = round.sending.mul_f64(1.0 - path);
             let taken = round.delivered.mul_f64(1.0 - round.stalled.min(1.0));
             if taken > sending.mul_f64(KEEPS_UP) {
                 // More was sent than is now: a channel that looks for its rate has come down to what fits.
@@ -188,16 +206,29 @@ impl Placement {
         }
         self.drowning = 0;
         self.bad = None;
-        if beyond > CLEAN {
+        let usual = self.usual;
+        self.usual += (missed - usual) * 0.1;
+        if beyond > CLEAN && missed > usual + CLEAN {
             self.clean = 0;
+            self.limited = true;
             return None;
         }
         // What the path loses may become less.
         self.path = self.path.min(missed.max(self.path * 0.9));
         self.clean += 1;
-        let up = self.home.filter(|&h| h > at).unwrap_or(at + 1);
+        let home = self.home.filter(|&(home, _)| home > at);
+        let up = home.map_or(at + 1, |(home, _)| home);
         if up >= tiers.len() {
             return None;
+        }
+        // Either more comes than its link seemed to carry, or a channel that grows as far as it may has not reached
+        // what the link carries: that it could not keep up is over.
+        let is_over = home.is_some_and(|(_, came)| {
+            let more = round.delivered > came.mul_f64(MORE) && self.clean >= OVER_ROUNDS;
+            more || !self.limited && self.clean >= GROWN_ROUNDS
+        });
+        if is_over && self.hold == HOLD {
+            return Some((Move::Up(up), Cause::Clean));
         }
         // A channel that comes near the next tier shows that there is room; one that does not is held
         // back by somebody, perhaps by us.
@@ -237,10 +268,15 @@ impl Placement {
             .is_some_and(|(_, sending)| round.sending < sending.mul_f64(0.9));
         let since = self.bad.filter(|_| !falls).map_or(now, |(since, _)| since);
         self.bad = Some((since, round.sending));
+        // The sender may have tried a lower rate meanwhile.
+        self.came = match since == now {
+            true => round.delivered,
+            false => self.came.max(round.delivered),
+        };
         if now.since(since) < BAD_TIME {
             return None;
         }
-        let wanted = round.delivered.mul_f64(CARRIES);
+        let wanted = self.came.mul_f64(CARRIES);
         let slower = tiers[..at].iter().position(|&rate| rate >= wanted);
         let Some(to) = slower.or(at.checked_sub(1)) else {
             self.drowning += 1;
@@ -252,7 +288,9 @@ impl Placement {
             self.hold = HOLD;
         }
         self.up_from = now + self.hold + rng.duration(self.hold / 2);
-        self.home = Some(at);
+        // A queue that still emptied brought more than the link carries.
+        let came = tiers.get(to).map_or(self.came, |&rate| self.came.min(rate));
+        self.home = Some((at, came));
         self.fell = Some(Fall {
             from: at,
             missed,
@@ -269,6 +307,7 @@ impl Placement {
         self.clean = 0;
         self.drowning = 0;
         self.bad = None;
+        self.limited = false;
         if up {
             self.fell = None;
             self.home = None;
@@ -319,6 +358,7 @@ mod tests {
                     lost: 1.0 - came / sending,
                     overflowed: 0.0,
                     stalled: 0.0,
+                    path_loss: 0.0,
                     carried: true,
                 };
                 let decided =
@@ -374,6 +414,7 @@ mod tests {
                 lost,
                 overflowed: 0.0,
                 stalled: 0.0,
+                path_loss: 0.0,
                 carried: true,
             };
             let now = Time::from_millis(100 * n);
@@ -392,6 +433,7 @@ mod tests {
             lost: 0.0,
             overflowed: 0.0,
             stalled: 0.6,
+            path_loss: 0.0,
             carried: true,
         };
         let moves = (1..=3).filter_map(|n| {

@@ -102,7 +102,7 @@ fn write_sync(sync: &Sync, out: &mut Vec<u8>) -> usize {
     out.put_micros(sync.report_interval.max(MIN_REPORT_INTERVAL));
     out.put_u32(sync.receivers.max(1));
     out.put_u8(sync.k.clamp(1, 63));
-    out.put_u8(0);
+    out.put_u8(sync.path_loss);
     out.put_u16(padded_to);
     usize::from(padded_to)
 }
@@ -120,7 +120,7 @@ fn read_sync(flags: u8, r: &mut Reader<'_>, datagram_len: usize) -> Result<Sync,
     let report_interval = r.micros_in(MIN_REPORT_INTERVAL, Duration::MAX)?;
     let receivers = r.u32_from(1)?;
     let k = r.u8()?;
-    r.u8()?;
+    let path_loss = r.u8()?;
     let padded_to = r.u16()?;
     let size_holds = padded_to == 0 || usize::from(padded_to) == datagram_len;
     if symbol > MAX_SYMBOL || !(1..=63).contains(&k) || !size_holds {
@@ -141,6 +141,7 @@ fn read_sync(flags: u8, r: &mut Reader<'_>, datagram_len: usize) -> Result<Sync,
         next_sync,
         rate,
         report_interval,
+        path_loss,
         query: flags & frame::QUERY != 0,
         idle: flags & frame::IDLE != 0,
         padded_to,

@@ -116,6 +116,7 @@ fn sync() -> impl Strategy<Value = Sync> {
             report_interval(),
         ),
         (
+            any::<u8>(),
             any::<bool>(),
             any::<bool>(),
             prop_oneof![Just(0_u16), 80_u16..=8_944],
@@ -124,7 +125,7 @@ fn sync() -> impl Strategy<Value = Sync> {
         .prop_map(
             |((coding, next_packet, position, sent_at), timing, flags)| {
                 let (grtt, k, receivers, next_sync, rate, report_interval) = timing;
-                let (query, idle, padded_to) = flags;
+                let (path_loss, query, idle, padded_to) = flags;
                 Sync {
                     coding,
                     next_packet,
@@ -136,6 +137,7 @@ fn sync() -> impl Strategy<Value = Sync> {
                     next_sync,
                     rate,
                     report_interval,
+                    path_loss,
                     query,
                     idle,
                     padded_to,

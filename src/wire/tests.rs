@@ -59,6 +59,7 @@ fn sync(padded_to: u16) -> Sync {
         next_sync: Duration::from_millis(100),
         rate: Rate::from_bps(1_000_000),
         report_interval: Duration::from_secs(1),
+        path_loss: 0,
         query: false,
         idle: false,
         padded_to,

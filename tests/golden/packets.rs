@@ -66,6 +66,7 @@ fn from_sender() -> [(&'static str, u16, SenderBody); 12] {
         query: false,
         idle: true,
         padded_to: 1_380,
+        path_loss: 51,
         ..sync()
     };
     let confirm = Needs {
@@ -120,6 +121,7 @@ fn sync() -> Sync {
         next_sync: Duration::from_millis(100),
         rate: Rate::from_bps(50_000_000),
         report_interval: Duration::from_millis(200),
+        path_loss: 0,
         query: true,
         idle: false,
         padded_to: 0,

@@ -426,7 +426,7 @@ impl Receiver {
             self.hear_timing(now, timing);
         }
         if ours && via == Via::Group {
-            self.hear_rate(now, sync.rate);
+            self.hear_rate(now, sync.rate, f64::from(sync.path_loss) / 255.0);
             self.hear_report_interval(now, sync.report_interval);
         }
         if !self.proves(number) {
@@ -449,7 +449,8 @@ impl Receiver {
         if self.silent || self.probe.is_on_unicast() {
             return;
         }
-        let held_back = self.joining.is_pending();
+        // The sender knows who has joined anywhere, and answers it where it is now.
+        let held_back = self.joining.is_unknown();
         let Some(at) = self.find(sync.coding) else {
             return;
         };
@@ -555,6 +556,11 @@ impl Receiver {
                 self.join(channel);
             }
             let before = self.downloads[at].channel.replace(channel);
+            if before.is_none() && self.joining.is_pending() {
+                let timing = self.timing();
+                self.joining
+                    .ask_on(now, timing, self.session_rate(), &mut self.rng);
+            }
             if before.is_some_and(|c| c.group != channel.group) {
                 self.downloads[at].lose_position();
                 self.leave_if_unused(before);

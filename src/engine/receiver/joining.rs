@@ -121,9 +121,14 @@ impl Joining {
         self.request_due = Some(now);
     }
 
-    /// An object that is wanted was offered. Many hear of it at once, so requests are spread.
+    /// An object that is wanted was offered.
     pub(super) fn found_object(&mut self, now: Time, timing: Timing, rate: Rate, rng: &mut Rng) {
         self.generation += 1;
+        self.ask_on(now, timing, rate, rng);
+    }
+
+    /// An answer brought something, and there may be more to ask for. Many hear of it at once, so requests are spread.
+    pub(super) fn ask_on(&mut self, now: Time, timing: Timing, rate: Rate, rng: &mut Rng) {
         self.attempts = 0;
         let window = window(timing.receivers, 1_228, rate, REQUEST_SHARE);
         let due = now + rng.duration(window);
@@ -213,6 +218,11 @@ impl Joining {
 
     pub(super) fn is_pending(&self) -> bool {
         self.heard_generation < self.generation
+    }
+
+    /// No join has been heard yet.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.heard_generation == 0 && self.is_pending()
     }
 
     pub(super) fn is_leaving(&self) -> bool {

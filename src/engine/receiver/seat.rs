@@ -21,6 +21,8 @@ pub(super) struct Seat {
     tier: Option<u8>,
     /// What the sender said that the channel sends at.
     sending: Rate,
+    /// The share that it said that paths lose at any rate.
+    path_loss: f64,
     /// Why the next request asks for this tier.
     pub(super) cause: MoveCause,
     /// What it got before it moved, as a hint for the sender.
@@ -47,6 +49,7 @@ impl Seat {
             tiers: Vec::new(),
             tier: None,
             sending: Rate::ZERO,
+            path_loss: 0.0,
             cause: MoveCause::None,
             delivered: None,
             round: Heard {
@@ -105,8 +108,9 @@ impl Seat {
 
 impl Receiver {
     /// SYNC told what the channel sends at; with the first, rounds begin.
-    pub(super) fn hear_rate(&mut self, now: Time, sending: Rate) {
+    pub(super) fn hear_rate(&mut self, now: Time, sending: Rate, path_loss: f64) {
         self.seat.sending = sending;
+        self.seat.path_loss = path_loss;
         // Other tiers of a session that waits to be asked may not run.
         if self.silent && self.session.as_ref().is_none_or(|s| !s.one_way) {
             return;
@@ -131,10 +135,13 @@ impl Receiver {
     }
 
     fn heard_so_far(&self, now: Time) -> Heard {
-        let number = self.downloads.iter().find(|d| d.is_receiving());
-        let number = number.and_then(|d| d.channel).map(|c| c.number);
-        let channel = self.channels.iter().find(|c| Some(c.number) == number);
-        let count = |of: fn(&ChannelRx) -> u64| channel.map_or(0, of);
+        // All that it listens to on its tier: the objects share what it gets there.
+        let listens = |c: &&ChannelRx| {
+            let mut receiving = self.downloads.iter().filter(|d| d.is_receiving());
+            receiving.any(|d| d.channel.is_some_and(|on| on.number == c.number))
+        };
+        let channels: Vec<_> = self.channels.iter().filter(listens).collect();
+        let count = |of: fn(&ChannelRx) -> u64| channels.iter().map(|c| of(c)).sum::<u64>();
         Heard {
             at: now,
             bytes: count(|c| c.bytes),
@@ -157,7 +164,8 @@ impl Receiver {
             self.seat.stop();
             return;
         };
-        let round = measure(&before, &heard, self.seat.sending);
+        let mut round = measure(&before, &heard, self.seat.sending);
+        round.path_loss = self.seat.path_loss;
         let mut rates: Vec<Rate> = self.seat.tiers.iter().map(|t| t.0).collect();
         if let Some(downlink) = self.config.downlink {
             rates.truncate(at.max(Placement::start(&rates, downlink)) + 1);
@@ -199,7 +207,7 @@ impl Receiver {
         };
         let up = self.seat.at().is_some_and(|at| to > at);
         self.seat.tier = Some(tier);
-        self.seat.sending = Rate::ZERO;
+        (self.seat.sending, self.seat.path_loss) = (Rate::ZERO, 0.0);
         self.seat.placement.moved(now, up);
         self.seat.stop();
         self.leave_tiers(Some(tier));
@@ -288,6 +296,7 @@ fn measure(before: &Heard, heard: &Heard, sending: Rate) -> Round {
         lost: lost as f64 / all,
         overflowed: overflowed.min(gone) as f64 / all,
         stalled: stalled.min(came) as f64 / all,
+        path_loss: 0.0,
         carried: came + gone > 0 && (came == 0 || sent >= 0.5 * sending.as_bps() as f64),
     }
 }

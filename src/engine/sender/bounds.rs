@@ -32,7 +32,7 @@ impl Sender {
             "too many objects are on offer",
         )?;
         ensure(
-            self.channels.iter().all(|c| c.asked.len() <= MAX_ASKERS),
+            self.tiers.iter().all(|t| t.asked.len() <= MAX_ASKERS),
             "too many receivers' shares are kept",
         )?;
         ensure(

@@ -211,7 +211,8 @@ impl Sender {
         );
         carousel.restart_sync(now);
         channel.carousels.insert(object, carousel);
-        channel.set_depth(self.config.slots);
+        channel.set_depth(self.tiers[tier].fade, self.config.slots);
+        self.reshare = true;
         self.events.push_back(SenderEvent::Started {
             object,
             channel: number,

@@ -118,7 +118,7 @@ impl Sender {
             let Some(number) = self.objects[key.0 as usize].channel(tier) else {
                 continue;
             };
-            let interval = self.report_interval(number.into());
+            let interval = self.report_interval(tier);
             let channel = &mut self.channels[usize::from(number)];
             let crowd = channel.crowd.get_or_insert_with(|| {
                 Box::new(Crowd {

@@ -50,15 +50,14 @@ impl Sender {
             request.cause,
             MoveCause::Congestion | MoveCause::SocketBuffer
         );
+        self.recount = true;
         if moved && fled && !join.is_unicast() {
-            for &key in join.wanted {
-                let number = self.objects[key.0 as usize].channel(tier);
-                if let Some(number) = number {
-                    self.channels[usize::from(number)].refugee_at = Some(now);
-                }
+            // Its tier may begin with it.
+            self.update(now);
+            if let Some(control) = self.tiers[tier].control.as_mut() {
+                control.handle_refugee(now, id);
             }
         }
-        self.recount = true;
         if let Some(outcome) = returned {
             self.events.push_back(SenderEvent::Returned {
                 receiver: id,
@@ -132,9 +131,8 @@ impl Sender {
         let elsewhere = member.unicast.is_some() != join.is_unicast() || member.tier != tier;
         let moved = was_here && elsewhere;
         if moved
-            && let Some(offered) = join.wanted.first().map(|k| &self.objects[k.0 as usize])
-            && let Some(left) = offered.channel(member.tier)
-            && let Some(control) = &mut self.channels[usize::from(left)].control
+            && let Some(left) = self.tiers.get_mut(member.tier)
+            && let Some(control) = &mut left.control
         {
             match request.cause {
                 MoveCause::Congestion | MoveCause::SocketBuffer | MoveCause::Disk => {
@@ -348,7 +346,7 @@ impl Sender {
             if let Some(path) = member.unicast.take() {
                 self.unicast_channels.insert(path.channel, path.next_packet);
             }
-            let controls = self.channels.iter_mut().filter_map(|c| c.control.as_mut());
+            let controls = self.tiers.iter_mut().filter_map(|t| t.control.as_mut());
             controls.for_each(|control| control.forget(now, id));
         }
         self.recount = true;

@@ -8,11 +8,11 @@ use core::time::Duration;
 use crate::engine::sender::carousel::Carousel;
 use crate::engine::sender::roster::Exile;
 use crate::engine::sender::unicast::UnicastPath;
-use crate::engine::sender::{Channel, Sender, usual_packet};
+use crate::engine::sender::{Sender, usual_packet};
 use crate::engine::{Link, ObjectKey, PacketKind, SenderEvent};
 use crate::ids::{ChannelNo, ReceiverId, ShortCodingId};
-use crate::nak::RepairShare;
-use crate::rate::Lag;
+use crate::nak::{REPAIR_SHARE, RepairShare};
+use crate::rate::{Lag, RateControl};
 use crate::time::Time;
 use crate::units::Rate;
 use crate::wire::{MoveCause, Nak, Need, Notice, NoticeCode, SenderBody};
@@ -37,11 +37,11 @@ impl Sender {
         let at = usize::from(number);
         let grtt = self.grtt();
         let each = self.packet_len(self.channels[at].group, key);
+        let rate = self.repair_rate(number);
         let channel = &mut self.channels[at];
-        let rate = channel.pacer.rate();
         let busy = channel.carousels.values().any(Carousel::has_work);
         let idle = (!busy).then_some(grtt);
-        let share = channel.share_of(now, id);
+        let share = self.share_of(now, number, id);
         let room = share.map_or(u64::MAX, |s| s.room(now, rate, idle).div_ceil(each));
         // Whoever joined with nothing has had everything put into a cycle by that.
         let held = self.roster.members.get(&id).is_some_and(|m| m.held);
@@ -68,7 +68,7 @@ impl Sender {
             carousel.use_claim(id, more.min(free));
             asked += more.saturating_sub(free);
         }
-        let Some(share) = self.channels[at].share_of(now, id) else {
+        let Some(share) = self.share_of(now, number, id) else {
             return;
         };
         if busy {
@@ -87,9 +87,8 @@ impl Sender {
         number: ChannelNo,
         bytes: u64,
     ) -> bool {
-        let channel = &mut self.channels[usize::from(number)];
-        let rate = channel.pacer.rate();
-        let Some(share) = channel.share_of(now, id) else {
+        let rate = self.repair_rate(number);
+        let Some(share) = self.share_of(now, number, id) else {
             return true;
         };
         let may = share.is_paid(now);
@@ -97,6 +96,42 @@ impl Sender {
             share.granted(now, rate, bytes);
         }
         may
+    }
+
+    /// The rate of which a receiver's repairs may take their share: more where the paths lose more than that.
+    fn repair_rate(&self, number: ChannelNo) -> Rate {
+        let channel = &self.channels[usize::from(number)];
+        let control = self.tiers[channel.tier.unwrap_or(0)].control.as_ref();
+        let lost = control.map_or(0.0, RateControl::path_loss);
+        channel.pacer.rate().mul_f64((lost / REPAIR_SHARE).max(1.0))
+    }
+
+    /// What a receiver may ask for on a channel's tier, where it is not the only one.
+    fn share_of(
+        &mut self,
+        now: Time,
+        number: ChannelNo,
+        id: ReceiverId,
+    ) -> Option<&mut RepairShare> {
+        let channel = &self.channels[usize::from(number)];
+        if !channel.is_shared {
+            return None;
+        }
+        let asked = &mut self.tiers[channel.tier.unwrap_or(0)].asked;
+        if asked.len() >= MAX_ASKERS && !asked.contains_key(&id) {
+            asked.retain(|_, share| !share.is_paid(now));
+            if asked.len() >= MAX_ASKERS {
+                return None;
+            }
+        }
+        Some(asked.entry(id).or_default())
+    }
+
+    /// The rate control of a channel's tier, while it runs.
+    pub(super) fn control_of(&mut self, number: ChannelNo) -> Option<&mut RateControl> {
+        let channel = self.channels.get(usize::from(number))?;
+        let tier = self.tiers.get_mut(channel.tier.unwrap_or(0))?;
+        tier.control.as_mut()
     }
 
     /// It reported that so much came on a channel: whether it is served on.
@@ -140,13 +175,12 @@ impl Sender {
         };
         let fits = part(rate, others);
         let possible = self.has_unicast_channel() && fits >= self.config.min_rate;
+        if let Some(control) = self.control_of(number) {
+            control.handle_fled(now, id);
+        }
         let Some(member) = self.roster.members.get(&id) else {
             return;
         };
-        let channel = self.channels.get_mut(usize::from(number));
-        if let Some(control) = channel.and_then(|c| c.control.as_mut()) {
-            control.handle_fled(now, id);
-        }
         if member.unicast.is_some() || !possible {
             return self.evict(now, id, cause);
         }
@@ -246,22 +280,6 @@ impl Sender {
             }
             cause => cause.reason().to_owned(),
         }
-    }
-}
-
-impl Channel {
-    /// What a receiver may ask for, where it is not the only one.
-    fn share_of(&mut self, now: Time, id: ReceiverId) -> Option<&mut RepairShare> {
-        if !self.is_shared {
-            return None;
-        }
-        if self.asked.len() >= MAX_ASKERS && !self.asked.contains_key(&id) {
-            self.asked.retain(|_, share| !share.is_paid(now));
-            if self.asked.len() >= MAX_ASKERS {
-                return None;
-            }
-        }
-        Some(self.asked.entry(id).or_default())
     }
 }
 

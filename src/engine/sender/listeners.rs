@@ -55,6 +55,7 @@ impl Sender {
             .collect();
         self.count_lacking(now);
         self.channels.iter_mut().for_each(Channel::count_crowd);
+        self.count_tiers();
         let unlisted = self.unlisted();
         self.active += unlisted as usize;
         self.stats.most_unlisted = self.stats.most_unlisted.max(unlisted);
@@ -62,10 +63,51 @@ impl Sender {
             self.count_passes(limit);
         }
         if self.config.surplus == Surplus::Reported {
-            self.channels.iter_mut().for_each(Channel::set_surplus);
+            for channel in &mut self.channels {
+                let loss = self.tiers[channel.tier.unwrap_or(0)].loss;
+                channel.set_surplus(loss);
+            }
         }
         if !self.started && self.roster.joined >= u64::from(self.config.wait_for.max(1)) {
             self.started = true;
+        }
+    }
+
+    /// Who listens on each tier, and whether they want the same.
+    fn count_tiers(&mut self) {
+        let objects = self.objects.len() as u64;
+        let mut most = vec![0; self.tiers.len()];
+        self.tiers.iter_mut().for_each(|tier| tier.listeners = 0);
+        for member in self.roster.members.values() {
+            let lacked: u64 = member.lacked(objects).map(|r| r.end - r.start).sum();
+            if lacked == 0 || member.unicast.is_some() {
+                continue;
+            }
+            if let Some(tier) = self.tiers.get_mut(member.tier) {
+                tier.listeners += 1;
+                most[member.tier] = lacked.max(most[member.tier]);
+            }
+        }
+        for member in self.roster.members.values_mut() {
+            let lacked: u64 = member.lacked(objects).map(|r| r.end - r.start).sum();
+            member.whole = most.get(member.tier).is_some_and(|&most| lacked >= most);
+        }
+        let mut running = vec![0_u64; self.tiers.len()];
+        for channel in &self.channels {
+            let tier = channel.tier.unwrap_or(0);
+            if channel.carousels.values().any(|c| c.listeners > 0) {
+                running[tier] += 1;
+            }
+            if let Some(crowd) = &channel.crowd {
+                // What they want is not known.
+                most[tier] = u64::MAX;
+                let listeners = &mut self.tiers[tier].listeners;
+                *listeners = listeners.saturating_add(crowd.estimate());
+            }
+        }
+        for ((tier, running), most) in self.tiers.iter_mut().zip(running).zip(most) {
+            let spread = running.max(1) as f64 / most.clamp(1, running.max(1)) as f64;
+            self.reshare |= core::mem::replace(&mut tier.spread, spread) != spread;
         }
     }
 

@@ -6,10 +6,11 @@ use core::time::Duration;
 use crate::carousel::{Surplus, depth};
 use crate::config;
 use crate::engine::ip_len;
+use crate::engine::sender::rates::Tier;
 use crate::engine::sender::roster::Member;
 use crate::engine::sender::{Channel, Sender};
-use crate::ids::ChannelNo;
 use crate::time::Time;
+use crate::units::Rate;
 use crate::wire;
 
 /// Packets from which on a share of losses counts: with fewer, one receiver's luck would set the
@@ -40,12 +41,28 @@ pub(super) struct Losses {
 
 impl Losses {
     pub(super) fn add(&mut self, came: u64, lost: u64) {
+        let latest = Losses {
+            packets: came.saturating_add(lost),
+            lost,
+        };
+        if self.is_over(&latest) {
+            *self = latest;
+            return;
+        }
         if self.packets > WINDOW {
             self.packets /= 2;
             self.lost /= 2;
         }
         self.lost = self.lost.saturating_add(lost);
         self.packets = self.packets.saturating_add(came).saturating_add(lost);
+    }
+
+    /// So much less is lost of late that what was before is over.
+    fn is_over(&self, latest: &Losses) -> bool {
+        let of = |l: &Losses| l.lost as f64 / l.packets.max(1) as f64;
+        let (before, now) = (of(self), of(latest));
+        let deviation = (before * (1.0 - before) / latest.packets.max(1) as f64).sqrt();
+        self.packets >= LEAST_PACKETS && now < before / 2.0 && before - now > 5.0 * deviation
     }
 
     /// The share lost, less its standard error: the highest of several shares is more often one
@@ -62,65 +79,69 @@ impl Losses {
 
 impl Sender {
     /// A report of one who listens on the channel came.
-    pub(super) fn follow_losses(&mut self, now: Time, number: ChannelNo) {
-        let channel = &mut self.channels[usize::from(number)];
-        if now < channel.losses_due {
+    pub(super) fn follow_losses(&mut self, now: Time, number: usize) {
+        let tier = &mut self.tiers[number];
+        if now < tier.losses_due {
             return;
         }
-        channel.losses_due = now + PAUSE;
-        channel.fade = channel.fade.mul_f64(FORGET);
-        channel.set_depth(self.config.slots);
+        tier.losses_due = now + PAUSE;
+        tier.fade = tier.fade.mul_f64(FORGET);
+        let here = |c: &&mut Channel| c.tier.unwrap_or(0) == number;
+        let mut channels: Vec<&mut Channel> = self.channels.iter_mut().filter(here).collect();
+        for channel in &mut channels {
+            channel.set_depth(tier.fade, self.config.slots);
+        }
         if self.config.surplus != Surplus::Reported {
             return;
         }
-        let tier = channel.tier.unwrap_or(0);
-        let listens = |m: &Member| {
-            m.unicast.is_none()
-                && m.tier == tier
-                && channel.carousels.keys().any(|&key| m.lacks(key))
-        };
-        let control = channel.control.as_ref();
+        let listens = |m: &Member| m.unicast.is_none() && m.tier == number && m.is_active();
+        let control = tier.control.as_ref();
         if let Some(path) = control.and_then(|c| c.path_after_fall(now)) {
             // What was lost because too much was sent says nothing of what will be.
             let members = self.roster.members.values_mut();
             for member in members.filter(|m| listens(m)) {
                 member.losses = Losses::default();
             }
-            if let Some(crowd) = &mut channel.crowd {
-                crowd.forget_losses();
+            for channel in channels {
+                if let Some(crowd) = &mut channel.crowd {
+                    crowd.forget_losses();
+                }
+                channel.set_surplus(tier.loss.min(path));
             }
-            channel.loss = channel.loss.min(path);
-            return channel.set_surplus();
+            tier.loss = tier.loss.min(path);
+            return;
         }
         let members = self.roster.members.values().filter(|m| listens(m));
-        let crowd = channel.crowd.iter().flat_map(|c| c.loss_shares());
+        let crowds = channels.iter().filter_map(|c| c.crowd.as_ref());
+        let crowd = crowds.flat_map(|c| c.loss_shares());
         let members = members.filter_map(|m| m.losses.share());
         let mut shares: Vec<f64> = members.chain(crowd).collect();
         let Some(at) = (shares.len() - shares.len() / OUTLIERS).checked_sub(1) else {
             return;
         };
         let (_, &mut loss, _) = shares.select_nth_unstable_by(at, f64::total_cmp);
-        channel.loss = loss;
-        channel.set_surplus();
+        tier.loss = loss;
+        for channel in channels {
+            channel.set_surplus(loss);
+        }
     }
 }
 
-impl Channel {
-    /// A receiver lost so many packets one after another.
-    pub(super) fn hear_run(&mut self, packets: u32) {
-        let each = ip_len(
-            self.group,
-            wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE),
-        );
-        let fade = self.pacer.rate().time_for(u64::from(packets) * each);
+impl Tier {
+    /// A receiver lost so many packets one after another, while so much was sent.
+    pub(super) fn hear_run(&mut self, packets: u32, rate: Rate) {
+        let each = wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE) as u64;
+        let fade = rate.time_for(u64::from(packets) * each);
         if fade >= SHORTEST_FADE {
             self.fade = self.fade.max(fade.min(LONGEST_FADE));
         }
     }
+}
 
+impl Channel {
     /// The rate, the fades or the surplus have changed.
-    pub(super) fn set_depth(&mut self, slots: u16) {
-        let bytes = self.pacer.rate().bytes_in(self.fade);
+    pub(super) fn set_depth(&mut self, fade: Duration, slots: u16) {
+        let bytes = self.pacer.rate().bytes_in(fade);
         for carousel in self.carousels.values_mut() {
             let g = carousel.geometry;
             let each = ip_len(self.group, wire::data_packet_len(g.symbol_size()));
@@ -132,9 +153,9 @@ impl Channel {
     }
 
     /// The loss, or who listens, has changed.
-    pub(super) fn set_surplus(&mut self) {
+    pub(super) fn set_surplus(&mut self, loss: f64) {
         for carousel in self.carousels.values_mut() {
-            let surplus = Surplus::for_group(self.loss, carousel.listeners);
+            let surplus = Surplus::for_group(loss, carousel.listeners);
             carousel.walk.set_surplus(surplus);
         }
     }

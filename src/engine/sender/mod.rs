@@ -35,6 +35,7 @@ mod unicast;
 
 pub use rates::ChannelFigures;
 
+use core::cell::Cell;
 use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU32;
 use core::time::Duration;
@@ -50,6 +51,7 @@ use crate::engine::sender::carousel::Carousel;
 use crate::engine::sender::crowd::Crowd;
 use crate::engine::sender::offered::Offered;
 use crate::engine::sender::outbox::Outbox;
+use crate::engine::sender::rates::Tier;
 use crate::engine::sender::roster::Roster;
 use crate::engine::sender::slots::{Slots, WantedBlock};
 use crate::engine::sender::unicast::UnicastPath;
@@ -57,9 +59,8 @@ use crate::engine::{
     DropReason, Link, ObjectKey, PacketKind, ReadFault, SenderEvent, SenderStats, Slot, Timer,
 };
 use crate::ids::{ChannelNo, PacketNo, ReceiverId, SessionId, ShortCodingId};
-use crate::nak::RepairShare;
 use crate::object::Description;
-use crate::rate::{Adapt, Allowance, Grtt, Pacer, RateControl};
+use crate::rate::{Adapt, Allowance, Grtt, Lending, Pacer};
 use crate::seal::SigningKey;
 use crate::time::Time;
 use crate::units::Rate;
@@ -191,6 +192,8 @@ const CHANNEL_LINGER: Duration = Duration::from_secs(5);
 /// A receiver that was not heard for this long is forgotten; reports come every 200 ms or so, or
 /// more seldom in large groups.
 const SILENCE: Duration = Duration::from_secs(4);
+/// It wakes so much too late only where its process was stopped, or got no processor.
+const LATE: Duration = Duration::from_millis(50);
 /// How long acknowledgements of dones are gathered into one packet.
 const HEARD_DELAY: Duration = Duration::from_millis(2);
 /// Acknowledgements in one packet of 1,200 bytes.
@@ -218,7 +221,17 @@ pub struct Sender {
     grtt: Grtt,
     pacer: Pacer,
     unicast_pacer: Pacer,
+    /// What unicast has beyond that, while groups leave room.
+    lending: Lending,
+    lent_pacer: Pacer,
+    /// IP bytes that went to groups and by unicast since the last look, and when the next is.
+    went: (u64, u64),
+    lending_due: Time,
     channels: Vec<Channel>,
+    /// Fastest first, one at least.
+    tiers: Vec<Tier>,
+    /// How the tiers' rates are spread over their channels has changed.
+    reshare: bool,
     /// By key; withdrawn ones stay, so that keys are never used twice.
     objects: Vec<Offered>,
     by_coding: BTreeMap<ShortCodingId, ObjectKey>,
@@ -264,6 +277,10 @@ pub struct Sender {
     recheck: bool,
     /// What answers may take.
     answers: Allowance,
+    /// When it last asked to be woken, at the latest.
+    wake: Cell<Time>,
+    /// It was woken much later than it had asked for: what had come before then has waited.
+    absent_until: Time,
 }
 
 /// A multicast channel.
@@ -280,21 +297,11 @@ struct Channel {
     objects: usize,
     /// Those that have run on it.
     carousels: BTreeMap<ObjectKey, Carousel>,
-    /// Its rate, while it runs.
-    control: Option<RateControl>,
     /// More than one receiver lacks something here.
     is_shared: bool,
     /// Those that listen here and are not listed.
     crowd: Option<Box<Crowd>>,
-    /// What each of those that ask here may ask for.
-    asked: BTreeMap<ReceiverId, RepairShare>,
-    /// When a receiver came that could not keep up with a faster tier.
-    refugee_at: Option<Time>,
-    /// What its receivers lose, 0 to 1, and when that is to be looked at again.
-    loss: f64,
-    /// The longest time of late for which a receiver lost everything.
-    fade: Duration,
-    losses_due: Time,
+    /// What a receiver on its tier may get: no less goes out where others have nothing to send.
     pacer: Pacer,
 }
 
@@ -333,25 +340,26 @@ impl Sender {
             tier: None,
             objects: 0,
             carousels: BTreeMap::new(),
-            control: None,
             is_shared: false,
             crowd: None,
-            asked: BTreeMap::new(),
-            refugee_at: None,
-            loss: 0.0,
-            fade: if config.one_way.is_some() {
-                config.fade
-            } else {
-                Duration::ZERO
-            },
-            losses_due: Time::ZERO,
             pacer: Pacer::new(config.rate, packet, now),
         };
+        let fade = match config.one_way {
+            Some(_) => config.fade,
+            None => Duration::ZERO,
+        };
+        let tier = |_| Tier::new(now, config.rate, packet, fade);
         Ok(Sender {
+            tiers: (0..config.tiers.len().max(1)).map(tier).collect(),
+            reshare: false,
             stats: SenderStats::default(),
             grtt: Grtt::new(now),
             pacer: Pacer::new(config.rate, packet, now),
             unicast_pacer: Pacer::new(config.rate, packet, now),
+            lending: Lending::new(now),
+            lent_pacer: Pacer::new(Rate::ZERO, packet, now),
+            went: (0, 0),
+            lending_due: now,
             channels: config
                 .groups
                 .iter()
@@ -388,6 +396,8 @@ impl Sender {
             unicast_members: BTreeSet::new(),
             recheck: false,
             answers: Allowance::default(),
+            wake: Cell::new(Time::NEVER),
+            absent_until: Time::ZERO,
             config,
         })
     }
@@ -529,9 +539,11 @@ impl Sender {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.notice_absence(now);
         self.forget_silent(now);
         self.follow_crowds(now);
         self.adapt_rates(now);
+        self.lend(now);
         self.flush_heard(now);
         self.send_syncs(now);
         self.announce(now);
@@ -560,6 +572,28 @@ impl Sender {
 
     /// When to call [`handle_timeout`](Sender::handle_timeout), and why.
     pub fn poll_timeout(&self) -> Option<(Time, Timer)> {
+        let next = self.next_timer();
+        self.wake.set(next.map_or(Time::NEVER, |(at, _)| at));
+        next
+    }
+
+    /// Whoever wakes it much later than it asked for was stopped, or had no processor: what came meanwhile has waited in
+    /// its socket, and receivers had nothing to hear.
+    fn notice_absence(&mut self, now: Time) {
+        let due = self.wake.replace(Time::NEVER);
+        if due == Time::NEVER || now.since(due) < LATE {
+            return;
+        }
+        self.absent_until = now;
+        self.silence_due = self.silence_due.max(now + SILENCE / 8);
+        for tier in &mut self.tiers {
+            if let Some(control) = &mut tier.control {
+                control.handle_absence(now);
+            }
+        }
+    }
+
+    fn next_timer(&self) -> Option<(Time, Timer)> {
         if self.finished {
             return None;
         }
@@ -587,6 +621,7 @@ impl Sender {
             (self.recount.then_some(self.count_due), Timer::Silence),
             (set(unicast), Timer::Unicast),
             (set(self.next_round()), Timer::Rate),
+            (self.next_lending(), Timer::Rate),
         ])
     }
 
@@ -659,7 +694,7 @@ impl Sender {
             self.count_listeners(now);
         }
         self.advance(now);
-        self.start_channels(now);
+        self.start_tiers(now);
         self.end_if_done(now);
     }
 

@@ -1,15 +1,17 @@
-//! What each channel sends at: `rate` decides for one channel, this file gives it the figures and
+//! What each tier sends at: `rate` decides for one of them, this file gives it the figures and
 //! shares the total among all.
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use crate::config::{self, MIN_REPORT_INTERVAL, STEADY_REPORT_INTERVAL};
 use crate::engine::sender::carousel::Phase;
 use crate::engine::sender::{Channel, Sender, usual_packet};
 use crate::engine::{PacketKind, ip_len};
 use crate::ids::{ChannelNo, ReceiverId};
-use crate::rate::{Limits, RateControl, Sample, shares};
+use crate::nak::RepairShare;
+use crate::rate::{LOOK, Limits, Pacer, RateControl, Sample, shares};
 use crate::time::Time;
 use crate::units::Rate;
 use crate::wire::{self, Report};
@@ -17,10 +19,20 @@ use crate::wire::{self, Report};
 /// What all reports of a channel may take of its rate; NAKs take as much again
 /// ([`NAK_SHARE`](crate::nak::NAK_SHARE)), and both together a hundredth.
 const REPORT_SHARE: f64 = 0.005;
-/// The same while a channel looks for its rate: some round trips, in each of which the first four
+/// The same while a tier looks for its rate or tries a lower one: some round trips, in each of which the first four
 /// reports that come are enough. At half a hundredth, eight receivers took 0.3 s to let 20 Mbit/s become
 /// 100, and 0.06 s like this.
-const STARTING_SHARE: f64 = 0.05;
+const SEARCHING_SHARE: f64 = 0.05;
+/// What reports may always take: one receiver reports every tenth of a second however slow its tier is.
+const LEAST_REPORTS: Rate = Rate::from_bps(10_000);
+/// No queue drops every packet for so long at the rate: one place is free as soon as a packet leaves it.
+const OUTAGE: Duration = Duration::from_millis(20);
+/// A tier begins with no less than this share of what it stands for.
+const LEAST_START: f64 = 0.5;
+/// From this share of losses on, what is news is said several times.
+const LOSSY: f64 = 0.1;
+/// Packets beside a run of losses that tell what is lost otherwise.
+const TELLING: u64 = 32;
 /// The longest time between them, a little less than SYNC can tell: the share is kept by up to 14,000 receivers for each Mbit/s.
 const MAX_INTERVAL: Duration = Duration::from_secs(3_600);
 
@@ -31,12 +43,49 @@ pub struct ChannelFigures {
     pub group: SocketAddr,
     /// What its tier stands for.
     pub tier: Rate,
-    /// What it may send at now.
+    /// Its part of what its tier may send at now.
     pub rate: Rate,
     /// Receivers that listen on it and lack something.
     pub listeners: u32,
     /// Data packets that have left on it.
     pub sent: u64,
+}
+
+/// What the channels of a tier have in common: a receiver listens on one tier, to as many of its channels as it
+/// wants objects, and reports what it gets of all of them.
+#[derive(Debug)]
+pub(super) struct Tier {
+    /// What a receiver there may get, while any of its channels runs.
+    pub(super) control: Option<RateControl>,
+    /// What all of its channels send together.
+    pub(super) pacer: Pacer,
+    /// That over what one receiver gets: 1 where some receiver wants all that runs, more where they want
+    /// different objects.
+    pub(super) spread: f64,
+    /// Receivers that lack something.
+    pub(super) listeners: u32,
+    /// What each of those that ask here may ask for.
+    pub(super) asked: BTreeMap<ReceiverId, RepairShare>,
+    /// What its receivers lose, 0 to 1, and when that is to be looked at again.
+    pub(super) loss: f64,
+    /// The longest time of late for which a receiver lost everything.
+    pub(super) fade: Duration,
+    pub(super) losses_due: Time,
+}
+
+impl Tier {
+    pub(super) fn new(now: Time, rate: Rate, packet: u64, fade: Duration) -> Tier {
+        Tier {
+            control: None,
+            pacer: Pacer::new(rate, packet, now),
+            spread: 1.0,
+            listeners: 0,
+            asked: BTreeMap::new(),
+            loss: 0.0,
+            fade,
+            losses_due: Time::ZERO,
+        }
+    }
 }
 
 impl Sender {
@@ -49,7 +98,7 @@ impl Sender {
             .unwrap_or(self.config.rate)
     }
 
-    /// What a channel of a tier may run at. A tier of a ladder may use the room up to the next
+    /// What a receiver on a tier may get. A tier of a ladder may use the room up to the next
     /// faster one; one that was asked for is kept to, and so is the slowest, where those sit who can't
     /// go any lower.
     fn limits(&self, tier: usize) -> Limits {
@@ -67,36 +116,37 @@ impl Sender {
         }
     }
 
-    /// Channels begin when somebody listens, and rest when nobody does.
-    pub(super) fn start_channels(&mut self, now: Time) {
+    /// Tiers begin when somebody listens, and rest when nobody does.
+    pub(super) fn start_tiers(&mut self, now: Time) {
         let mut changed = false;
-        for number in 0..self.channels.len() {
-            let carousels = self.channels[number].carousels.values();
-            let runs = carousels.into_iter().any(|c| c.phase != Phase::Idle);
-            if runs != self.channels[number].control.is_some() {
+        for tier in 0..self.tiers.len() {
+            let runs = self.running(tier).next().is_some();
+            if runs != self.tiers[tier].control.is_some() {
                 changed = true;
-                let control = runs.then(|| self.new_control(now, number));
-                self.channels[number].control = control;
-            }
-            let channel = &mut self.channels[number];
-            if let Some(control) = &mut channel.control
-                && let Some(at) = channel.refugee_at.take()
-            {
-                control.handle_refugee(at);
+                let control = runs.then(|| self.new_control(now, tier));
+                self.tiers[tier].control = control;
             }
         }
-        if changed {
+        if changed || self.reshare {
             self.share_rate(now);
         }
     }
 
-    fn new_control(&self, now: Time, number: usize) -> RateControl {
-        let tier = self.channels[number].tier.unwrap_or(0);
+    /// A tier's channels on which something is sent or asked.
+    fn running(&self, tier: usize) -> impl Iterator<Item = &Channel> {
+        let here = move |c: &&Channel| c.tier.unwrap_or(0) == tier;
+        let runs = |c: &&Channel| c.carousels.values().any(|c| c.phase != Phase::Idle);
+        self.channels.iter().filter(here).filter(runs)
+    }
+
+    fn new_control(&self, now: Time, tier: usize) -> RateControl {
         let limits = self.limits(tier);
         // Where all who listen say what they can take, there is nothing to look for.
-        let unknown = self.channels[number].crowd.is_some();
+        let unknown = self.running(tier).any(|c| c.crowd.is_some());
         let known = self.least_downlink(tier).filter(|_| !unknown);
-        let known = known.map(|downlink| downlink.min(self.tier_rate(tier)));
+        // What came elsewhere while nearly all was lost is less than what comes here.
+        let own = self.tier_rate(tier);
+        let known = known.map(|downlink| downlink.clamp(own.mul_f64(LEAST_START), own));
         RateControl::new(now, self.config.adapt, limits, known)
     }
 
@@ -108,19 +158,33 @@ impl Sender {
         downlinks.min().filter(|rate| !rate.is_zero())
     }
 
-    /// Shares the total among the channels that run.
-    fn share_rate(&mut self, now: Time) {
-        let demand = |c: &Channel| c.control.as_ref().map_or(Rate::ZERO, RateControl::rate);
-        let demands: Vec<Rate> = self.channels.iter().map(demand).collect();
-        let all = shares(&demands, self.config.rate);
+    /// Shares the total among the tiers that run.
+    pub(super) fn share_rate(&mut self, now: Time) {
+        let demand = |t: &Tier| {
+            let rate = t.control.as_ref().map_or(Rate::ZERO, RateControl::rate);
+            rate.mul_f64(t.spread)
+        };
+        let demands: Vec<Rate> = self.tiers.iter().map(demand).collect();
+        let all: Vec<Rate> = shares(&demands, self.config.rate).collect();
         let mut sum = 0;
-        for (channel, rate) in self.channels.iter_mut().zip(all) {
+        for (number, (tier, rate)) in self.tiers.iter_mut().zip(all).enumerate() {
             sum += rate.as_bps();
-            if channel.control.is_some() && channel.pacer.rate() != rate {
-                channel.pacer.set_rate(now, rate);
-                channel.set_depth(self.config.slots);
+            let Some(control) = &mut tier.control else {
+                continue;
+            };
+            let each = rate.mul_f64(1.0 / tier.spread);
+            control.set_grant(each);
+            if tier.pacer.rate() == rate && !self.reshare {
+                continue;
+            }
+            tier.pacer.set_rate(now, rate);
+            let here = |c: &&mut Channel| c.tier.unwrap_or(0) == number;
+            for channel in self.channels.iter_mut().filter(here) {
+                channel.pacer.set_rate(now, each);
+                channel.set_depth(tier.fade, self.config.slots);
             }
         }
+        self.reshare = false;
         let share = if sum > 0 { config::UNICAST_SHARE } else { 1.0 };
         let total = match sum {
             0 => self.config.rate,
@@ -136,24 +200,24 @@ impl Sender {
     pub(super) fn adapt_rates(&mut self, now: Time) {
         let grtt = self.grtt.get();
         let mut changed = false;
-        for number in 0..self.channels.len() {
+        for number in 0..self.tiers.len() {
             let interval = self.report_interval(number);
-            let channel = &mut self.channels[number];
-            let listeners = channel.listeners();
-            let Some(control) = &mut channel.control else {
+            let tier = &mut self.tiers[number];
+            let Some(control) = &mut tier.control else {
                 continue;
             };
             if control.poll_timeout().is_none_or(|at| at > now) {
                 continue;
             }
-            let starting = control.is_starting();
-            let moved = control.handle_timeout(now, grtt, listeners, interval);
+            let searched = control.is_searching();
+            let moved = control.handle_timeout(now, grtt, tier.listeners.max(1), interval);
+            let searches = control.is_searching();
             if moved && control.path_after_fall(now).is_some() {
-                channel.losses_due = now;
+                tier.losses_due = now;
             }
-            if starting && (moved || !control.is_starting()) {
+            if searched != searches || searches && moved {
                 // Reports of the new rate are wanted at once, and fewer when it is found.
-                channel.tell_rate(now);
+                self.tell_rate(now, number);
             }
             changed |= moved;
         }
@@ -162,8 +226,50 @@ impl Sender {
         }
     }
 
+    /// The next SYNC on a tier goes out at once.
+    fn tell_rate(&mut self, now: Time, tier: usize) {
+        // Where the paths lose much, one may not be heard.
+        let control = self.tiers[tier].control.as_ref();
+        let lossy = control.is_some_and(|c| c.path_loss() > LOSSY && !c.is_searching());
+        let here = |c: &&mut Channel| c.tier.unwrap_or(0) == tier;
+        for channel in self.channels.iter_mut().filter(here) {
+            let mut carousels = channel.carousels.values_mut();
+            if let Some(carousel) = carousels.find(|c| c.phase != Phase::Idle) {
+                if lossy {
+                    carousel.restart_sync(now);
+                }
+                carousel.sync.due = now;
+            }
+        }
+    }
+
+    /// Lends unicast what groups leave, if that is due.
+    pub(super) fn lend(&mut self, now: Time) {
+        if self.next_lending().is_none_or(|at| at > now) {
+            return;
+        }
+        let over = now.since(self.lending_due) + LOOK;
+        self.lending_due = now + LOOK;
+        let (groups, unicast) = core::mem::take(&mut self.went);
+        let rate = |bytes: u64| Rate::from_bps((bytes as f64 * 8.0 / over.as_secs_f64()) as u64);
+        let controls = || self.tiers.iter().filter_map(|t| t.control.as_ref());
+        let fell = controls().any(RateControl::is_trying);
+        let settled = !controls().any(RateControl::is_searching);
+        let share = self.unicast_pacer.rate();
+        self.lending
+            .handle_round(now, rate(groups), rate(unicast), share, fell, settled);
+        let lent = self.lending.lent().min(self.config.rate);
+        self.lent_pacer.set_rate(now, lent);
+    }
+
+    /// When what is lent is looked at next: while there are groups and unicast.
+    pub(super) fn next_lending(&self) -> Option<Time> {
+        let groups = self.tiers.iter().any(|t| t.control.is_some());
+        (groups && !self.unicast_members.is_empty()).then_some(self.lending_due)
+    }
+
     pub(super) fn next_round(&self) -> Option<Time> {
-        let controls = self.channels.iter().filter_map(|c| c.control.as_ref());
+        let controls = self.tiers.iter().filter_map(|t| t.control.as_ref());
         controls.filter_map(RateControl::poll_timeout).min()
     }
 
@@ -195,7 +301,7 @@ impl Sender {
         }
     }
 
-    /// What a channel's rate and losses follow: the report of one who listens there, and the one before.
+    /// What a tier's rate and losses follow: the report of one who listens there, and the one before.
     pub(super) fn follow_report(
         &mut self,
         now: Time,
@@ -208,14 +314,18 @@ impl Sender {
         let Some(channel) = self.channels.get_mut(usize::from(number)) else {
             return;
         };
-        let listeners = channel.listeners();
-        let Some(control) = &mut channel.control else {
+        let at = channel.tier.unwrap_or(0);
+        let Some(tier) = self.tiers.get_mut(at) else {
             return;
         };
+        let Some(control) = &mut tier.control else {
+            return;
+        };
+        let whole = self.roster.members.get(&id).is_some_and(|m| m.whole);
         let came = report.packets.saturating_sub(before.packets);
         let lost = report.lost.saturating_sub(before.lost);
-        let held = control.is_held(now);
-        if !held && control.path_after_fall(now).is_none() {
+        let ignored = control.ignores(now, id);
+        if !ignored && control.path_after_fall(now).is_none() {
             match (self.roster.members.get_mut(&id), &mut channel.crowd) {
                 (Some(member), _) => member.losses.add(came, lost),
                 (None, Some(crowd)) => crowd.lost(id, came, lost),
@@ -224,10 +334,11 @@ impl Sender {
         }
         let overflowed = report.overflowed.saturating_sub(before.overflowed);
         let stalled = report.stalled.saturating_sub(before.stalled);
-        let lost = lost.saturating_add(overflowed);
+        let run = u64::from(report.longest_run);
+        let lost = without_outage(came, lost, run, channel.pacer.rate()).saturating_add(overflowed);
         let sent = came.saturating_add(lost).max(1);
         let sample = Sample {
-            delivered,
+            delivered: if came == 0 { Rate::ZERO } else { delivered },
             // What its own buffer or disk could not take came too fast as well.
             lost: lost.saturating_add(stalled.min(came)) as f64 / sent as f64,
             over: report.measured,
@@ -235,68 +346,72 @@ impl Sender {
                 0 => f64::from(report.behind) / 255.0,
                 _ => 1.0,
             },
+            whole,
         };
         let rate = control.rate();
-        control.handle_report(now, id, sample, listeners);
-        let relieved = control.rate() != rate;
-        if !held && overflowed + stalled == 0 {
-            channel.hear_run(report.longest_run);
+        control.handle_report(now, id, sample, tier.listeners.max(1));
+        let changed = control.rate() != rate;
+        if !ignored && overflowed + stalled == 0 {
+            tier.hear_run(report.longest_run, channel.pacer.rate());
         }
-        self.follow_losses(now, number);
-        if relieved {
+        self.follow_losses(now, at);
+        if changed {
             self.share_rate(now);
         }
     }
 
-    /// The mean time between the reports of each receiver on a channel: often enough to follow, and
+    /// The mean time between the reports of each receiver on a tier: often enough to follow, and
     /// all of them within their share of the rate (RFC 3550 §6.2 scales RTCP so).
-    pub(super) fn report_interval(&self, number: usize) -> Duration {
-        let channel = &self.channels[number];
-        let starting = channel
-            .control
-            .as_ref()
-            .is_some_and(RateControl::is_starting);
-        let least = if starting {
+    pub(super) fn report_interval(&self, tier: usize) -> Duration {
+        let tier = &self.tiers[tier];
+        let searches = tier.control.as_ref().is_some_and(RateControl::is_searching);
+        let least = if searches {
             MIN_REPORT_INTERVAL.max(self.grtt.get())
         } else {
-            STEADY_REPORT_INTERVAL.max(self.grtt.get() * 4)
+            STEADY_REPORT_INTERVAL.max(self.grtt.get() * 2)
         };
         let report = wire::REPORT_LEN + PacketKind::Report.envelope(self.config.sealed);
-        let all = ip_len(channel.group, report) * u64::from(channel.listeners());
-        let part = if starting {
-            STARTING_SHARE
+        let all = ip_len(self.config.groups[0], report) * u64::from(tier.listeners.max(1));
+        let part = if searches {
+            SEARCHING_SHARE
         } else {
             REPORT_SHARE
         };
-        let share = channel.pacer.rate().mul_f64(part).time_for(all);
-        share.max(least).min(MAX_INTERVAL)
+        let rate = tier.pacer.rate().mul_f64(part).max(LEAST_REPORTS);
+        rate.time_for(all).max(least).min(MAX_INTERVAL)
     }
 
     /// The channels that run.
     pub fn channels(&self) -> impl Iterator<Item = ChannelFigures> + '_ {
-        let running = self.channels.iter().filter(|c| c.control.is_some());
-        running.map(|c| self.figures(c))
+        (0..self.tiers.len()).flat_map(|tier| self.figures(tier, self.running(tier).collect()))
     }
 
     /// The channels that data has left on.
     pub fn channels_used(&self) -> impl Iterator<Item = ChannelFigures> + '_ {
-        let used = self.channels.iter().filter(|c| c.next_packet > 0);
-        used.map(|c| self.figures(c))
+        (0..self.tiers.len()).flat_map(|tier| {
+            let used = self.channels.iter().filter(|c| c.next_packet > 0);
+            let used = used.filter(|c| c.tier.unwrap_or(0) == tier);
+            self.figures(tier, used.collect())
+        })
     }
 
-    fn figures(&self, channel: &Channel) -> ChannelFigures {
-        ChannelFigures {
+    /// Figures of channels of a tier, which share its rate.
+    fn figures(&self, tier: usize, channels: Vec<&Channel>) -> Vec<ChannelFigures> {
+        let rate = self.tiers[tier].pacer.rate();
+        let rate = rate.mul_f64(1.0 / channels.len().max(1) as f64);
+        let figures = channels.iter().map(|channel| ChannelFigures {
             group: channel.group,
-            tier: self.tier_rate(channel.tier.unwrap_or(0)),
-            rate: channel.pacer.rate(),
+            tier: self.tier_rate(tier),
+            rate,
             listeners: channel.listeners(),
             sent: channel.next_packet,
-        }
+        });
+        figures.collect()
     }
 
     /// The longest of the channels' report intervals.
     pub(super) fn longest_report_interval(&self) -> Duration {
-        let running = (0..self.channels.len()).filter(|&n| self.channels[n].control.is_some());
+        let running = (0..self.tiers.len()).filter(|&n| self.tiers[n].control.is_some());
         let longest = running.map(|n| self.report_interval(n)).max();
         longest.unwrap_or(STEADY_REPORT_INTERVAL)
     }
@@ -314,12 +429,17 @@ impl Channel {
         let carousels = self.carousels.values().map(|c| c.listeners);
         carousels.max().unwrap_or(0).max(1)
     }
+}
 
-    /// The next SYNC goes out at once.
-    fn tell_rate(&mut self, now: Time) {
-        if let Some(carousel) = self.carousels.values_mut().find(|c| c.phase != Phase::Idle) {
-            carousel.sync.due = now;
-        }
+/// Packets lost without an outage: a run of losses longer than any queue makes, with packets before or after it
+/// that tell what is lost otherwise, says nothing of the rate.
+fn without_outage(came: u64, lost: u64, run: u64, rate: Rate) -> u64 {
+    let rest = came.saturating_add(lost).saturating_sub(run);
+    let longest = rate.bytes_in(OUTAGE) / 1_408;
+    if run > longest.max(1) && rest >= TELLING {
+        lost.saturating_sub(run)
+    } else {
+        lost
     }
 }
 

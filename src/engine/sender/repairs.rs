@@ -139,9 +139,10 @@ impl Sender {
         let Channel {
             log,
             carousels,
-            loss,
+            tier,
             ..
         } = &mut self.channels[usize::from(channel)];
+        let loss = self.tiers[tier.unwrap_or(0)].loss;
         let Some(carousel) = carousels.get_mut(&key) else {
             return;
         };
@@ -155,7 +156,7 @@ impl Sender {
         let few = named.filter(|n| n.len() <= FEW && n.len() == lacking);
         let more = if carousel.walk.is_at_end() {
             let lacking = u16::try_from(lacking).unwrap_or(u16::MAX);
-            usize::from(Surplus::for_last(*loss, carousel.listeners, lacking))
+            usize::from(Surplus::for_last(loss, carousel.listeners, lacking))
         } else {
             0
         };

@@ -37,6 +37,7 @@ impl Sender {
             return self.stats.dropped.add(DropReason::NotWanted);
         }
         if !self.finished {
+            self.notice_absence(now);
             self.handle_packet(now, from, link, packet);
             self.update(now);
         }
@@ -72,7 +73,10 @@ impl Sender {
             self.stats.dropped.add(DropReason::Cookie);
             return self.challenge(now, from, link, id);
         }
-        let rtt = packet.echo.and_then(|echo| round_trip(now, echo));
+        // What was sent before an absence of ours came back to a socket that nobody read.
+        let echo = packet.echo;
+        let echo = echo.filter(|echo| echo.sent_at >= self.absent_until.as_nanos());
+        let rtt = echo.and_then(|echo| round_trip(now, echo));
         if let ReceiverBody::Request(request) = &packet.body {
             return self.handle_request(now, from, link, &packet, request, rtt);
         }

@@ -61,6 +61,8 @@ pub(super) struct Member {
     /// What it believes that it can take; zero when it does not say.
     pub(super) downlink: Rate,
     pub(super) naks: u64,
+    /// Nobody on its tier lacks more objects: all that is sent there is sent to it.
+    pub(super) whole: bool,
 }
 
 impl Member {
@@ -90,6 +92,7 @@ impl Member {
             passed: 0,
             downlink: Rate::ZERO,
             naks: 0,
+            whole: false,
         }
     }
 

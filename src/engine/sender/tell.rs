@@ -8,6 +8,7 @@ use crate::engine::sender::{CONTROL_SHARE, HEARD_PER_PACKET, Sender, padded_len}
 use crate::engine::{Link, ObjectKey, PacketKind};
 use crate::ids::ChannelNo;
 use crate::nak::backoff::k_for;
+use crate::rate::RateControl;
 use crate::time::Time;
 use crate::wire::{self, ChannelInfo, Feedback, Offer, SenderBody, Sync};
 
@@ -111,7 +112,11 @@ impl Sender {
             .symbol_size();
         let size = padded_len(self.config.sealed, size);
         let least = self.least_interval(160 + u64::from(size) / 4, running);
-        let report_interval = self.report_interval(number);
+        let tier = self.channels[number].tier.unwrap_or(0);
+        let report_interval = self.report_interval(tier);
+        let control = self.tiers[tier].control.as_ref();
+        let path_loss = control.map_or(0.0, RateControl::path_loss);
+        let path_loss = (path_loss * 255.0) as u8;
         let channel = &mut self.channels[number];
         // Data proves the path as well as a padded SYNC does.
         let padded = channel
@@ -141,6 +146,7 @@ impl Sender {
             next_sync: interval,
             rate: channel.pacer.rate(),
             report_interval,
+            path_loss,
             query: carousel.phase == Phase::Asking,
             idle: carousel.phase == Phase::Idle,
             padded_to: if padded { size } else { 0 },
@@ -207,6 +213,7 @@ impl Sender {
                 next_sync,
                 rate: self.unicast_pacer.rate(),
                 report_interval: UNICAST_REPORTS,
+                path_loss: 0,
                 query: idle,
                 idle,
                 padded_to: 0,

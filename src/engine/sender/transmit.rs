@@ -40,6 +40,10 @@ impl Sender {
                 burst.control.len() + burst.kind.envelope(self.config.sealed),
             );
             self.pacer.sent(bytes);
+            if burst.kind == PacketKind::Sync && !burst.to.ip().is_multicast() {
+                // What a path of one receiver costs beside its data is of unicast's share.
+                self.unicast_pacer.sent(bytes);
+            }
             self.stats
                 .sent
                 .add(burst.kind, 1, burst.control.len() as u64);
@@ -48,7 +52,9 @@ impl Sender {
         if credit < self.quantum(&self.pacer) || !self.started || self.ending.is_some() {
             return false;
         }
-        let sends = self.unicast_burst(now, credit, burst) || self.group_burst(now, credit, burst);
+        let sends = self.unicast_burst(now, credit, false, burst)
+            || self.group_burst(now, credit, burst)
+            || self.unicast_burst(now, credit, true, burst);
         if !sends && self.next_transmit().is_none() {
             self.pacer.rest();
         }
@@ -72,15 +78,22 @@ impl Sender {
         }
         let at = self.pacer.next_at(self.quantum(&self.pacer));
         let busy = self.channels.iter().filter(|c| self.has_resident_work(c));
+        let next_at = |pacer: &Pacer| pacer.next_at(self.quantum(pacer));
         let group = busy
-            .map(|c| c.pacer.next_at(self.quantum(&c.pacer)).max(at))
+            .map(|c| {
+                let tier = &self.tiers[c.tier.unwrap_or(0)];
+                next_at(&c.pacer).max(next_at(&tier.pacer)).max(at)
+            })
             .min();
         let unicast = self.next_unicast().map(|t| t.max(at));
         group.into_iter().chain(unicast).min()
     }
 
     fn next_unicast(&self) -> Option<Time> {
-        let share = self.unicast_pacer.next_at(1);
+        let share = self
+            .unicast_pacer
+            .next_at(1)
+            .min(self.lent_pacer.next_at(1));
         let paths = self.unicast_paths();
         let waits = paths.filter(|p| {
             p.next()
@@ -102,9 +115,14 @@ impl Sender {
         let channels = self.channels.len();
         for i in 0..channels {
             let number = (self.turn + i) % channels;
+            let tier = self.channels[number].tier.unwrap_or(0);
+            let all = self.tiers[tier].pacer.may_send(now);
+            if all < self.quantum(&self.tiers[tier].pacer) {
+                continue;
+            }
             let own = self.channels[number].pacer.may_send(now);
             if own >= self.quantum(&self.channels[number].pacer)
-                && self.channel_burst(now, number as ChannelNo, credit.min(own), burst)
+                && self.channel_burst(now, number as ChannelNo, credit.min(own).min(all), burst)
             {
                 self.turn = number + 1;
                 return true;
@@ -174,9 +192,12 @@ impl Sender {
         channel.next_packet += count;
         channel.full_at = Some(now);
         self.pacer.sent(count * each);
+        self.went.0 += count * each;
         channel.pacer.sent(count * each);
-        if let Some(control) = &mut channel.control {
-            control.handle_sent(count * each);
+        let tier = &mut self.tiers[channel.tier.unwrap_or(0)];
+        tier.pacer.sent(count * each);
+        if let Some(control) = &mut tier.control {
+            control.handle_sent(((count * each) as f64 / tier.spread) as u64);
         }
         // Where nobody asks, what goes out of turn is no repair.
         let kind = if next.is_repair && !one_way {
@@ -199,12 +220,16 @@ impl Sender {
         true
     }
 
-    /// A run for one receiver on unicast, if the share for unicast and a path allow it.
-    fn unicast_burst(&mut self, now: Time, credit: u64, burst: &mut Burst) -> bool {
+    /// A run for one receiver on unicast, of its share or of what is `lent` to it, if a path allows it.
+    fn unicast_burst(&mut self, now: Time, credit: u64, lent: bool, burst: &mut Burst) -> bool {
         if self.unicast_members.is_empty() {
             return false;
         }
-        let credit = credit.min(self.unicast_pacer.may_send(now));
+        let pacer = match lent {
+            true => &mut self.lent_pacer,
+            false => &mut self.unicast_pacer,
+        };
+        let credit = credit.min(pacer.may_send(now));
         if credit == 0 {
             return false;
         }
@@ -221,7 +246,14 @@ impl Sender {
             .take(self.unicast_members.len())
             .collect();
         for id in order {
-            if self.member_burst(now, id, credit, burst) {
+            if let Some(bytes) = self.member_burst(now, id, credit, burst) {
+                let pacer = match lent {
+                    true => &mut self.lent_pacer,
+                    false => &mut self.unicast_pacer,
+                };
+                pacer.sent(bytes);
+                self.pacer.sent(bytes);
+                self.went.1 += bytes;
                 self.unicast_turn = Some(id);
                 return true;
             }
@@ -229,25 +261,24 @@ impl Sender {
         false
     }
 
-    fn member_burst(&mut self, now: Time, id: ReceiverId, credit: u64, burst: &mut Burst) -> bool {
+    /// IP bytes of a run for a receiver, if its path allows one.
+    fn member_burst(
+        &mut self,
+        now: Time,
+        id: ReceiverId,
+        credit: u64,
+        burst: &mut Burst,
+    ) -> Option<u64> {
         let sealed = self.config.sealed;
         let around = PacketKind::UnicastData.envelope(sealed);
-        let Some(member) = self.roster.members.get_mut(&id) else {
-            return false;
-        };
+        let member = self.roster.members.get_mut(&id)?;
         let (to, link) = (member.address, member.link);
-        let Some(path) = member.unicast.as_deref_mut() else {
-            return false;
-        };
+        let path = member.unicast.as_deref_mut()?;
         while let Some(tag) = path.congestion.poll_lost() {
             path.needs_again(ObjectKey(tag.object), tag.block, tag.symbol);
         }
-        let Some((key, block)) = path.current() else {
-            return false;
-        };
-        let Some(slot) = self.slots.ready(key, block, false) else {
-            return false;
-        };
+        let (key, block) = path.current()?;
+        let slot = self.slots.ready(key, block, false)?;
         let offered = &self.objects[key.0 as usize];
         let symbol_size = offered.description.geometry.symbol_size();
         let part_len = path.part_len(symbol_size, sealed);
@@ -262,16 +293,14 @@ impl Sender {
         path.symbol_len = each;
         let allowed = credit.min(path.congestion.allowance(now));
         if !path.congestion.may_send(now, each) {
-            return false;
+            return None;
         }
         let max = ((allowed / each).max(1) as usize)
             .min(MAX_RUN)
             .min(MAX_RUN_BYTES / payload / usize::from(parts));
         burst.symbols.clear();
         path.take(key, block, max.max(1), &mut burst.symbols);
-        let Some(&symbol) = burst.symbols.first() else {
-            return false;
-        };
+        let &symbol = burst.symbols.first()?;
         let first = DataHeader {
             channel: path.channel,
             session: self.config.session,
@@ -304,8 +333,6 @@ impl Sender {
             }
         }
         let symbols = burst.symbols.len() as u64;
-        self.pacer.sent(symbols * each);
-        self.unicast_pacer.sent(symbols * each);
         let packets = symbols * u64::from(parts);
         let bytes = symbols * (each - u64::from(parts) * ip_len(to, around));
         self.stats.sent.add(PacketKind::UnicastData, packets, bytes);
@@ -319,6 +346,6 @@ impl Sender {
             slot,
             part_len,
         });
-        true
+        Some(symbols * each)
     }
 }
