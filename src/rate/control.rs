@@ -16,7 +16,7 @@
 use core::time::Duration;
 
 use crate::ids::ReceiverId;
-use crate::rate::paths::{Estimate, Paths, Round, Sample};
+use crate::rate::paths::{Estimate, Paths, Round, SHORTEST, Sample};
 use crate::rate::relief::Relief;
 use crate::time::Time;
 use crate::units::Rate;
@@ -58,6 +58,8 @@ const LONG: Duration = Duration::from_millis(100);
 const MANY: f64 = 1_000.0;
 /// Reports that make a round, of as many receivers. With [`Adapt::Lowest`] all must report.
 const REPORTERS: usize = 4;
+/// Listeners of whom few report in a round, so that it matters who does.
+const MANY_LISTEN: u32 = 16;
 
 /// Start: twice the rate must bring this much more, else a bottleneck is reached. With loss that
 /// stays it brings twice as much, behind a bottleneck the same.
@@ -156,6 +158,8 @@ const MOST_HALVINGS: u32 = 6;
 pub const LEAVE_TIME: Duration = Duration::from_millis(2_300);
 /// A receiver that flees this soon after a cut was the reason for it.
 const SOON: Duration = Duration::from_secs(2);
+/// One that comes and flees again and again starts no more searches than this.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The rate of a channel. With several objects on a tier it is that of the tier: what one receiver
 /// of all of them gets.
@@ -182,14 +186,16 @@ pub struct RateControl {
     most_used: f64,
     /// The last rate with which nothing was lost beyond the paths' own.
     good: f64,
-    /// When the rate was last lowered because of losses.
+    /// When the rate was last lowered because of losses, and last looked for anew because of who left.
     fell: Option<Time>,
+    searched_at: Option<Time>,
     /// A loss that was judged to be the path's.
     judged: Option<Judged>,
     /// When data was last known to come through, and halvings since.
     heard_at: Time,
     halvings: u32,
-    /// How long nothing may come through before it counts as silence.
+    /// The mean time between reports of a receiver, and how long nothing may come through before it is silence.
+    interval: Duration,
     silence: Duration,
     relief: Relief,
 }
@@ -279,9 +285,11 @@ impl RateControl {
             most_used: 0.0,
             good: 0.0,
             fell: None,
+            searched_at: None,
             judged: None,
             heard_at: now,
             halvings: 0,
+            interval: Duration::ZERO,
             silence: SILENT,
             relief: Relief::new(adapt),
         };
@@ -327,7 +335,13 @@ impl RateControl {
         // Loss may be what it left behind elsewhere; none is none.
         let unsettled = self.ignores(now, who) && sample.lost > CONGESTED;
         let fresh = tells && !unsettled && self.counts(now, &sample);
-        self.paths.handle_report(now, who, sample, fresh);
+        let fresh = fresh && sample.over >= SHORTEST;
+        // Of few, each has as much say as the others however often it speaks.
+        let pause = match listeners > MANY_LISTEN {
+            true => self.interval / 4,
+            false => Duration::ZERO,
+        };
+        self.paths.handle_report(now, who, sample, fresh, pause);
     }
 
     /// A receiver has left the channel, or lacks nothing any more: it has no say in the rate of those who stay.
@@ -340,7 +354,9 @@ impl RateControl {
     pub fn handle_fled(&mut self, now: Time, who: ReceiverId) {
         self.forget(now, who);
         let fell = self.fell.is_some_and(|at| now.since(at) < SOON);
-        if fell && !matches!(self.phase, Phase::Start { .. }) {
+        let again = self.searched_at.is_some_and(|at| now.since(at) < AGAIN);
+        if fell && !again && !matches!(self.phase, Phase::Start { .. }) {
+            self.searched_at = Some(now);
             self.paths.reject();
             self.phase = Phase::Start {
                 before: None,
@@ -377,6 +393,9 @@ impl RateControl {
     /// The sender was not at work for a while: what left and came meanwhile is no measure.
     pub fn handle_absence(&mut self, now: Time) {
         self.heard_at = now;
+        if let Phase::Trial(trial) = &mut self.phase {
+            trial.since = now;
+        }
         self.begin_search(now);
     }
 
@@ -447,7 +466,7 @@ impl RateControl {
         self.look_due = now + pause;
         self.grtt = grtt;
         let silence = (interval * SILENT_INTERVALS).max(grtt * 16).max(SILENT);
-        self.silence = silence;
+        (self.interval, self.silence) = (interval, silence);
         self.paths.forget_silent(now, silence.max(GONE));
         if self.sent > 0 && now.since(self.heard_at.max(self.round_began)) > silence {
             self.heard_at = now;
@@ -481,7 +500,7 @@ impl RateControl {
                 }
             }
             Phase::Follow(follow) => self.follow(now, follow, &round),
-            Phase::Trial(trial) => self.judge(now, trial),
+            Phase::Trial(trial) => self.judge(now, trial, interval),
         }
     }
 
@@ -550,7 +569,9 @@ impl RateControl {
             return self.begin_round(now);
         }
         let carried = self.paths.capacity(self.sending(now).min(self.rate));
-        if self.is_congestion(round, carried) {
+        // Little that is sent shows nothing of what is too much.
+        let shows = uses_it || self.is_held_back() || self.sending(now) >= LITTLE * self.rate;
+        if shows && self.is_congestion(round, carried) {
             if !self.was_judged(now, round) {
                 return self.cut(now, follow, carried, round);
             }
@@ -588,7 +609,8 @@ impl RateControl {
             self.phase = Phase::Follow(follow);
             return self.begin_round(now);
         }
-        if (0.9..1.1).contains(&(self.rate / follow.plateau.max(1.0))) {
+        let near = (0.9..1.1).contains(&(self.rate / follow.plateau.max(1.0)));
+        if near && follow.plateau >= DEEP * follow.target {
             // Beyond, it begins with small steps again.
             follow.step = STEP;
         }
@@ -609,11 +631,11 @@ impl RateControl {
         self.set(now, rate);
     }
 
-    fn judge(&mut self, now: Time, trial: Trial) {
+    fn judge(&mut self, now: Time, trial: Trial, interval: Duration) {
         let lasts = now.since(trial.since);
         let ratio = self.sending(now) / trial.sent.max(1.0);
-        let Some(response) = self.paths.response(ratio) else {
-            if lasts > DRAINS {
+        let Some(response) = self.paths.response(ratio, trial.sent) else {
+            if lasts > DRAINS.max(interval * 4) {
                 // Nothing comes at the lower rate either.
                 self.end_trial(now, trial, ratio, true);
             }
@@ -650,7 +672,7 @@ impl RateControl {
 
     fn end_trial(&mut self, now: Time, trial: Trial, ratio: f64, stayed: bool) {
         // A few who take far less lose as much at the lower rate: it helps nobody.
-        let response = self.paths.response(ratio);
+        let response = self.paths.response(ratio, trial.sent);
         let vain = response.is_some_and(|r| r.expected < VAIN * trial.excess);
         if stayed {
             self.paths.accept(ratio);

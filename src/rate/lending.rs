@@ -75,8 +75,14 @@ impl Lending {
             (self.carried, self.carried_at) = (groups + self.mean, now);
             self.held_until = now + self.hold;
             self.hold = (self.hold * 2).min(MAX_HOLD);
-        } else if total > self.carried || now.since(self.carried_at) > REMEMBERED {
-            (self.carried, self.carried_at) = (total, now);
+        } else {
+            if now >= self.held_until + self.hold {
+                // It was well for as long as it would be held next.
+                self.hold = HOLD;
+            }
+            if total > self.carried || now.since(self.carried_at) > REMEMBERED {
+                (self.carried, self.carried_at) = (total, now);
+            }
         }
         let is_used = unicast >= USED * (share + self.lent);
         if is_used && settled && now >= self.held_until {

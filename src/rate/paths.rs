@@ -15,7 +15,7 @@ use crate::rate::Adapt;
 use crate::time::Time;
 use crate::units::Rate;
 
-/// Receivers that are told apart; beyond, those heard last are a sample.
+/// Receivers that are told apart; of more, those heard first are a sample.
 const MAX_KEPT: usize = 256;
 /// IP bytes of a packet with the default symbol.
 const PACKET: f64 = 1_408.0;
@@ -23,6 +23,10 @@ const PACKET: f64 = 1_408.0;
 const FADES: f64 = 0.9;
 /// A lower loss than was known counts when so many packets tell it.
 const KNOWN: f64 = 256.0;
+/// A report of less time tells of no rate.
+pub(super) const SHORTEST: Duration = Duration::from_millis(1);
+/// What one report may say that comes, over what was sent: no one of many outweighs the others.
+const MOST_FLOW: f64 = 1.5;
 /// Loss beyond its own with which a path still carries all that is sent.
 const PASSES: f64 = 0.005;
 /// Standard deviations within which two shares may be the same.
@@ -78,8 +82,8 @@ impl Sample {
     /// The share of `sending` that has come or is known to be lost: less than 1 while a queue fills.
     fn arrived(&self, sending: f64) -> f64 {
         let seconds = self.over.as_secs_f64().max(1e-6);
-        if self.whole {
-            self.sent() / seconds / sending.max(1.0)
+        if self.whole && self.over >= SHORTEST {
+            (self.sent() / seconds / sending.max(1.0)).min(MOST_FLOW)
         } else {
             1.0
         }
@@ -136,6 +140,8 @@ struct Path {
     round: Option<Sample>,
     /// The same over some rounds.
     recent: Counts,
+    /// The round before.
+    last: Option<Sample>,
     /// The round after which the rate was lowered to see whether the loss falls.
     before: Option<Sample>,
     /// Bits a second that it has carried; that it carries, where it loses to congestion.
@@ -143,13 +149,14 @@ struct Path {
 }
 
 impl Path {
-    fn new(now: Time) -> Path {
+    fn new() -> Path {
         Path {
-            heard_at: now,
-            unsettled_until: now,
+            heard_at: Time::ZERO,
+            unsettled_until: Time::ZERO,
             own: None,
             round: None,
             recent: Counts::default(),
+            last: None,
             before: None,
             carries: 0.0,
         }
@@ -241,17 +248,23 @@ impl Paths {
         }
     }
 
-    /// A report came. One that is not `fresh` tells of a rate before, and only that its sender is there.
+    /// A report came, `pause` or more after the one before unless it is out of turn. One that is not `fresh` tells of a rate before, and only that its sender is there.
     pub(super) fn handle_report(
         &mut self,
         now: Time,
         who: ReceiverId,
         sample: Sample,
         fresh: bool,
+        pause: Duration,
     ) {
-        let path = self.known.entry(who).or_insert(Path::new(now));
+        if !self.has_room(who) {
+            return;
+        }
+        let path = self.known.entry(who).or_insert(Path::new());
+        // One that speaks more often than the others has no more say.
+        let in_turn = now.since(path.heard_at) >= pause;
         path.heard_at = now;
-        if fresh {
+        if fresh && in_turn {
             let all = path
                 .round
                 .map_or(sample, |earlier| earlier.and_then(&sample));
@@ -260,19 +273,18 @@ impl Paths {
         self.bound();
     }
 
-    /// Of the lowest the lowest are kept, else those heard last.
+    /// The same receivers are kept, so that they can be compared with themselves; of the lowest the lowest.
+    fn has_room(&self, who: ReceiverId) -> bool {
+        self.adapt == Adapt::Lowest || self.known.len() < MAX_KEPT || self.known.contains_key(&who)
+    }
+
     fn bound(&mut self) {
         if self.known.len() <= MAX_KEPT {
             return;
         }
+        let lost = |p: &Path| p.round.map_or(p.recent.share(), |r| r.lost);
         let known = self.known.iter();
-        let least = match self.adapt {
-            Adapt::Lowest => known.min_by(|a, b| {
-                let lost = |p: &Path| p.round.map_or(p.recent.share(), |r| r.lost);
-                lost(a.1).total_cmp(&lost(b.1))
-            }),
-            _ => known.min_by_key(|(_, path)| path.heard_at),
-        };
+        let least = known.min_by(|a, b| lost(a.1).total_cmp(&lost(b.1)));
         if let Some(&who) = least.map(|(who, _)| who) {
             self.known.remove(&who);
         }
@@ -280,8 +292,12 @@ impl Paths {
 
     /// Nothing that this receiver reports until `until` counts.
     pub(super) fn ignore(&mut self, who: ReceiverId, until: Time) {
-        let path = self.known.entry(who).or_insert(Path::new(until));
+        if !self.has_room(who) {
+            return;
+        }
+        let path = self.known.entry(who).or_insert(Path::new());
         (path.unsettled_until, path.round) = (until, None);
+        path.heard_at = path.heard_at.max(until);
         self.bound();
     }
 
@@ -400,6 +416,7 @@ impl Paths {
             let Some(sample) = path.round.take() else {
                 continue;
             };
+            path.last = Some(sample);
             path.recent.fade();
             path.recent.add(Counts::of(&sample));
             let recent = path.recent;
@@ -423,6 +440,9 @@ impl Paths {
     pub(super) fn accept(&mut self, ratio: f64) {
         for path in self.known.values_mut() {
             let rounds = [path.before.take(), path.round.take()];
+            if let [Some(_), None] = rounds {
+                continue;
+            }
             if let [Some(before), Some(now)] = rounds {
                 let expected = before.lost - path.behind_bottleneck(&before, ratio);
                 if before.lost - now.lost > expected / 2.0 {
@@ -458,12 +478,13 @@ impl Paths {
     /// The rate is about to fall: what is lost now is compared with what will be.
     pub(super) fn remember(&mut self) {
         for path in self.known.values_mut() {
-            path.before = path.round.take();
+            // Of many, few have reported since: of the others it is the last that is known.
+            path.before = path.round.take().or(path.last);
         }
     }
 
-    /// What the rate did that became `ratio` of what it was.
-    pub(super) fn response(&self, ratio: f64) -> Option<Response> {
+    /// What the rate did that became `ratio` of `sent`, which it was.
+    pub(super) fn response(&self, ratio: f64, sent: f64) -> Option<Response> {
         let pairs = self.known.values();
         let pairs = pairs.filter_map(|p| Some((p, p.before?, p.round?)));
         let mut all = Response {
@@ -474,22 +495,18 @@ impl Paths {
             over: Duration::MAX,
             reporters: 0,
         };
-        let (mut came, mut comes, mut most) = (0.0, 0.0, f64::NEG_INFINITY);
+        let (mut came, mut comes, mut largest) = (0.0, 0.0, f64::NEG_INFINITY);
         for (path, before, now) in pairs {
             let expected = before.lost - path.behind_bottleneck(&before, ratio);
             let fell = before.lost - now.lost;
             let (was, is) = (Counts::of(&before), Counts::of(&now));
             let variance =
                 was.variance(was.share()) + is.variance(is.share().max(was.share() / 2.0));
-            let flows = (
-                before.delivered.as_bps() as f64,
-                now.delivered.as_bps() as f64,
-            );
             if self.adapt == Adapt::Lowest {
-                if expected <= most {
+                if expected <= largest {
                     continue;
                 }
-                most = expected;
+                largest = expected;
                 (came, comes) = (0.0, 0.0);
                 all = Response {
                     expected: 0.0,
@@ -500,13 +517,15 @@ impl Paths {
                     reporters: 0,
                 };
             }
+            // To none of many comes more than was sent, and some for late looks.
+            let most = sent * MOST_FLOW;
+            came += (before.delivered.as_bps() as f64).min(most);
+            comes += (now.delivered.as_bps() as f64).min(most);
             all.expected += expected;
             all.fell += fell;
             all.deviation += variance;
             all.over = all.over.min(now.over);
             all.reporters += 1;
-            came += flows.0;
-            comes += flows.1;
         }
         let count = all.reporters as f64;
         (all.reporters > 0).then(|| Response {

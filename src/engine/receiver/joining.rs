@@ -100,6 +100,8 @@ impl Joining {
     /// The sender is gone: another, or the same with another session, is looked for.
     pub(super) fn restart(&mut self, now: Time, rng: &mut Rng) {
         self.generation += 1;
+        self.heard_generation = 0;
+        self.joins.clear();
         self.total = None;
         self.told = None;
         self.seen.clear();

@@ -103,7 +103,11 @@ impl Sender {
         let channel = &self.channels[usize::from(number)];
         let control = self.tiers[channel.tier.unwrap_or(0)].control.as_ref();
         let lost = control.map_or(0.0, RateControl::path_loss);
-        channel.pacer.rate().mul_f64((lost / REPAIR_SHARE).max(1.0))
+        // One that lies about what it loses gets no more than twice its share by it.
+        channel
+            .pacer
+            .rate()
+            .mul_f64((lost / REPAIR_SHARE).clamp(1.0, 2.0))
     }
 
     /// What a receiver may ask for on a channel's tier, where it is not the only one.

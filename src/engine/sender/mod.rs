@@ -60,7 +60,7 @@ use crate::engine::{
 };
 use crate::ids::{ChannelNo, PacketNo, ReceiverId, SessionId, ShortCodingId};
 use crate::object::Description;
-use crate::rate::{Adapt, Allowance, Grtt, Lending, Pacer};
+use crate::rate::{Adapt, Allowance, Grtt, LOOK, Lending, Pacer};
 use crate::seal::SigningKey;
 use crate::time::Time;
 use crate::units::Rate;
@@ -277,7 +277,8 @@ pub struct Sender {
     recheck: bool,
     /// What answers may take.
     answers: Allowance,
-    /// When it last asked to be woken, at the latest.
+    /// When something last came or time was told, and when it has since asked to be woken.
+    last_input: Time,
     wake: Cell<Time>,
     /// It was woken much later than it had asked for: what had come before then has waited.
     absent_until: Time,
@@ -396,6 +397,7 @@ impl Sender {
             unicast_members: BTreeSet::new(),
             recheck: false,
             answers: Allowance::default(),
+            last_input: now,
             wake: Cell::new(Time::NEVER),
             absent_until: Time::ZERO,
             config,
@@ -581,7 +583,8 @@ impl Sender {
     /// its socket, and receivers had nothing to hear.
     fn notice_absence(&mut self, now: Time) {
         let due = self.wake.replace(Time::NEVER);
-        if due == Time::NEVER || now.since(due) < LATE {
+        let last = core::mem::replace(&mut self.last_input, now);
+        if due == Time::NEVER || now.since(due.max(last)) < LATE {
             return;
         }
         self.absent_until = now;
@@ -695,6 +698,9 @@ impl Sender {
         }
         self.advance(now);
         self.start_tiers(now);
+        if self.next_lending().is_none() {
+            (self.went, self.lending_due) = ((0, 0), now + LOOK);
+        }
         self.end_if_done(now);
     }
 

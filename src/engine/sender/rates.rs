@@ -181,7 +181,9 @@ impl Sender {
             let here = |c: &&mut Channel| c.tier.unwrap_or(0) == number;
             for channel in self.channels.iter_mut().filter(here) {
                 channel.pacer.set_rate(now, each);
-                channel.set_depth(tier.fade, self.config.slots);
+                if !tier.fade.is_zero() {
+                    channel.set_depth(tier.fade, self.config.slots);
+                }
             }
         }
         self.reshare = false;
@@ -351,7 +353,7 @@ impl Sender {
         let rate = control.rate();
         control.handle_report(now, id, sample, tier.listeners.max(1));
         let changed = control.rate() != rate;
-        if !ignored && overflowed + stalled == 0 {
+        if !ignored && overflowed.saturating_add(stalled) == 0 {
             tier.hear_run(report.longest_run, channel.pacer.rate());
         }
         self.follow_losses(now, at);

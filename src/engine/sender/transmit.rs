@@ -113,11 +113,13 @@ impl Sender {
 
     fn group_burst(&mut self, now: Time, credit: u64, burst: &mut Burst) -> bool {
         let channels = self.channels.len();
+        let mut paced = 0_u32;
         for i in 0..channels {
             let number = (self.turn + i) % channels;
             let tier = self.channels[number].tier.unwrap_or(0);
             let all = self.tiers[tier].pacer.may_send(now);
             if all < self.quantum(&self.tiers[tier].pacer) {
+                paced |= 1 << tier;
                 continue;
             }
             let own = self.channels[number].pacer.may_send(now);
@@ -126,6 +128,12 @@ impl Sender {
             {
                 self.turn = number + 1;
                 return true;
+            }
+        }
+        // A tier that waits for something to send and not for its pacer has missed nothing.
+        for (number, tier) in self.tiers.iter_mut().enumerate() {
+            if paced & 1 << number == 0 {
+                tier.pacer.rest();
             }
         }
         false

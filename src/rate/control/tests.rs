@@ -124,6 +124,19 @@ fn run_for(
     time: Duration,
     rng: &mut Rng,
 ) -> f64 {
+    run_with(most, control, paths, from, time, None, rng)
+}
+
+/// The same with as many milliseconds between the reports of each, where they are so many.
+fn run_with(
+    most: Rate,
+    control: &mut RateControl,
+    paths: &mut [Path],
+    from: Time,
+    time: Duration,
+    interval: Option<u64>,
+    rng: &mut Rng,
+) -> f64 {
     const STEP: Duration = Duration::from_micros(500);
     let end = from + time;
     let half = from + time / 2;
@@ -133,7 +146,7 @@ fn run_for(
         control.handle_sent((bits / 8.0) as u64);
         now += STEP;
         let least = if control.is_searching() { 5 } else { 50 };
-        let interval = Duration::from_millis(least);
+        let interval = Duration::from_millis(interval.unwrap_or(least));
         for (id, path) in paths.iter_mut().enumerate() {
             path.carry(bits, STEP);
             if path.due <= now {
@@ -392,6 +405,63 @@ fn only_who_brought_the_rate_down_starts_a_search_by_leaving() {
     assert!(!starts(&left));
     control.handle_fled(now, ReceiverId(1));
     assert!(starts(&control));
+}
+
+/// A thousand behind one bottleneck, of whom a few report in each round: too much is found to be too much.
+#[test]
+fn a_bottleneck_of_many_is_found() {
+    for (receivers, interval) in [(100, 400), (1_000, 1_600)] {
+        let mut rng = Rng::new(receivers);
+        let limits = limits(1_000);
+        let mut control = RateControl::new(Time::ZERO, Adapt::Average, limits, Some(mbps(100)));
+        let path = |_| Path::new(mbps(50), 0.0, Duration::from_millis(50));
+        let mut paths: Vec<Path> = (0..receivers).map(path).collect();
+        for path in &mut paths {
+            path.due = Time::ZERO + rng.duration(Duration::from_millis(interval));
+        }
+        let time = Duration::from_secs(30);
+        let mean = run_with(
+            FAST,
+            &mut control,
+            &mut paths,
+            Time::ZERO,
+            time,
+            Some(interval),
+            &mut rng,
+        );
+        assert!((40e6..53e6).contains(&mean), "{receivers}: {mean}");
+    }
+}
+
+/// One that reports what no link carries, and does so in trials only, decides nothing for others.
+#[test]
+fn one_liar_decides_no_trial() {
+    for lie in [0, 1_000, 1_000_000_000_000] {
+        let mut rng = Rng::new(lie);
+        let mut control = looking();
+        let path = |_| Path::new(mbps(50), 0.0, Duration::from_millis(50));
+        let mut paths: Vec<Path> = (0..10).map(path).collect();
+        let (mut now, mut sent) = (Time::ZERO, 0.0);
+        while now < Time::from_millis(30_000) {
+            sent += run_for(FAST, &mut control, &mut paths, now, SLICE, &mut rng);
+            now += SLICE;
+            let delivered = if control.is_trying() {
+                Rate::from_bps(lie)
+            } else {
+                mbps(1)
+            };
+            let sample = Sample {
+                delivered,
+                lost: 0.0,
+                over: SLICE,
+                behind: 0.0,
+                whole: true,
+            };
+            control.handle_report(now, ReceiverId(99), sample, 11);
+        }
+        let mean = sent / 3_000.0 / 1e6;
+        assert!((38.0..60.0).contains(&mean), "{lie}: {mean}");
+    }
 }
 
 /// One of 300 becomes slow: the one with the lowest id, as it may be any.
