@@ -264,10 +264,10 @@ impl Sender {
         self.lent_pacer.set_rate(now, lent);
     }
 
-    /// When what is lent is looked at next: while there are groups and unicast.
+    /// When what is lent is looked at next: while there are groups, as what they carried is lent to who comes later.
     pub(super) fn next_lending(&self) -> Option<Time> {
         let groups = self.tiers.iter().any(|t| t.control.is_some());
-        (groups && !self.unicast_members.is_empty()).then_some(self.lending_due)
+        groups.then_some(self.lending_due)
     }
 
     pub(super) fn next_round(&self) -> Option<Time> {
