@@ -238,6 +238,15 @@ struct Trial {
     plateau: f64,
 }
 
+/// Outcome of a trial.
+#[derive(Clone, Copy, Debug)]
+enum Verdict {
+    /// The loss stayed, or what was in the way is gone: the rate was not the reason.
+    NotTheRate,
+    /// The loss fell with the rate; in `vain` by little, as a few receivers take far less than the others.
+    Congestion { vain: bool },
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Judged {
     until: Time,
@@ -637,10 +646,11 @@ impl RateControl {
         let Some(response) = self.paths.response(ratio, trial.sent) else {
             if lasts > DRAINS.max(interval * 4) {
                 // Nothing comes at the lower rate either.
-                self.end_trial(now, trial, ratio, true);
+                self.end_trial(now, trial, ratio, Verdict::NotTheRate);
             }
             return;
         };
+        let vain = response.expected < VAIN * trial.excess;
         // More comes than before although less is sent, or less is lost than behind any bottleneck: what was in the way
         // is gone.
         let gone = response.fell - response.expected > SURE * response.deviation.max(CONGESTED);
@@ -648,12 +658,12 @@ impl RateControl {
             || response.flow > 1.0 + HALF * (1.0 - ratio).max(BACK_OFF / 4.0)
                 && response.over >= LASTS
         {
-            return self.end_trial(now, trial, ratio, true);
+            return self.end_trial(now, trial, ratio, Verdict::NotTheRate);
         }
         // As much comes as before although less is sent: it stood in the queue of a bottleneck.
         let flows = (response.flow - ratio) / (1.0 - ratio).max(0.01);
         if flows > HALF && response.over >= QUEUED {
-            return self.end_trial(now, trial, ratio, false);
+            return self.end_trial(now, trial, ratio, Verdict::Congestion { vain });
         }
         if flows > HALF / 2.0 && lasts < DRAINS {
             if response.over >= QUEUED {
@@ -662,19 +672,18 @@ impl RateControl {
             return;
         }
         let sure = response.expected >= SURE * response.deviation;
-        let vain = response.expected < VAIN * trial.excess;
         let decides = if vain { DECIDES / 3 } else { DECIDES };
         if sure || lasts >= decides {
-            let stayed = response.fell < STAYED * response.expected;
-            self.end_trial(now, trial, ratio, stayed);
+            let verdict = match response.fell < STAYED * response.expected {
+                true => Verdict::NotTheRate,
+                false => Verdict::Congestion { vain },
+            };
+            self.end_trial(now, trial, ratio, verdict);
         }
     }
 
-    fn end_trial(&mut self, now: Time, trial: Trial, ratio: f64, stayed: bool) {
-        // A few who take far less lose as much at the lower rate: it helps nobody.
-        let response = self.paths.response(ratio, trial.sent);
-        let vain = response.is_some_and(|r| r.expected < VAIN * trial.excess);
-        if stayed {
+    fn end_trial(&mut self, now: Time, trial: Trial, ratio: f64, verdict: Verdict) {
+        let Verdict::Congestion { vain } = verdict else {
             self.paths.accept(ratio);
             self.judged = Some(Judged {
                 until: now + REMEMBERED,
@@ -684,7 +693,7 @@ impl RateControl {
             self.fell = None;
             self.phase = Phase::Follow(trial.follow);
             return self.set(now, trial.rate);
-        }
+        };
         self.paths.reject();
         let mut follow = Follow::new(now, trial.plateau, 0, STEP);
         follow.until = trial.since + WAIT;

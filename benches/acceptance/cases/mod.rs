@@ -307,16 +307,8 @@ impl Transferred {
     }
 }
 
-/// Sends `file` to receivers that were there first. All must exit with 0, before `within` is over,
-/// and hold an exact copy.
-fn transfer(
-    desk: &Desk,
-    net: &Net,
-    file: &Path,
-    wanted: &[Wanted],
-    send_args: &[&str],
-    within: Duration,
-) -> Result<Transferred, String> {
+/// Starts receivers, and waits until each listens.
+fn start_receivers(desk: &Desk, net: &Net, wanted: &[Wanted]) -> Result<Vec<Program>, String> {
     let mut receivers = Vec::new();
     for w in wanted {
         let into = desk.inbox(w.host);
@@ -328,6 +320,20 @@ fn transfer(
     for receiver in &mut receivers {
         receiver.wait_until_up()?;
     }
+    Ok(receivers)
+}
+
+/// Sends `file` to receivers that were there first. All must exit with 0, before `within` is over,
+/// and hold an exact copy.
+fn transfer(
+    desk: &Desk,
+    net: &Net,
+    file: &Path,
+    wanted: &[Wanted],
+    send_args: &[&str],
+    within: Duration,
+) -> Result<Transferred, String> {
+    let mut receivers = start_receivers(desk, net, wanted)?;
     let before = net.host(0).sent_bytes()?;
     let mut args = vec!["--to", GROUP];
     args.extend(send_args);

@@ -72,17 +72,7 @@ pub(super) fn run(desk: &Desk, net: &Net, plan: &Plan) -> Result<Went, String> {
 
 fn carry_out(desk: &Desk, net: &Net, plan: &Plan) -> Result<Went, String> {
     let cut = plan.limit * CUT;
-    let mut receivers = Vec::new();
-    for w in plan.wanted {
-        let into = desk.inbox(w.host);
-        receivers.push(
-            desk.loopcast
-                .receive(net.host(w.host), &into, w.args, w.url)?,
-        );
-    }
-    for receiver in &mut receivers {
-        receiver.wait_until_up()?;
-    }
+    let mut receivers = super::start_receivers(desk, net, plan.wanted)?;
     let before = net.host(0).sent_bytes()?;
     let files: Vec<&Path> = plan.files.iter().map(PathBuf::as_path).collect();
     let mut course = Course::new(net, &plan.schedule);
