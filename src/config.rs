@@ -58,7 +58,8 @@ pub const MAX_GRTT: Duration = Duration::from_secs(15);
 /// The least time between a receiver's reports, while a channel looks for its rate: a round trip or
 /// two, so that it doubles as fast as the answer comes.
 pub const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(2);
-/// The least time between its reports after that: a few in each tenth of a second show every change that lasts.
+/// The least time between its reports after that: a few in each tenth of a second show every change
+/// that lasts.
 pub const STEADY_REPORT_INTERVAL: Duration = Duration::from_millis(50);
 /// The greatest K where receivers hear each other's NAKs (RFC 5401 §5.2.2).
 pub const K_GROUP_FEEDBACK: u8 = 4;

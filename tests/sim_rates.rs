@@ -951,9 +951,10 @@ fn random(seed: u64) -> Schedule {
     schedule
 }
 
-/// Schedules of the first 60 that take 1.34 to 3.8 times as long as the oracle: a bottleneck widens, or loss of both
-/// ways ends, while a receiver still stays where it fled to (5 s on unicast, 10 s on a slower tier), or a tier still
-/// leaves room for a TCP flow that is not there (5 s).
+/// Schedules of the first 60 that take 1.34 to 3.8 times as long as the oracle: a bottleneck
+/// widens, or loss of both ways ends, while a receiver still stays where it fled to (5 s on
+/// unicast, 10 s on a slower tier), or a tier still leaves room for a TCP flow that is not there (5
+/// s).
 const SLOW: [u64; 17] = [
     7, 10, 11, 12, 18, 24, 25, 27, 35, 40, 44, 45, 46, 49, 53, 55, 58,
 ];

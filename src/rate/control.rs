@@ -51,10 +51,12 @@ pub const START: Rate = Rate::from_bps(20_000_000);
 const GONE: Duration = Duration::from_secs(4);
 /// Packets that a round's reports must tell of.
 const ENOUGH: f64 = 64.0;
-/// The same where their number is taken into account, or the time that is long enough without so many.
+/// Packets of a round outside of Start, where their number is weighed; and the time after which a
+/// round counts with fewer, so that a slow channel grows too.
 const FEW: f64 = 8.0;
 const LONG: Duration = Duration::from_millis(100);
-/// The same where the rate is not used and congestion may be only one of two reasons.
+/// Packets of a round while the rate is not used, when congestion is only one of two possible
+/// reasons.
 const MANY: f64 = 1_000.0;
 /// Reports that make a round, of as many receivers. With [`Adapt::Lowest`] all must report.
 const REPORTERS: usize = 4;
@@ -70,9 +72,9 @@ const CLEARS: f64 = 0.9;
 /// Twice the rate that brought less than this much more shows that the rate before was too much as
 /// well, and what was lost there is not the path's.
 const BELOW: f64 = 1.1;
-/// Less that comes than is sent, without loss, means a queue that grows, or receivers that were late
-/// to look: nothing is concluded before it lasted this long. Four busy receivers on two cores are
-/// late by 5 ms and more (`benches/acceptance`).
+/// Less that comes than is sent, without loss, means a queue that grows, or receivers that were
+/// late to look: nothing is concluded before it lasted this long. Four busy receivers on two cores
+/// are late by 5 ms and more (`benches/acceptance`).
 const LASTS: Duration = Duration::from_millis(20);
 
 /// IP bytes of a packet with the default symbol.
@@ -104,20 +106,24 @@ const MAKE_ROOM: f64 = 0.7;
 /// lower rate that nothing could be judged by it.
 const DEEPEST: f64 = 1.0 / 8.0;
 
-/// Trial: the loss is the path's if it fell by less than this share of what a bottleneck would show.
+/// Trial: the loss is the path's if it fell by less than this share of what a bottleneck would
+/// show.
 const STAYED: f64 = 0.5;
 /// Standard deviations between the two outcomes, and how long they are waited for.
 const SURE: f64 = 4.0;
 const DECIDES: Duration = Duration::from_millis(300);
-/// A cut that would spare less than this share of the loss is not kept, but for what the paths carry.
+/// A cut that would spare less than this share of the loss is not kept, but for what the paths
+/// carry.
 const VAIN: f64 = 0.25;
-/// How long a queue that was filled before the cut may take to empty. Cheap routers hold half a second.
+/// How long a queue that was filled before the cut may take to empty. Cheap routers hold half a
+/// second.
 const DRAINS: Duration = Duration::from_secs(1);
-/// If what comes fell by less than this share of what the rate did, over so long, there is such a queue.
+/// If what comes fell by less than this share of what the rate did, over so long, there is such a
+/// queue.
 const HALF: f64 = 0.5;
 const QUEUED: Duration = Duration::from_millis(50);
-/// More than this share of what is sent comes: a queue empties. Less than this: one fills, or receivers look late, and the rate
-/// does not go up.
+/// More than this share of what is sent comes: a queue empties. Less than this: one fills, or
+/// receivers look late, and the rate does not go up.
 const EMPTIES: f64 = 1.05;
 const FILLS: f64 = 0.93;
 /// How long reports after a cut may still tell of losses before it.
@@ -138,14 +144,16 @@ const HINTED: f64 = 0.1;
 /// Clean rounds before the rate goes up again after it came down.
 const REST: u32 = 2;
 /// After congestion the rate stays below this share of what came through for so long: a TCP flow
-/// beside takes some seconds to come back to what it had, 4.4 at 25 Mbit/s and 50 ms (K of
-/// RFC 9438 §4.2), and gets no further where we are back first. On 50 Mbit/s with a queue of 50 ms
-/// TCP keeps 0.28 to 0.46 of the link (`benches/acceptance`, group_beside_tcp), with 3 s 0.24 to 0.40.
+/// beside takes some seconds to come back to what it had, 4.4 at 25 Mbit/s and 50 ms (K of RFC 9438
+/// §4.2), and gets no further where we are back first. On 50 Mbit/s with a queue of 50 ms TCP keeps
+/// 0.28 to 0.46 of the link (`benches/acceptance`, group_beside_tcp), with 3 s 0.24 to 0.40.
 const PLATEAU: f64 = 0.96;
 const WAIT: Duration = Duration::from_secs(5);
-/// The same while the rate is far below one that was good: the reason may be over at any time.
+/// Wait after congestion while the rate is far below one that was good: the reason may be over at
+/// any time.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
-/// Of a rate that was good before, congestion leaves no less than this if a flow beside is the reason.
+/// Least share of a rate that was good that a flow beside leaves. Less than that has another
+/// reason.
 const DEEP: f64 = 0.7;
 
 /// Each silence of this many report intervals halves what is sent, this many times at most. What is
@@ -158,7 +166,8 @@ const MOST_HALVINGS: u32 = 6;
 pub const LEAVE_TIME: Duration = Duration::from_millis(2_300);
 /// A receiver that flees this soon after a cut was the reason for it.
 const SOON: Duration = Duration::from_secs(2);
-/// One that comes and flees again and again starts no more searches than this.
+/// Least time between two searches that receivers start by fleeing: one may come and flee again and
+/// again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The rate of a channel. With several objects on a tier it is that of the tier: what one receiver
@@ -177,8 +186,8 @@ pub struct RateControl {
     sent: u64,
     /// When the round is looked at next.
     look_due: Time,
-    /// The GRTT, and what it was when the rate changed: too high a rate builds a queue and lengthens
-    /// it, but the first packets at that rate have not met the queue.
+    /// The GRTT, and what it was when the rate changed: too high a rate builds a queue and
+    /// lengthens it, but the first packets at that rate have not met the queue.
     grtt: Duration,
     grtt_before: Duration,
     /// Since when rounds have sent less than the rate allows, and the most bits a second that one did.
@@ -186,7 +195,8 @@ pub struct RateControl {
     most_used: f64,
     /// The last rate with which nothing was lost beyond the paths' own.
     good: f64,
-    /// When the rate was last lowered because of losses, and last looked for anew because of who left.
+    /// When the rate was last lowered because of losses, and last looked for anew because of who
+    /// left.
     fell: Option<Time>,
     searched_at: Option<Time>,
     /// A loss that was judged to be the path's.
@@ -194,7 +204,8 @@ pub struct RateControl {
     /// When data was last known to come through, and halvings since.
     heard_at: Time,
     halvings: u32,
-    /// The mean time between reports of a receiver, and how long nothing may come through before it is silence.
+    /// The mean time between reports of a receiver, and how long nothing may come through before it
+    /// is silence.
     interval: Duration,
     silence: Duration,
     relief: Relief,
@@ -202,8 +213,8 @@ pub struct RateControl {
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Doubling: the share that came at half the rate, and whether twice the rate seemed to bring no
-    /// more once already.
+    /// Doubling: the share that came at half the rate, and whether twice the rate seemed to bring
+    /// no more once already.
     Start { before: Option<f64>, doubt: bool },
     /// Growing, as long as nothing is lost beyond the paths' own.
     Follow(Follow),
@@ -243,7 +254,8 @@ struct Trial {
 enum Verdict {
     /// The loss stayed, or what was in the way is gone: the rate was not the reason.
     NotTheRate,
-    /// The loss fell with the rate; in `vain` by little, as a few receivers take far less than the others.
+    /// The loss fell with the rate; in `vain` by little, as a few receivers take far less than the
+    /// others.
     Congestion { vain: bool },
 }
 
@@ -376,12 +388,13 @@ impl RateControl {
     }
 
     /// A receiver has come that could not keep up elsewhere. What it listened to may still fill its
-    /// link until the network has heard that it left: what it reports meanwhile says nothing of this channel.
+    /// link until the network has heard that it left: what it reports meanwhile says nothing of
+    /// this channel.
     pub fn handle_refugee(&mut self, now: Time, who: ReceiverId) {
         self.paths.ignore(who, now + LEAVE_TIME);
     }
 
-    /// What this receiver reports now may be what it left behind elsewhere.
+    /// Whether this receiver's losses may be those of what it left behind elsewhere.
     pub fn ignores(&self, now: Time, who: ReceiverId) -> bool {
         self.paths.is_ignored(now, who)
     }
@@ -394,7 +407,8 @@ impl RateControl {
         (tries || echoes).then(|| self.paths.own())
     }
 
-    /// Share that the paths lose at any rate, as far as is known: the mean, or that of whoever loses most.
+    /// Share that the paths lose at any rate, as far as is known: the mean, or that of whoever
+    /// loses most.
     pub fn path_loss(&self) -> f64 {
         self.paths.own().clamp(0.0, 1.0)
     }
@@ -447,7 +461,8 @@ impl RateControl {
         }
     }
 
-    /// Time has passed: true if the rate changed. `listeners` may report, each about every `interval`.
+    /// Time has passed: true if the rate changed. `listeners` may report, each about every
+    /// `interval`.
     pub fn handle_timeout(
         &mut self,
         now: Time,
@@ -467,7 +482,8 @@ impl RateControl {
     }
 
     fn look(&mut self, now: Time, grtt: Duration, listeners: u32, interval: Duration) {
-        // What is too much delays its own reports, so that a round trip may be a long time to go on with it.
+        // What is too much delays its own reports, so that a round trip may be a long time to go on
+        // with it.
         let pause = match self.phase {
             Phase::Follow(_) => grtt.clamp(Duration::from_millis(25), Duration::from_millis(200)),
             _ => grtt.clamp(Duration::from_millis(2), Duration::from_millis(5)),
@@ -540,7 +556,8 @@ impl RateControl {
             };
             self.begin_round(now);
         } else if no_more {
-            // Where no more came than at half the rate, what was lost there was lost for the same reason.
+            // Where no more came than at half the rate, what was lost there was lost for the same
+            // reason.
             if before.is_none_or(|before| got < before * BELOW / 2.0) {
                 self.paths.forget_own();
             }
@@ -651,8 +668,8 @@ impl RateControl {
             return;
         };
         let vain = response.expected < VAIN * trial.excess;
-        // More comes than before although less is sent, or less is lost than behind any bottleneck: what was in the way
-        // is gone.
+        // More comes than before although less is sent, or less is lost than behind any bottleneck:
+        // what was in the way is gone.
         let gone = response.fell - response.expected > SURE * response.deviation.max(CONGESTED);
         if gone
             || response.flow > 1.0 + HALF * (1.0 - ratio).max(BACK_OFF / 4.0)
@@ -738,7 +755,7 @@ impl RateControl {
         self.sent as f64 * 8.0 / seconds.max(1e-6)
     }
 
-    /// The same with a packet that waits until all of it may leave.
+    /// Bits a second that left, with a packet that waits until all of it may leave.
     fn may_be_sending(&self, now: Time) -> f64 {
         let seconds = now.since(self.round_began).as_secs_f64();
         (self.sent + PACKET) as f64 * 8.0 / seconds.max(1e-6)
@@ -763,12 +780,14 @@ impl RateControl {
         before.is_some_and(|before| got < before * GROWS / 2.0) && round.lost <= CONGESTED
     }
 
-    /// More is lost than the paths lose at any rate, surely enough, and they carry less than is sent.
+    /// More is lost than the paths lose at any rate, surely enough, and they carry less than is
+    /// sent.
     fn is_congestion(&self, round: &Round, carried: f64) -> bool {
         loses(round) && carried < self.rate * (1.0 - CONGESTED)
     }
 
-    /// The paths carry less than is sent, by what they lose: less is sent, to see whether that helps.
+    /// The paths carry less than is sent, by what they lose: less is sent, to see whether that
+    /// helps.
     fn cut(&mut self, now: Time, follow: Follow, carried: f64, round: &Round) {
         let sent = self.sending(now).min(self.rate);
         let carried = carried.min(sent);
@@ -809,7 +828,7 @@ impl RateControl {
         self.paths.begin_round();
     }
 
-    /// The same, and what rounds before have sent tells nothing either.
+    /// Begins a round, and forgets what the rounds before have sent.
     fn begin_search(&mut self, now: Time) {
         self.begin_round(now);
         self.unused_since = now;

@@ -104,7 +104,8 @@ mod tests {
         Rate::from_bps((n * 1e6) as u64)
     }
 
-    /// An uplink with a group that sends `group` and unicast that takes all it may, up to `most`; what unicast got.
+    /// An uplink with a group that sends `group` and unicast that takes all it may, up to `most`;
+    /// what unicast got.
     fn run(
         lending: &mut Lending,
         now: &mut Time,

@@ -41,9 +41,11 @@ pub struct Sample {
     pub lost: f64,
     /// The time that both were measured over.
     pub over: Duration,
-    /// How full the receiver's own buffers are, 0 to 1; 1 if they have overflowed, 0 while it keeps up.
+    /// How full the receiver's own buffers are, 0 to 1; 1 if they have overflowed, 0 while it keeps
+    /// up.
     pub behind: f64,
-    /// It was sent all that the channel sends, so that what came can be compared with that.
+    /// Whether all that the channel sends was sent to it, so that what came can be compared with
+    /// that.
     pub whole: bool,
 }
 
@@ -79,7 +81,8 @@ impl Sample {
         self.sent() / 8.0 / PACKET
     }
 
-    /// The share of `sending` that has come or is known to be lost: less than 1 while a queue fills.
+    /// The share of `sending` that has come or is known to be lost: less than 1 while a queue
+    /// fills.
     fn arrived(&self, sending: f64) -> f64 {
         let seconds = self.over.as_secs_f64().max(1e-6);
         if self.whole && self.over >= SHORTEST {
@@ -138,7 +141,7 @@ struct Path {
     own: Option<Counts>,
     /// What came and was lost in this round.
     round: Option<Sample>,
-    /// The same over some rounds.
+    /// Packets sent and lost over some ten rounds.
     recent: Counts,
     /// The round before.
     last: Option<Sample>,
@@ -166,14 +169,15 @@ impl Path {
         self.own.map_or(0.0, |own| own.share())
     }
 
-    /// What it loses at `ratio` of the rate if all that it lost before was too much for a bottleneck: that lets
-    /// through as much as before of what is less now.
+    /// Loss at `ratio` of the rate if all that was lost before was too much for a bottleneck: that
+    /// lets through as much as before of what is less now.
     fn behind_bottleneck(&self, before: &Sample, ratio: f64) -> f64 {
         let full = 1.0 - (1.0 - before.lost) / ratio.max(1e-3);
         full.max(self.own()).min(before.lost)
     }
 
-    /// Loss beyond its own as a share of what its path lets through, with the variance that chance gives it.
+    /// Loss beyond its own as a share of what its path lets through, with the variance that chance
+    /// gives it.
     fn excess(&self, counts: Counts) -> Estimate {
         let own = self.own();
         let passes = (1.0 - own).max(0.001);
@@ -203,11 +207,12 @@ impl Estimate {
 pub(super) struct Round {
     /// Loss beyond the paths' own, in this round.
     pub(super) excess: Estimate,
-    /// The same over the last ten rounds or so.
+    /// Loss beyond the paths' own over the last ten rounds or so.
     pub(super) recent: Estimate,
     /// The share that did not come.
     pub(super) lost: f64,
-    /// The share of what is sent that has come or was lost: less than 1 while queues fill, more while they empty.
+    /// The share of what is sent that has come or was lost: less than 1 while queues fill, more
+    /// while they empty.
     pub(super) arrived: f64,
     /// Packets that it tells of.
     pub(super) packets: f64,
@@ -248,7 +253,8 @@ impl Paths {
         }
     }
 
-    /// A report came, `pause` or more after the one before unless it is out of turn. One that is not `fresh` tells of a rate before, and only that its sender is there.
+    /// A report came, `pause` or more after the one before unless it is out of turn. One that is
+    /// not `fresh` tells of a rate before, and only that its sender is there.
     pub(super) fn handle_report(
         &mut self,
         now: Time,
@@ -273,7 +279,8 @@ impl Paths {
         self.bound();
     }
 
-    /// The same receivers are kept, so that they can be compared with themselves; of the lowest the lowest.
+    /// Whether `who` is told apart, or may be. Known receivers stay, so that each can be compared
+    /// with itself; with [`Adapt::Lowest`] the one that loses least makes room.
     fn has_room(&self, who: ReceiverId) -> bool {
         self.adapt == Adapt::Lowest || self.known.len() < MAX_KEPT || self.known.contains_key(&who)
     }
@@ -365,8 +372,8 @@ impl Paths {
         })
     }
 
-    /// What the paths carry, in bits a second: the mean, or the least. `sending` was sent in this round; what stands in
-    /// queues has not come.
+    /// What the paths carry, in bits a second: the mean, or the least. `sending` was sent in this
+    /// round; what stands in queues has not come.
     pub(super) fn capacity(&mut self, sending: f64) -> f64 {
         for path in self.known.values_mut() {
             let Some(sample) = path.round else { continue };
@@ -384,8 +391,8 @@ impl Paths {
         }
     }
 
-    /// The mean, or least, share that came of what was sent at `sending` bits a second: by what came,
-    /// not only by what was lost, because a deep queue loses nothing until it is full.
+    /// The mean, or least, share that came of what was sent at `sending` bits a second: by what
+    /// came, not only by what was lost, because a deep queue loses nothing until it is full.
     pub(super) fn got(&self, sending: f64) -> f64 {
         let got = |s: &Sample| (1.0 - s.lost) * s.arrived(sending).min(1.0);
         let all = self
@@ -409,8 +416,8 @@ impl Paths {
         }
     }
 
-    /// A path loses no more at any rate than it did of late; in a `clean` round that is true of those that nothing is known
-    /// of, too.
+    /// A path loses no more at any rate than it did of late; in a `clean` round that is true of
+    /// those that nothing is known of, too.
     pub(super) fn learn(&mut self, clean: bool) {
         for path in self.known.values_mut() {
             let Some(sample) = path.round.take() else {
@@ -435,8 +442,8 @@ impl Paths {
         }
     }
 
-    /// What is lost now is lost at any rate; but not by those whose loss fell with the rate, which became
-    /// `ratio` of what it was.
+    /// Takes what is lost now for the paths' own, but of those whose loss fell with the rate, which
+    /// became `ratio` of what it was.
     pub(super) fn accept(&mut self, ratio: f64) {
         for path in self.known.values_mut() {
             let rounds = [path.before.take(), path.round.take()];
@@ -460,7 +467,8 @@ impl Paths {
         }
     }
 
-    /// What was lost of late was too much for a bottleneck: it says nothing of the paths.
+    /// Forgets what was lost of late: it was too much for a bottleneck and says nothing of the
+    /// paths.
     pub(super) fn reject(&mut self) {
         for path in self.known.values_mut() {
             (path.before, path.round) = (None, None);
@@ -483,7 +491,7 @@ impl Paths {
         }
     }
 
-    /// What the rate did that became `ratio` of `sent`, which it was.
+    /// Effect of a rate that became `ratio` of `sent`, which it was.
     pub(super) fn response(&self, ratio: f64, sent: f64) -> Option<Response> {
         let pairs = self.known.values();
         let pairs = pairs.filter_map(|p| Some((p, p.before?, p.round?)));

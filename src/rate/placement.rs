@@ -59,8 +59,9 @@ pub enum Cause {
 /// loss): half the rate then carries about as much. Above it the faster tier brings more, and what
 /// is lost is made up by parity.
 const KEEPS_UP: f64 = 0.6;
-/// For so long after a first round it can't keep up in another, before a receiver moves down: a channel that looks for its
-/// rate comes down by itself in less, and a sender that has found the loss to be the path's has said so.
+/// For so long after a first round it can't keep up in another, before a receiver moves down: a
+/// channel that looks for its rate comes down by itself in less, and a sender that has found the
+/// loss to be the path's has said so.
 const BAD_TIME: Duration = Duration::from_millis(150);
 /// A slower tier will do if it carries this share of what comes now.
 const CARRIES: f64 = 0.8;
@@ -71,8 +72,9 @@ const CLEAN_ROUNDS: u32 = 10;
 /// Clean rounds with so much more than came when it could not keep up show that this is over.
 const OVER_ROUNDS: u32 = 3;
 const MORE: f64 = 1.25;
-/// Clean rounds in which a channel reaches what a link carries, if that is why a receiver came here: a link that carries
-/// 5 Mbit/s of a channel that begins at 4.25 loses after less than a second.
+/// Clean rounds in which a channel reaches what a link carries, if that is why a receiver came
+/// here: a link that carries 5 Mbit/s of a channel that begins at 4.25 loses after less than a
+/// second.
 const GROWN_ROUNDS: u32 = 15;
 /// The same where the channel does not use all that it may.
 const STUCK_ROUNDS: u32 = 100;
@@ -221,8 +223,8 @@ impl Placement {
         if up >= tiers.len() {
             return None;
         }
-        // Either more comes than its link seemed to carry, or a channel that grows as far as it may has not reached
-        // what the link carries: that it could not keep up is over.
+        // Either more comes than its link seemed to carry, or a channel that grows as far as it may
+        // has not reached what the link carries: that it could not keep up is over.
         let is_over = home.is_some_and(|(_, came)| {
             let more = round.delivered > came.mul_f64(MORE) && self.clean >= OVER_ROUNDS;
             more || !self.limited && self.clean >= GROWN_ROUNDS

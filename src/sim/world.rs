@@ -422,8 +422,9 @@ impl World {
 
     /// Pauses the sender's process from now on, as on a machine that sleeps or is overloaded.
     ///
-    /// Datagrams for the sender and blocks that were read wait in unlimited buffers. Timers that ran
-    /// out during the pause run out at its end. A pause that starts within another can only extend it.
+    /// Datagrams for the sender and blocks that were read wait in unlimited buffers. Timers that
+    /// ran out during the pause run out at its end. A pause that starts within another can only
+    /// extend it.
     pub fn pause_sender(&mut self, pause: Duration) {
         let end = self.now + pause;
         if self.sender_pauses_until.is_none_or(|until| until < end) {

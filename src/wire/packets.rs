@@ -90,8 +90,8 @@ pub struct Sync {
     pub rate: Rate,
     /// The mean time between the reports of each receiver on the channel.
     pub report_interval: Duration,
-    /// Share of packets that the paths of the channel's receivers lose at any rate, as far as the sender could
-    /// find out, in 255ths: no slower tier would lose less.
+    /// Share of packets that the paths of the channel's receivers lose at any rate, as far as the
+    /// sender could find out, in 255ths: no slower tier would lose less.
     pub path_loss: u8,
     /// The cycle is at its end: who still lacks anything must say so.
     pub query: bool,

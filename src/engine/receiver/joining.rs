@@ -129,7 +129,8 @@ impl Joining {
         self.ask_on(now, timing, rate, rng);
     }
 
-    /// An answer brought something, and there may be more to ask for. Many hear of it at once, so requests are spread.
+    /// An answer brought something, and there may be more to ask for. Many hear of it at once, so
+    /// requests are spread.
     pub(super) fn ask_on(&mut self, now: Time, timing: Timing, rate: Rate, rng: &mut Rng) {
         self.attempts = 0;
         let window = window(timing.receivers, 1_228, rate, REQUEST_SHARE);

@@ -82,7 +82,8 @@ const RUNNING_INTERVAL: Duration = Duration::from_millis(100);
 /// (IGMP joins wait for a tick and snooping takes its time), and without a SYNC it reports nothing, so that the
 /// channel does not find its rate: 100 ms at a fifth of 100 Mbit/s in a fresh network of namespaces.
 const JOINED_SCHEDULE: [u64; 3] = [10, 20, 40];
-/// Questions before they come more seldom: where nine in ten packets are lost, one of thirty is heard by 96 of 100.
+/// Questions before they come more seldom: where nine in ten packets are lost, one of thirty is
+/// heard by 96 of 100.
 const ASKED_OFTEN: usize = 30;
 /// Whoever still lacks something is asked so often: what it left may have filled its link for two seconds.
 const ASKING_INTERVAL: Duration = Duration::from_secs(1);

@@ -98,7 +98,8 @@ impl Sender {
         may
     }
 
-    /// The rate of which a receiver's repairs may take their share: more where the paths lose more than that.
+    /// The rate of which a receiver's repairs may take their share: more where the paths lose more
+    /// than that.
     fn repair_rate(&self, number: ChannelNo) -> Rate {
         let channel = &self.channels[usize::from(number)];
         let control = self.tiers[channel.tier.unwrap_or(0)].control.as_ref();

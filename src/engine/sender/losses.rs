@@ -57,7 +57,7 @@ impl Losses {
         self.packets = self.packets.saturating_add(came).saturating_add(lost);
     }
 
-    /// So much less is lost of late that what was before is over.
+    /// Whether `latest` is so much lower that the loss before it is over.
     fn is_over(&self, latest: &Losses) -> bool {
         let of = |l: &Losses| l.lost as f64 / l.packets.max(1) as f64;
         let (before, now) = (of(self), of(latest));

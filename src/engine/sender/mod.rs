@@ -189,10 +189,10 @@ const SYNC_PAUSE: Duration = Duration::from_millis(20);
 const OFFERS_PER_ANSWER: usize = 16;
 /// How long an object keeps its channel after its last receiver.
 const CHANNEL_LINGER: Duration = Duration::from_secs(5);
-/// A receiver that was not heard for this long is forgotten; reports come every 200 ms or so, or
+/// A receiver that was not heard for this long is forgotten; reports come every 50 ms or so, or
 /// more seldom in large groups.
 const SILENCE: Duration = Duration::from_secs(4);
-/// It wakes so much too late only where its process was stopped, or got no processor.
+/// Lateness of a wake-up that means a stopped process, or one that got no processor.
 const LATE: Duration = Duration::from_millis(50);
 /// How long acknowledgements of dones are gathered into one packet.
 const HEARD_DELAY: Duration = Duration::from_millis(2);
@@ -221,7 +221,7 @@ pub struct Sender {
     grtt: Grtt,
     pacer: Pacer,
     unicast_pacer: Pacer,
-    /// What unicast has beyond that, while groups leave room.
+    /// Room that groups leave, lent to unicast beyond its share.
     lending: Lending,
     lent_pacer: Pacer,
     /// IP bytes that went to groups and by unicast since the last look, and when the next is.
@@ -280,7 +280,7 @@ pub struct Sender {
     /// When something last came or time was told, and when it has since asked to be woken.
     last_input: Time,
     wake: Cell<Time>,
-    /// It was woken much later than it had asked for: what had come before then has waited.
+    /// End of the last absence: datagrams that came before it have waited in their socket.
     absent_until: Time,
 }
 
@@ -302,7 +302,7 @@ struct Channel {
     is_shared: bool,
     /// Those that listen here and are not listed.
     crowd: Option<Box<Crowd>>,
-    /// What a receiver on its tier may get: no less goes out where others have nothing to send.
+    /// Cap at what one receiver of its tier may get, for when the tier's other channels are idle.
     pacer: Pacer,
 }
 
@@ -579,8 +579,8 @@ impl Sender {
         next
     }
 
-    /// Whoever wakes it much later than it asked for was stopped, or had no processor: what came meanwhile has waited in
-    /// its socket, and receivers had nothing to hear.
+    /// Whoever wakes it much later than it asked for was stopped, or had no processor: what came
+    /// meanwhile has waited in its socket, and receivers had nothing to hear.
     fn notice_absence(&mut self, now: Time) {
         let due = self.wake.replace(Time::NEVER);
         let last = core::mem::replace(&mut self.last_input, now);

@@ -19,13 +19,15 @@ use crate::wire::{self, Report};
 /// What all reports of a channel may take of its rate; NAKs take as much again
 /// ([`NAK_SHARE`](crate::nak::NAK_SHARE)), and both together a hundredth.
 const REPORT_SHARE: f64 = 0.005;
-/// The same while a tier looks for its rate or tries a lower one: some round trips, in each of which the first four
-/// reports that come are enough. At half a hundredth, eight receivers took 0.3 s to let 20 Mbit/s become
-/// 100, and 0.06 s like this.
+/// Share of reports while a tier looks for its rate or tries a lower one: some round trips, in each
+/// of which the first four reports that come are enough. At half a hundredth, eight receivers took
+/// 0.3 s to let 20 Mbit/s become 100, and 0.06 s like this.
 const SEARCHING_SHARE: f64 = 0.05;
-/// What reports may always take: one receiver reports every tenth of a second however slow its tier is.
+/// Least rate of all reports of a tier: one receiver reports every tenth of a second however slow
+/// its tier is.
 const LEAST_REPORTS: Rate = Rate::from_bps(10_000);
-/// No queue drops every packet for so long at the rate: one place is free as soon as a packet leaves it.
+/// No queue drops every packet for so long at the rate: one place is free as soon as a packet
+/// leaves it.
 const OUTAGE: Duration = Duration::from_millis(20);
 /// A tier begins with no less than this share of what it stands for.
 const LEAST_START: f64 = 0.5;
@@ -43,7 +45,7 @@ pub struct ChannelFigures {
     pub group: SocketAddr,
     /// What its tier stands for.
     pub tier: Rate,
-    /// Its part of what its tier may send at now.
+    /// Part of its tier's rate: that over the tier's running channels.
     pub rate: Rate,
     /// Receivers that listen on it and lack something.
     pub listeners: u32,
@@ -51,22 +53,22 @@ pub struct ChannelFigures {
     pub sent: u64,
 }
 
-/// What the channels of a tier have in common: a receiver listens on one tier, to as many of its channels as it
-/// wants objects, and reports what it gets of all of them.
+/// What the channels of a tier have in common: a receiver listens on one tier, to as many of its
+/// channels as it wants objects, and reports what it gets of all of them.
 #[derive(Debug)]
 pub(super) struct Tier {
-    /// What a receiver there may get, while any of its channels runs.
+    /// Rate that one receiver may get, while any of the tier's channels runs.
     pub(super) control: Option<RateControl>,
-    /// What all of its channels send together.
+    /// Rate of all its channels together.
     pub(super) pacer: Pacer,
-    /// That over what one receiver gets: 1 where some receiver wants all that runs, more where they want
-    /// different objects.
+    /// Rate of all channels over that of one receiver: 1 where some receiver wants all that runs,
+    /// more where they want different objects.
     pub(super) spread: f64,
     /// Receivers that lack something.
     pub(super) listeners: u32,
-    /// What each of those that ask here may ask for.
+    /// Repair share of each receiver that asks here.
     pub(super) asked: BTreeMap<ReceiverId, RepairShare>,
-    /// What its receivers lose, 0 to 1, and when that is to be looked at again.
+    /// Loss of its receivers, 0 to 1, and when it is looked at again.
     pub(super) loss: f64,
     /// The longest time of late for which a receiver lost everything.
     pub(super) fade: Duration,
@@ -264,7 +266,8 @@ impl Sender {
         self.lent_pacer.set_rate(now, lent);
     }
 
-    /// When what is lent is looked at next: while there are groups, as what they carried is lent to who comes later.
+    /// When what is lent is looked at next: while there are groups, as what they carried is lent to
+    /// who comes later.
     pub(super) fn next_lending(&self) -> Option<Time> {
         let groups = self.tiers.iter().any(|t| t.control.is_some());
         groups.then_some(self.lending_due)
@@ -303,7 +306,8 @@ impl Sender {
         }
     }
 
-    /// What a tier's rate and losses follow: the report of one who listens there, and the one before.
+    /// What a tier's rate and losses follow: the report of one who listens there, and the one
+    /// before.
     pub(super) fn follow_report(
         &mut self,
         now: Time,
@@ -433,8 +437,8 @@ impl Channel {
     }
 }
 
-/// Packets lost without an outage: a run of losses longer than any queue makes, with packets before or after it
-/// that tell what is lost otherwise, says nothing of the rate.
+/// Packets lost without an outage: a run of losses longer than any queue makes, with packets before
+/// or after it that tell what is lost otherwise, says nothing of the rate.
 fn without_outage(came: u64, lost: u64, run: u64, rate: Rate) -> u64 {
     let rest = came.saturating_add(lost).saturating_sub(run);
     let longest = rate.bytes_in(OUTAGE) / 1_408;

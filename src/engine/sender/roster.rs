@@ -61,7 +61,7 @@ pub(super) struct Member {
     /// What it believes that it can take; zero when it does not say.
     pub(super) downlink: Rate,
     pub(super) naks: u64,
-    /// Nobody on its tier lacks more objects: all that is sent there is sent to it.
+    /// Whether all that is sent on its tier is sent to it: nobody there lacks more objects.
     pub(super) whole: bool,
 }
 

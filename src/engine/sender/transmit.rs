@@ -1,5 +1,6 @@
 //! What leaves next: control, then unicast within its share, then repairs and fresh data of the
-//! channels in turn; all of it through one pacer.
+//! channels in turn, then unicast within what is lent to it; all of it through one pacer, and each
+//! tier through its own.
 
 use core::ops::Bound;
 
@@ -228,7 +229,8 @@ impl Sender {
         true
     }
 
-    /// A run for one receiver on unicast, of its share or of what is `lent` to it, if a path allows it.
+    /// A run for one receiver on unicast, of its share or of what is `lent` to it, if a path allows
+    /// it.
     fn unicast_burst(&mut self, now: Time, credit: u64, lent: bool, burst: &mut Burst) -> bool {
         if self.unicast_members.is_empty() {
             return false;

@@ -407,7 +407,8 @@ fn only_who_brought_the_rate_down_starts_a_search_by_leaving() {
     assert!(starts(&control));
 }
 
-/// A thousand behind one bottleneck, of whom a few report in each round: too much is found to be too much.
+/// A thousand behind one bottleneck, of whom a few report in each round: too much is found to be
+/// too much.
 #[test]
 fn a_bottleneck_of_many_is_found() {
     for (receivers, interval) in [(100, 400), (1_000, 1_600)] {
@@ -579,8 +580,9 @@ proptest! {
         }
     }
 
-    /// Whatever was reported, pauses of the sender and of all receivers among it: once a path of 100 Mbit/s is as good as new,
-    /// the rate is back within 12 s, the wait for a TCP flow included.
+    /// Whatever was reported, pauses of the sender and of all receivers among it: once a path of
+    /// 100 Mbit/s is as good as new, the rate is back within 12 s, the wait for a TCP flow
+    /// included.
     #[test]
     fn no_state_is_for_good(
         reports in prop::collection::vec((0u64..400_000_000, 0.0f64..=1.0, 0u64..400, 1u64..4, 0u8..12), 1..200),

@@ -211,7 +211,8 @@ impl Net {
     /// Sets the loss of `traffic` into host `i` to `per_mille`, replacing what was set before.
     ///
     /// One transaction of nft: packets meet the old rule or the new one, never none. 0 loses
-    /// nothing, 1,000 everything. Kinds of traffic have rules of their own, beside those of [`Net::lose`].
+    /// nothing, 1,000 everything. Kinds of traffic have rules of their own, beside those of
+    /// [`Net::lose`].
     pub fn set_loss(&self, i: usize, traffic: Traffic, per_mille: u32) -> Result<(), String> {
         let (chain, which) = match traffic {
             Traffic::Udp => ("any_udp", "meta l4proto udp".to_string()),
