@@ -160,6 +160,14 @@ impl Desk {
         self.folder.path().join(format!("into-{i}"))
     }
 
+    /// Takes away what host `i` has received.
+    pub(crate) fn empty(&self, i: usize) -> Result<(), String> {
+        match std::fs::remove_dir_all(self.inbox(i)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e.to_string()),
+            _ => Ok(()),
+        }
+    }
+
     /// An error unless host `i` holds an exact copy of `original` under its name.
     pub(crate) fn verify(&self, i: usize, original: &Path) -> Result<(), String> {
         let name = original.file_name().unwrap_or_default();

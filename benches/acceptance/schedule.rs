@@ -105,6 +105,8 @@ pub(crate) struct Course<'a> {
     left: std::iter::Peekable<std::vec::IntoIter<(Duration, Step)>>,
     /// Bytes that the sender's device had sent at each [`Step::Count`].
     pub(crate) counts: Vec<u64>,
+    /// How late the latest step was done, its own doing included.
+    pub(crate) behind: Duration,
     load: Vec<Child>,
 }
 
@@ -115,6 +117,7 @@ impl<'a> Course<'a> {
             net,
             left: steps.into_iter().peekable(),
             counts: Vec::new(),
+            behind: Duration::ZERO,
             load: Vec::new(),
         }
     }
@@ -122,7 +125,7 @@ impl<'a> Course<'a> {
     /// Takes the steps that are due for a sender.
     pub(crate) fn follow(&mut self, sender: &mut Program) -> Result<(), String> {
         let now = sender.started.elapsed();
-        while let Some((_, step)) = self.left.next_if(|(at, _)| *at <= now) {
+        while let Some((due, step)) = self.left.next_if(|(at, _)| *at <= now) {
             match step {
                 Step::Lose(host, traffic, per_mille) => {
                     self.net.set_loss(host, traffic, per_mille)?;
@@ -132,6 +135,9 @@ impl<'a> Course<'a> {
                 Step::Count => self.counts.push(self.net.host(0).sent_bytes()?),
                 Step::Load(loops) => self.set_load(loops)?,
             }
+            self.behind = self
+                .behind
+                .max(sender.started.elapsed().saturating_sub(due));
         }
         Ok(())
     }

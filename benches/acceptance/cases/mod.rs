@@ -40,13 +40,11 @@ pub(crate) struct Case {
 pub(crate) const PEERS: &[&str] = &["peers_loss", "peers_speed"];
 
 /// Cases that run only when named: those that take long; `group_beside_tcp`, whose figure (0.27 to
-/// 0.46) is too near to its limit of 0.25 for every run; `outage_all`, in one of four runs of which
-/// the loss did not begin; and `many_objects_net`, where five programs on two cores, not the rate,
-/// decide (1.12 to 1.22 of 1.3, and 1.33 beside a compiler).
+/// 0.46) is too near to its limit of 0.25 for every run; and `many_objects_net`, where five programs
+/// on two cores, not the rate, decide (1.12 to 1.22 of 1.3, and 1.33 beside a compiler).
 pub(crate) const BY_NAME: &[&str] = &[
     "group_beside_tcp",
     "many_objects_net",
-    "outage_all",
     "objects_come_and_go",
     "busy_host",
     "multicast_loss98",
