@@ -669,7 +669,7 @@ fn outages(all: bool) {
     let row = undisturbed.run(limit);
     let base = row.took.unwrap_or(limit);
     let mut rows = vec![row];
-    let mut kinds = vec![(1.0, 6.0), (0.97, 3.0), (0.9, 20.0), (0.3, 6.0)];
+    let mut kinds = vec![(1.0, 3.0), (0.97, 6.0), (0.9, 20.0), (0.3, 6.0)];
     for share in [1.0, 0.97, 0.9, 0.5, 0.3] {
         for seconds in [3.0, 6.0, 20.0] {
             if !kinds.contains(&(share, seconds)) {
@@ -951,12 +951,12 @@ fn random(seed: u64) -> Schedule {
     schedule
 }
 
-/// Schedules of the first 60 that take 1.34 to 3.8 times as long as the oracle: a bottleneck
+/// Schedules of the first 60 that take 1.34 to 3.9 times as long as the oracle: a bottleneck
 /// widens, or loss of both ways ends, while a receiver still stays where it fled to (5 s on
 /// unicast, 10 s on a slower tier), or a tier still leaves room for a TCP flow that is not there (5
 /// s).
-const SLOW: [u64; 17] = [
-    7, 10, 11, 12, 18, 24, 25, 27, 35, 40, 44, 45, 46, 49, 53, 55, 58,
+const SLOW: [u64; 16] = [
+    7, 10, 11, 12, 18, 24, 25, 27, 35, 40, 44, 46, 49, 53, 55, 58,
 ];
 
 #[test]

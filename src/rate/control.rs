@@ -343,6 +343,7 @@ impl RateControl {
     /// The figures of one of `listeners` receivers came.
     pub fn handle_report(&mut self, now: Time, who: ReceiverId, sample: Sample, listeners: u32) {
         self.follow_buffers(now, who, &sample, listeners);
+        let sample = self.paths.complete(who, sample);
         // Where nothing came, nothing is known of what was lost either.
         let tells = !sample.delivered.is_zero();
         if tells {

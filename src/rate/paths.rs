@@ -27,6 +27,8 @@ const KNOWN: f64 = 256.0;
 pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 /// What one report may say that comes, over what was sent: no one of many outweighs the others.
 const MOST_FLOW: f64 = 1.5;
+/// Reports of nothing for longer are an outage.
+const OUTAGE: Duration = Duration::from_millis(250);
 /// Loss beyond its own with which a path still carries all that is sent.
 const PASSES: f64 = 0.005;
 /// Standard deviations within which two shares may be the same.
@@ -139,6 +141,8 @@ struct Path {
     unsettled_until: Time,
     /// The share lost at any rate, and the packets that tell it; none while nothing is known.
     own: Option<Counts>,
+    /// Time of reports that nothing came, since one that something did.
+    quiet: Duration,
     /// What came and was lost in this round.
     round: Option<Sample>,
     /// Packets sent and lost over some ten rounds.
@@ -157,6 +161,7 @@ impl Path {
             heard_at: Time::ZERO,
             unsettled_until: Time::ZERO,
             own: None,
+            quiet: Duration::ZERO,
             round: None,
             recent: Counts::default(),
             last: None,
@@ -250,6 +255,29 @@ impl Paths {
         Paths {
             adapt,
             known: BTreeMap::new(),
+        }
+    }
+
+    /// Figures of a receiver over all the time that they are of: where few packets come, some reports
+    /// are of none, and the next one tells what was lost meanwhile.
+    pub(super) fn complete(&mut self, who: ReceiverId, sample: Sample) -> Sample {
+        let Some(path) = self.known.get_mut(&who) else {
+            return sample;
+        };
+        if sample.delivered.is_zero() {
+            path.quiet += sample.over;
+            return sample;
+        }
+        let quiet = core::mem::take(&mut path.quiet);
+        if quiet.is_zero() || quiet > OUTAGE {
+            return sample;
+        }
+        let over = sample.over + quiet;
+        let share = sample.over.as_secs_f64() / over.as_secs_f64();
+        Sample {
+            delivered: sample.delivered.mul_f64(share),
+            over,
+            ..sample
         }
     }
 

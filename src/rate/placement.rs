@@ -17,7 +17,9 @@ pub struct Round {
     pub delivered: Rate,
     /// What the sender says that it may send on this tier.
     pub sending: Rate,
-    /// The share of data packets that the network lost.
+    /// Data packets that came or were lost.
+    pub packets: u64,
+    /// The share of them that the network lost.
     pub lost: f64,
     /// The share that was lost in the receiver's own socket buffer.
     pub overflowed: f64,
@@ -65,6 +67,8 @@ const KEEPS_UP: f64 = 0.6;
 const BAD_TIME: Duration = Duration::from_millis(150);
 /// A slower tier will do if it carries this share of what comes now.
 const CARRIES: f64 = 0.8;
+/// Standard deviations of what a path loses at random that are chance: one round in 700.
+const DEVIATIONS: f64 = 3.0;
 /// A round is clean when no more than this is lost beyond the path's own share.
 const CLEAN: f64 = 0.02;
 /// Clean rounds before a faster tier is tried.
@@ -191,7 +195,7 @@ impl Placement {
         }
         let path = self.path.max(round.path_loss);
         let beyond = ((missed - path) / (1.0 - path).max(0.01)).max(0.0);
-        if 1.0 - beyond <= KEEPS_UP {
+        if 1.0 - beyond <= KEEPS_UP && !is_chance(round.packets, missed, path) {
             self.clean = 0;
             if self.fell.is_some() && !settled {
                 // What it left may still fill its link.
@@ -301,10 +305,11 @@ impl Placement {
         Some((Move::Down(to), cause))
     }
 
-    /// It sits on another tier now.
-    pub fn moved(&mut self, now: Time, up: bool) {
+    /// It sits on another tier now, to which it went `up` or down for this reason.
+    pub fn moved(&mut self, now: Time, up: bool, cause: Cause) {
         self.moved_at = now;
-        self.went_up = up;
+        // Whoever comes back for the path's loss tries nothing that could fail.
+        self.went_up = up && cause == Cause::Clean;
         self.tries = false;
         self.clean = 0;
         self.drowning = 0;
@@ -315,6 +320,12 @@ impl Placement {
             self.home = None;
         }
     }
+}
+
+/// So much is missed of so few packets now and then on a path that loses its usual share.
+fn is_chance(packets: u64, missed: f64, path: f64) -> bool {
+    let packets = packets as f64;
+    (missed - path) * packets < DEVIATIONS * (packets * path * (1.0 - path)).sqrt()
 }
 
 #[cfg(test)]
@@ -357,6 +368,7 @@ mod tests {
                 let round = Round {
                     delivered: Rate::from_bps(came as u64),
                     sending: tiers[self.at],
+                    packets: tiers[self.at].as_bps() / 110_000,
                     lost: 1.0 - came / sending,
                     overflowed: 0.0,
                     stalled: 0.0,
@@ -368,7 +380,7 @@ mod tests {
                         .handle_round(at, &tiers, self.at, round, &mut self.rng);
                 match decided {
                     Some((Move::Down(to) | Move::Up(to), cause)) => {
-                        self.placement.moved(at, to > self.at);
+                        self.placement.moved(at, to > self.at, cause);
                         self.at = to;
                         self.moves.push((at, to, cause));
                     }
@@ -413,6 +425,7 @@ mod tests {
             let round = Round {
                 delivered: Rate::from_bps(32_000_000),
                 sending: Rate::from_bps(sending * 1_000_000),
+                packets: sending * 9,
                 lost,
                 overflowed: 0.0,
                 stalled: 0.0,
@@ -432,6 +445,7 @@ mod tests {
         let round = Round {
             delivered: tiers[5],
             sending: tiers[5],
+            packets: 900,
             lost: 0.0,
             overflowed: 0.0,
             stalled: 0.6,

@@ -27,7 +27,8 @@ pub enum Course {
 /// heard, something as large as data must come: SYNCs that get through while full-sized packets do
 /// not are the same as silence. On unicast it goes on listening, if not because the group is too much for its path or the
 /// sender wants it so: then from the end of the hold-down on. Two full-sized packets after a
-/// hold-down bring it back; each relapse doubles the hold-down.
+/// hold-down bring it back; each relapse doubles the hold-down. Where unicast brought nothing either,
+/// the first on the group does.
 #[derive(Clone, Debug)]
 pub struct Probe {
     timeout: Duration,
@@ -40,6 +41,8 @@ pub struct Probe {
     starving: Option<Time>,
     hold_down: Duration,
     fulls: u32,
+    /// When unicast first brought data since it is relied on.
+    unicast: Option<Time>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +67,11 @@ const HOLD_DOWN: Duration = Duration::from_secs(5);
 const MAX_HOLD_DOWN: Duration = Duration::from_secs(300);
 /// Full-sized packets that bring a receiver back.
 const FULLS_TO_RETURN: u32 = 2;
+/// Unicast that brings nothing for so long either shows that not only the group was away.
+const AWAY: Duration = Duration::from_millis(500);
+/// What comes on the group so soon after the first by unicast came back together with it: a sender
+/// sends it two SYNCs of full size in that time.
+const TOGETHER: Duration = Duration::from_millis(2_500);
 
 impl Probe {
     /// A receiver that finds out by itself.
@@ -76,6 +84,7 @@ impl Probe {
             starving: None,
             hold_down: HOLD_DOWN,
             fulls: 0,
+            unicast: None,
         }
     }
 
@@ -123,6 +132,7 @@ impl Probe {
         self.starving = None;
         match self.mode {
             Mode::Probing { .. } => self.settle(),
+            Mode::Unicast { since, away: false } if self.was_away(now, since) => self.settle(),
             Mode::Unicast { since, .. } if now >= since + self.hold_down => {
                 self.fulls += 1;
                 if self.fulls < FULLS_TO_RETURN {
@@ -133,6 +143,17 @@ impl Probe {
             }
             _ => None,
         }
+    }
+
+    /// Data came by unicast.
+    pub fn heard_unicast(&mut self, now: Time) {
+        self.unicast.get_or_insert(now);
+    }
+
+    /// Nothing came by unicast either until a moment ago: it was not the group that failed.
+    fn was_away(&self, now: Time, since: Time) -> bool {
+        let began = self.unicast.unwrap_or(now);
+        now >= since + AWAY && began >= since + AWAY && now.since(began) <= TOGETHER
     }
 
     /// A SYNC came that was not padded. `missed` tells that data left which did not come, and
@@ -186,6 +207,7 @@ impl Probe {
     fn fall_back(&mut self, now: Time, why: Course) -> Course {
         let away = matches!(why, Course::TooSlow | Course::Told);
         self.mode = Mode::Unicast { since: now, away };
+        self.unicast = None;
         self.fulls = 0;
         self.starving = None;
         why
@@ -284,10 +306,12 @@ mod tests {
         let mut p = Probe::new(2 * S);
         p.described(at(0));
         p.handle_timeout(at(2_000));
+        p.heard_unicast(at(2_001));
         assert_eq!(p.heard_full(at(3_000)), None, "held down");
         assert_eq!(p.heard_full(at(7_000)), None);
         assert_eq!(p.heard_full(at(7_001)), Some(Course::Group));
         assert_eq!(p.handle_timeout(at(9_100)), Some(Course::UnicastSilent));
+        p.heard_unicast(at(9_101));
         assert_eq!(
             (p.heard_full(at(15_000)), p.heard_full(at(15_001))),
             (None, None)
@@ -295,6 +319,36 @@ mod tests {
         assert_eq!(
             (p.heard_full(at(19_200)), p.heard_full(at(19_201))),
             (None, Some(Course::Group))
+        );
+    }
+
+    #[test]
+    fn what_came_back_together_with_unicast_was_not_the_group_alone() {
+        let silent = || {
+            let mut p = Probe::new(2 * S);
+            p.described(at(0));
+            p.heard_full(at(10));
+            assert_eq!(p.handle_timeout(at(2_010)), Some(Course::UnicastSilent));
+            p
+        };
+        let mut p = silent();
+        p.heard_unicast(at(4_000));
+        assert_eq!(p.heard_full(at(4_900)), Some(Course::Group));
+        let mut p = silent();
+        assert_eq!(
+            p.heard_full(at(3_000)),
+            Some(Course::Group),
+            "nothing by unicast yet"
+        );
+        let mut p = silent();
+        p.heard_unicast(at(2_020));
+        assert_eq!(p.heard_full(at(4_000)), None, "unicast works, held down");
+        let mut p = silent();
+        p.heard_unicast(at(3_000));
+        assert_eq!(
+            p.heard_full(at(5_600)),
+            None,
+            "unicast was back long before"
         );
     }
 

@@ -112,6 +112,7 @@ impl Receiver {
             Arrival::Late
         };
         if listens && unicast {
+            self.probe.heard_unicast(now);
             self.largest_heard = self.largest_heard.max(len as u16);
             let gap = matches!(arrival, Arrival::Newest { skipped: 1.. });
             let pause = self.timing().grtt.max(Duration::from_millis(10));

@@ -189,7 +189,7 @@ impl Receiver {
             Move::Up(_) => None,
         };
         match to {
-            Move::Down(to) | Move::Up(to) => self.move_to(now, to),
+            Move::Down(to) | Move::Up(to) => self.move_to(now, to, cause),
             Move::Unicast if self.config.via.is_none() => {
                 if let Some(course) = self.probe.too_slow(now) {
                     self.leave_tiers(None);
@@ -201,14 +201,14 @@ impl Receiver {
     }
 
     /// Leaves the tier's groups, and only then joins the other's: the link may be the bottleneck.
-    fn move_to(&mut self, now: Time, to: usize) {
+    fn move_to(&mut self, now: Time, to: usize, cause: Cause) {
         let Some(&(rate, tier)) = self.seat.tiers.get(to) else {
             return;
         };
         let up = self.seat.at().is_some_and(|at| to > at);
         self.seat.tier = Some(tier);
         (self.seat.sending, self.seat.path_loss) = (Rate::ZERO, 0.0);
-        self.seat.placement.moved(now, up);
+        self.seat.placement.moved(now, up, cause);
         self.seat.stop();
         self.leave_tiers(Some(tier));
         let mut joins = Vec::new();
@@ -293,6 +293,7 @@ fn measure(before: &Heard, heard: &Heard, sending: Rate) -> Round {
     Round {
         delivered,
         sending,
+        packets: came + gone,
         lost: lost as f64 / all,
         overflowed: overflowed.min(gone) as f64 / all,
         stalled: stalled.min(came) as f64 / all,
