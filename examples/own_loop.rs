@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use loopcast::carousel::Surplus;
 use loopcast::engine::{
     Burst, Command, Link, ObjectKey, Receiver, ReceiverConfig, ReceiverEvent, Sender, SenderConfig,
-    SenderEvent, StoreFault, Target, Verdict, Via,
+    SenderEvent, Target, Verdict, Via,
 };
+use loopcast::fault::StoreFault;
 use loopcast::ids::{BlockNo, Hash, ReceiverId, SessionId};
 use loopcast::object::{
     BlockKind, Codec, Description, FileTable, Geometry, PageChecker, PageTree, SafeName, block_hash,
@@ -276,7 +277,7 @@ impl Coming {
                 if right {
                     Ok(())
                 } else {
-                    Err(StoreFault::Mismatch)
+                    Err(StoreFault::mismatch())
                 },
             )
         };

@@ -13,7 +13,8 @@
 //! * [`carousel`], [`nak`], [`rate`], [`unicast_fallback`] and [`assemble`] make one decision each;
 //! * [`wire`], [`object`], [`archive`] and [`url`] are formats, [`fec`] makes parity, [`seal`] keeps
 //!   packets and senders apart; [`config`] the limits and defaults;
-//! * `sys` has what needs `unsafe`; the rest are plain values.
+//! * [`fault`] says why a store could not do something, in kinds; `sys` has what needs `unsafe`; the
+//!   rest are plain values.
 //!
 //! Nothing from `engine` down reads a clock, opens a socket, touches a file or draws entropy.
 
@@ -25,6 +26,7 @@ pub mod config;
 pub mod driver;
 pub mod engine;
 pub mod envelope;
+pub mod fault;
 pub mod fec;
 pub mod ids;
 pub mod nak;

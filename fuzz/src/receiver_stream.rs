@@ -9,9 +9,9 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use loopcast::engine::{
-    Backlog, Burst, Command, ObjectKey, Receiver, ReceiverConfig, StoreFault, Target, Trust,
-    Verdict, Via,
+    Backlog, Burst, Command, ObjectKey, Receiver, ReceiverConfig, Target, Trust, Verdict, Via,
 };
+use loopcast::fault::{FaultKind, StoreFault};
 use loopcast::ids::{ChannelNo, Cookie, MAX_PACKET_NO, ReceiverId, SessionId, ShortCodingId};
 use loopcast::object::Description;
 use loopcast::range_set::RangeSet;
@@ -481,8 +481,8 @@ impl Run {
 
     fn disk_result(&mut self, input: &mut Bytes<'_>) {
         let fault = match input.u8() {
-            0..=3 => Some(StoreFault::Io("no space left".to_owned())),
-            4..=12 => Some(StoreFault::Mismatch),
+            0..=3 => Some(StoreFault::new(FaultKind::NoSpace, "no space left")),
+            4..=12 => Some(StoreFault::mismatch()),
             _ => None,
         };
         let now = self.now;

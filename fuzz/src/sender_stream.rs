@@ -9,7 +9,8 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use loopcast::carousel::Surplus;
-use loopcast::engine::{Burst, Link, ObjectKey, ReadCommand, ReadFault, Sender, SenderConfig};
+use loopcast::engine::{Burst, Link, ObjectKey, ReadCommand, Sender, SenderConfig};
+use loopcast::fault::{FaultKind, StoreFault};
 use loopcast::ids::{ChannelNo, Cookie, PacketNo, ReceiverId, SessionId, ShortCodingId};
 use loopcast::object::Description;
 use loopcast::seal::SigningKey;
@@ -361,7 +362,7 @@ impl Run {
             return;
         };
         let result = if input.one_in(60) {
-            Err(ReadFault::Changed("it has another length".to_owned()))
+            Err(StoreFault::new(FaultKind::Changed, "it has another length"))
         } else {
             Ok(())
         };

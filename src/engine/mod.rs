@@ -22,10 +22,7 @@ mod stats;
 
 pub use events::{PathChoice, ReceiverEvent, SenderEvent};
 use output::ip_len;
-pub use output::{
-    Burst, Command, Link, ObjectKey, ReadCommand, ReadFault, Run, Slot, StoreFault, Timer, Verdict,
-    Via,
-};
+pub use output::{Burst, Command, Link, ObjectKey, ReadCommand, Run, Slot, Timer, Verdict, Via};
 pub use receiver::{Backlog, ObjectProgress, Receiver, ReceiverConfig, Target, Trust};
 pub use sender::{ChannelFigures, ReceiverFigures, Sender, SenderConfig, SenderError};
 pub use stats::{Counter, DropReason, PacketKind, ReceiverStats, SenderStats};

@@ -130,15 +130,6 @@ pub struct ReadCommand {
     pub parity: bool,
 }
 
-/// Why a block could not be read.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ReadFault {
-    /// The file is not what was offered any more; the text says in what.
-    Changed(String),
-    /// The machine refused; the text says what.
-    Io(String),
-}
-
 /// What to do with a data packet's payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -196,15 +187,6 @@ pub enum Command {
         /// Whether what is on disk stays.
         keep: bool,
     },
-}
-
-/// What became of a block or file on the receiver's disk.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum StoreFault {
-    /// The bytes do not have the hash that they should: the block is to be fetched anew.
-    Mismatch,
-    /// The machine refused; the text says what and what to do.
-    Io(String),
 }
 
 /// What a deadline is for; [`poll_timeout`](crate::engine::Sender::poll_timeout) gives it with the time.

@@ -1,7 +1,8 @@
 //! What happens to the sender's and the receivers' machines, event by event.
 
 use crate::engine::Link as Socket;
-use crate::engine::{Command, ObjectKey, ReadFault, ReceiverEvent, StoreFault};
+use crate::engine::{Command, ObjectKey, ReceiverEvent};
+use crate::fault::{FaultKind, StoreFault};
 use crate::ids::BlockNo;
 use crate::sim::content::{Written, parity_of};
 use crate::sim::event::Event;
@@ -83,8 +84,7 @@ impl World {
                     bytes.extend(parity_of(geometry, block, &bytes));
                     self.slots.insert(slot, bytes);
                 }
-                self.sender
-                    .handle_read(self.now, slot, Ok::<(), ReadFault>(()));
+                self.sender.handle_read(self.now, slot, Ok(()));
                 self.drain_sender();
             }
             Event::Checked(host, object, block) => self.checked(host, object, block),
@@ -103,8 +103,11 @@ impl World {
         };
         let host = &mut self.hosts[index as usize];
         let result = match (host.disk_full, right) {
-            (true, _) => Err(StoreFault::Io("no space left on the disk".to_owned())),
-            (_, false) => Err(StoreFault::Mismatch),
+            (true, _) => Err(StoreFault::new(
+                FaultKind::NoSpace,
+                "no space left on the disk",
+            )),
+            (_, false) => Err(StoreFault::mismatch()),
             _ => Ok(()),
         };
         if let Some(written) = host.written.get_mut(&object) {
@@ -113,7 +116,8 @@ impl World {
                 Err(_) => written.forget(block),
             }
         }
-        let (now, mismatch) = (self.now, result == Err(StoreFault::Mismatch));
+        let now = self.now;
+        let mismatch = matches!(&result, Err(fault) if fault.kind() == FaultKind::Mismatch);
         host.receiver.handle_checked(now, object, block, result);
         if let (true, Some(checker)) = (mismatch, &mut self.checker) {
             checker.block_was_wrong(index, &host.receiver, object, block, host.rotten);
@@ -141,7 +145,7 @@ impl World {
         let result = if right {
             Ok(())
         } else {
-            Err(StoreFault::Mismatch)
+            Err(StoreFault::mismatch())
         };
         host.receiver.handle_finished(self.now, object, result);
         self.drain_host(index);

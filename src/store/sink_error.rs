@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::fault::{FaultKind, StoreFault};
 use crate::object::{NameError, TableError};
 
 /// Why an object can't be stored. What is on disk stays as it is.
@@ -94,8 +95,8 @@ impl SinkError {
     /// A failed write, a full disk told from the rest.
     pub(crate) fn write(path: &Path, source: io::Error) -> SinkError {
         let path = path.to_path_buf();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SinkError::Full { path },
+        match FaultKind::from(&source) {
+            FaultKind::NoSpace => SinkError::Full { path },
             _ => SinkError::Write { path, source },
         }
     }
@@ -105,5 +106,27 @@ impl SinkError {
             path: path.to_path_buf(),
             source,
         }
+    }
+
+    /// What sort of fault it is.
+    pub fn kind(&self) -> FaultKind {
+        match self {
+            SinkError::NoSpace { .. } | SinkError::Full { .. } => FaultKind::NoSpace,
+            SinkError::Link { .. } | SinkError::Occupied { .. } => FaultKind::Denied,
+            SinkError::Busy { .. } => FaultKind::Busy,
+            SinkError::Folder { source, .. }
+            | SinkError::Write { source, .. }
+            | SinkError::Read { source, .. } => FaultKind::from(source),
+            SinkError::Name { .. }
+            | SinkError::Table(_)
+            | SinkError::ManyFiles(_)
+            | SinkError::Incomplete(_) => FaultKind::Other,
+        }
+    }
+}
+
+impl From<SinkError> for StoreFault {
+    fn from(error: SinkError) -> StoreFault {
+        StoreFault::new(error.kind(), error.to_string())
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::config;
-use crate::engine::ReadFault;
+use crate::fault::{FaultKind, StoreFault};
 use crate::fec::Encoder;
 use crate::ids::{BlockNo, ContentId, Hash};
 use crate::object::{
@@ -232,16 +232,15 @@ impl Source {
     ///
     /// Content must have the hash that was found when the file was opened, and the file must look
     /// as it did then: else it has changed, and is to be withdrawn.
-    pub fn read_block(&self, block: BlockNo, slot: &mut [u8]) -> Result<usize, ReadFault> {
+    pub fn read_block(&self, block: BlockNo, slot: &mut [u8]) -> Result<usize, StoreFault> {
         let g = &self.description.geometry;
         let size = usize::from(g.symbol_size());
         let bytes = usize::from(g.symbols(block)) * size;
         let slot_len = slot.len();
         let slot = slot.get_mut(..bytes).filter(|s| !s.is_empty());
         let Some(slot) = slot else {
-            return Err(ReadFault::Io(format!(
-                "block {block} of {bytes} bytes does not fit a slot of {slot_len}"
-            )));
+            let text = format!("block {block} of {bytes} bytes does not fit a slot of {slot_len}");
+            return Err(StoreFault::new(FaultKind::Other, text));
         };
         match g.kind(block) {
             BlockKind::Table => {
@@ -252,7 +251,7 @@ impl Source {
                 for (page, symbol) in (first_page..).zip(slot.chunks_exact_mut(size)) {
                     self.hashes
                         .write_page(page, symbol)
-                        .map_err(|e| ReadFault::Io(e.to_string()))?;
+                        .map_err(|e| StoreFault::new(FaultKind::from(&e), e.to_string()))?;
                 }
             }
             BlockKind::Content { index, offset, len } => {
@@ -272,7 +271,7 @@ impl Source {
         block: BlockNo,
         slot: &mut [u8],
         encoder: &mut Encoder,
-    ) -> Result<usize, ReadFault> {
+    ) -> Result<usize, StoreFault> {
         let g = &self.description.geometry;
         let size = usize::from(g.symbol_size());
         let source = self.read_block(block, slot)?;
@@ -284,20 +283,27 @@ impl Source {
             .map(|(source, parity)| encoder.encode(size, source, parity));
         match made {
             Some(Ok(())) => Ok(bytes),
-            Some(Err(error)) => Err(ReadFault::Io(format!("parity of block {block}: {error}"))),
-            None => Err(ReadFault::Io(format!(
-                "block {block} of {bytes} bytes with parity does not fit a slot of {slot_len}"
-            ))),
+            Some(Err(error)) => {
+                let text = format!("parity of block {block}: {error}");
+                Err(StoreFault::new(FaultKind::Other, text))
+            }
+            None => {
+                let text = format!(
+                    "block {block} of {bytes} bytes with parity does not fit a slot of {slot_len}"
+                );
+                Err(StoreFault::new(FaultKind::Other, text))
+            }
         }
     }
 
-    fn read_content(&self, index: u32, offset: u64, content: &mut [u8]) -> Result<(), ReadFault> {
-        let fault = |e: io::Error| ReadFault::Io(format!("{}: {e}", self.path.display()));
+    fn read_content(&self, index: u32, offset: u64, content: &mut [u8]) -> Result<(), StoreFault> {
+        let fault = |e| self.refused(&e);
         match self.file.read_at(content, offset) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 self.check()?;
-                return Err(ReadFault::Changed("the file has become shorter".to_owned()));
+                let text = "the file has become shorter";
+                return Err(StoreFault::new(FaultKind::Changed, text));
             }
             Err(e) => return Err(fault(e)),
         }
@@ -306,19 +312,22 @@ impl Source {
             // It looks as it did, so the cache would give the same hashes for it again.
             self.cache.forget(&self.looks, &self.description.geometry);
             let text = format!("the file's bytes from {offset} on are not those that were offered");
-            return Err(ReadFault::Changed(text));
+            return Err(StoreFault::new(FaultKind::Changed, text));
         }
         Ok(())
     }
 
+    /// The system would not let us read the file.
+    fn refused(&self, error: &io::Error) -> StoreFault {
+        let text = format!("{}: {error}", self.path.display());
+        StoreFault::new(error.into(), text)
+    }
+
     /// Checks that the file looks as it did when it was hashed, and that its path still leads to it.
     /// A path that leads nowhere does no harm: the file is still open.
-    pub fn check(&self) -> Result<(), ReadFault> {
-        let changed = |text: String| Err(ReadFault::Changed(text));
-        let meta = self
-            .file
-            .metadata()
-            .map_err(|e| ReadFault::Io(format!("{}: {e}", self.path.display())))?;
+    pub fn check(&self) -> Result<(), StoreFault> {
+        let changed = |text: String| Err(StoreFault::new(FaultKind::Changed, text));
+        let meta = self.file.metadata().map_err(|e| self.refused(&e))?;
         let now = Looks::of(&self.path, &meta);
         let then = &self.looks;
         if now.size != then.size {

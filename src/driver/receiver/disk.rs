@@ -10,12 +10,13 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::driver::control::Control;
-use crate::engine::{ObjectKey, StoreFault};
+use crate::engine::ObjectKey;
+use crate::fault::{FaultKind, StoreFault};
 use crate::fec;
 use crate::ids::BlockNo;
 use crate::object::Description;
 use crate::range_set::RangeSet;
-use crate::store::{BlockBuf, BlockResult, MovedAside, Sink, SinkError};
+use crate::store::{BlockBuf, BlockResult, MovedAside, Sink};
 
 /// What the disk thread is to do.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ pub(crate) enum Job {
 pub(crate) enum Answer {
     Opened {
         object: ObjectKey,
-        result: Result<Opened, String>,
+        result: Result<Opened, StoreFault>,
     },
     Checked {
         object: ObjectKey,
@@ -59,7 +60,7 @@ pub(crate) enum Answer {
     },
     Finished {
         object: ObjectKey,
-        result: Result<PathBuf, String>,
+        result: Result<PathBuf, StoreFault>,
     },
     /// A buffer is free again.
     Buffer(BlockBuf),
@@ -129,13 +130,13 @@ impl Disk {
                 });
                 self.answer(Answer::Opened {
                     object,
-                    result: result.map_err(text),
+                    result: result.map_err(StoreFault::from),
                 });
             }
             Job::Partial { object, buf } => {
                 let written = self.sinks.get_mut(&object).map(|s| s.write_partial(&buf));
                 if let Some(Err(error)) = written {
-                    let fault = Err(StoreFault::Io(text(error)));
+                    let fault = Err(StoreFault::from(error));
                     self.answer(Answer::Checked {
                         object,
                         block: buf.block(),
@@ -157,8 +158,8 @@ impl Disk {
                     // Its page will tell.
                     None | Some(Ok(BlockResult::Unproven)) => None,
                     Some(Ok(BlockResult::Verified)) => Some(Ok(())),
-                    Some(Ok(BlockResult::Bad)) => Some(Err(StoreFault::Mismatch)),
-                    Some(Err(error)) => Some(Err(StoreFault::Io(text(error)))),
+                    Some(Ok(BlockResult::Bad)) => Some(Err(StoreFault::mismatch())),
+                    Some(Err(error)) => Some(Err(error.into())),
                 };
                 if let Some(result) = result {
                     self.answer(Answer::Checked {
@@ -190,7 +191,7 @@ impl Disk {
                             });
                         }
                         for block in settled.bad {
-                            let result = Err(StoreFault::Mismatch);
+                            let result = Err(StoreFault::mismatch());
                             self.answer(Answer::Checked {
                                 object,
                                 block,
@@ -199,7 +200,7 @@ impl Disk {
                         }
                     }
                     Some(Err(error)) => {
-                        let result = Err(StoreFault::Io(text(error)));
+                        let result = Err(error.into());
                         // Whichever block it is told of, the object can't be kept.
                         self.answer(Answer::Checked {
                             object,
@@ -214,8 +215,8 @@ impl Disk {
             Job::Finish { object } => {
                 let sink = self.sinks.remove(&object);
                 let result = match sink {
-                    Some(sink) => sink.finish().map_err(text),
-                    None => Err("the file is not open".to_owned()),
+                    Some(sink) => sink.finish().map_err(StoreFault::from),
+                    None => Err(StoreFault::new(FaultKind::Gone, "the file is not open")),
                 };
                 self.answer(Answer::Finished { object, result });
             }
@@ -227,8 +228,4 @@ impl Disk {
             }
         }
     }
-}
-
-fn text(error: SinkError) -> String {
-    error.to_string()
 }

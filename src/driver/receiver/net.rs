@@ -26,8 +26,9 @@ use crate::driver::outbox::Outbox;
 use crate::driver::outgoing::Outgoing;
 use crate::driver::socket::{Batch, SendFault, Socket};
 use crate::driver::{DriverError, ReceiverEvent};
-use crate::engine::{self, Burst, Command, ObjectKey, PacketKind, PathChoice, StoreFault, Timer};
+use crate::engine::{self, Burst, Command, ObjectKey, PacketKind, PathChoice, Timer};
 use crate::envelope::{ReceiverEnvelopes, Seal};
+use crate::fault::StoreFault;
 use crate::ids::SessionId;
 use crate::rng::Rng;
 use crate::seal::Fingerprint;
@@ -390,7 +391,7 @@ impl Net {
                     if let (Some(object), Ok(path)) = (self.objects.get_mut(&object), &result) {
                         object.path = Some(path.clone());
                     }
-                    let result = result.map(|_| ()).map_err(StoreFault::Io);
+                    let result = result.map(|_| ());
                     self.engine.handle_finished(now, object, result);
                 }
             }
@@ -398,7 +399,7 @@ impl Net {
         }
     }
 
-    fn opened(&mut self, now: Time, object: ObjectKey, result: Result<Opened, String>) {
+    fn opened(&mut self, now: Time, object: ObjectKey, result: Result<Opened, StoreFault>) {
         let result = match result {
             Ok(Opened {
                 path,
@@ -423,7 +424,7 @@ impl Net {
                 }
                 Ok(recovered)
             }
-            Err(text) => Err(StoreFault::Io(text)),
+            Err(fault) => Err(fault),
         };
         self.engine.handle_opened(now, object, result);
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::driver::StartError;
 use crate::driver::paths::{FileToOffer, Found};
-use crate::engine::{ReadCommand, ReadFault};
+use crate::engine::ReadCommand;
+use crate::fault::StoreFault;
 use crate::ids::ContentId;
 use crate::object::Description;
 use crate::store::Source;
@@ -44,7 +45,7 @@ pub(crate) enum Message {
     Read {
         command: ReadCommand,
         buffer: Vec<u8>,
-        result: Result<(), ReadFault>,
+        result: Result<(), StoreFault>,
     },
     /// From the hashing thread: the files at a path, or why they can't be offered.
     Found {

@@ -26,8 +26,9 @@ use crate::driver::paths::{FileToOffer, Found};
 use crate::driver::socket::{Batch, SendFault, Socket};
 use crate::driver::speed::Speed;
 use crate::driver::{DriverError, SenderEvent, SenderObject};
-use crate::engine::{self, Burst, Link, ObjectKey, ReadFault};
+use crate::engine::{self, Burst, Link, ObjectKey};
 use crate::envelope::{Seal, SenderEnvelopes};
+use crate::fault::{FaultKind, StoreFault};
 use crate::store::Source;
 use crate::time::Time;
 
@@ -423,7 +424,7 @@ impl Net {
                     {
                         *place = Some(buffer);
                     }
-                    let fault = ReadFault::Io("the object is gone".to_owned());
+                    let fault = StoreFault::new(FaultKind::Gone, "the object is gone");
                     self.engine
                         .handle_read(self.clock.now(), command.slot, Err(fault));
                 }

@@ -8,7 +8,8 @@ use crossbeam_channel::{Receiver, Sender};
 use super::messages::{Job, Message, Prepare, Prepared, Read};
 use crate::driver::control::{Control, Wish};
 use crate::driver::paths;
-use crate::engine::{ReadCommand, ReadFault};
+use crate::engine::ReadCommand;
+use crate::fault::StoreFault;
 use crate::fec::Encoder;
 use crate::object::Codec;
 use crate::store::{HashCache, Source, SourceError};
@@ -43,7 +44,7 @@ fn fill(
     source: &Source,
     buffer: &mut Vec<u8>,
     encoder: &mut Encoder,
-) -> Result<(), ReadFault> {
+) -> Result<(), StoreFault> {
     let g = &source.description().geometry;
     let parity = if command.parity {
         g.parity(command.block)

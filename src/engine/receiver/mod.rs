@@ -39,8 +39,9 @@ use crate::engine::receiver::seat::Seat;
 use crate::engine::receiver::trust::Trusted;
 use crate::engine::{
     Burst, Command, DropReason, Link, ObjectKey, PacketKind, PathChoice, ReceiverEvent,
-    ReceiverStats, StoreFault, Timer, Via,
+    ReceiverStats, Timer, Via,
 };
+use crate::fault::{FaultKind, StoreFault};
 use crate::ids::{BlockNo, ChannelNo, Cookie, ReceiverId, SessionId, ShortCodingId};
 use crate::nak::{NakShare, Timing, own_share};
 use crate::object::Description;
@@ -357,7 +358,7 @@ impl Receiver {
                 }
                 self.finish_if_verified(object);
             }
-            Err(StoreFault::Mismatch) => {
+            Err(fault) if fault.kind() == FaultKind::Mismatch => {
                 download.holdings.remove_block(block);
                 download.unverify(block);
                 let from = self.sources.blame(download.origins.failed(block));
@@ -438,10 +439,7 @@ impl Receiver {
 
     fn fail(&mut self, now: Time, object: ObjectKey, fault: StoreFault) {
         let download = &mut self.downloads[object.0 as usize];
-        let reason = match fault {
-            StoreFault::Mismatch => "its bytes do not have the hash they should".to_owned(),
-            StoreFault::Io(text) => text,
-        };
+        let reason = fault.to_string();
         download.state = State::Ended(Outcome::Failed);
         download.naks.clear();
         let done = Done {

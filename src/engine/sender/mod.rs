@@ -56,8 +56,9 @@ use crate::engine::sender::roster::Roster;
 use crate::engine::sender::slots::{Slots, WantedBlock};
 use crate::engine::sender::unicast::UnicastPath;
 use crate::engine::{
-    DropReason, Link, ObjectKey, PacketKind, ReadFault, SenderEvent, SenderStats, Slot, Timer,
+    DropReason, Link, ObjectKey, PacketKind, SenderEvent, SenderStats, Slot, Timer,
 };
+use crate::fault::StoreFault;
 use crate::ids::{ChannelNo, PacketNo, ReceiverId, SessionId, ShortCodingId};
 use crate::object::Description;
 use crate::rate::{Adapt, Allowance, Grtt, LOOK, Lending, Pacer};
@@ -531,11 +532,10 @@ impl Sender {
     }
 
     /// A block that [`poll_read`](Sender::poll_read) asked for is in its slot, or can't be had.
-    pub fn handle_read(&mut self, now: Time, slot: Slot, result: Result<(), ReadFault>) {
+    pub fn handle_read(&mut self, now: Time, slot: Slot, result: Result<(), StoreFault>) {
         let object = self.slots.loaded(slot, result.is_ok());
         if let (Some(object), Err(fault)) = (object, result) {
-            let (ReadFault::Changed(reason) | ReadFault::Io(reason)) = fault;
-            self.withdraw(now, object, &reason);
+            self.withdraw(now, object, &fault.to_string());
         }
     }
 
