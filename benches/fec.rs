@@ -9,7 +9,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use loopcast::fec::{Decoder, Encoder};
 use loopcast::object::Codec;
 use loopcast::rng::Rng;
-use loopcast::store::{HashCache, Source};
+use loopcast::store::{HashCache, Source, Store};
 
 const SYMBOL: usize = 1_344;
 const LEN: usize = 64 << 20;

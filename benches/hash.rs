@@ -8,7 +8,7 @@ use std::path::Path;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use loopcast::object::{BlockKind, Codec};
 use loopcast::rng::Rng;
-use loopcast::store::{BlockPool, BlockResult, DEFAULT_POOL, HashCache, Put, Sink, Source};
+use loopcast::store::{BlockPool, BlockResult, DEFAULT_POOL, HashCache, Put, Sink, Source, Store};
 
 const LEN: usize = 64 << 20;
 const SYMBOL: u16 = 1_344;

@@ -10,7 +10,7 @@ use loopcast::fec::Encoder;
 use loopcast::ids::{SessionId, ShortCodingId};
 use loopcast::object::Codec;
 use loopcast::rng::Rng;
-use loopcast::store::{BlockPool, BlockResult, DEFAULT_POOL, HashCache, Put, Sink, Source};
+use loopcast::store::{BlockPool, BlockResult, DEFAULT_POOL, HashCache, Put, Sink, Source, Store};
 use loopcast::wire::{self, DataHeader, Packet};
 
 const SYMBOL: usize = 1_344;

@@ -37,7 +37,6 @@ pub mod rng;
 pub mod seal;
 pub mod secret;
 pub mod sim;
-#[cfg(feature = "store")]
 pub mod store;
 pub mod symbol_set;
 mod sys;

@@ -273,6 +273,19 @@ impl Geometry {
         BlockKind::Content { index, offset, len }
     }
 
+    /// The content block that holds byte `offset` of the object, which must be below its length.
+    pub fn content_block_at(&self, offset: u64) -> BlockNo {
+        let symbol = offset / u64::from(self.symbol_size);
+        let (small, large) = (u64::from(self.small), u64::from(self.small) + 1);
+        let in_large = u64::from(self.large_blocks) * large;
+        let index = if symbol < in_large {
+            symbol / large
+        } else {
+            u64::from(self.large_blocks) + (symbol - in_large) / small.max(1)
+        };
+        self.first_content_block() + index as u32
+    }
+
     /// The page with the hash of content block `index`, and the hash's place in it.
     pub fn page_of(&self, index: u32) -> (u32, usize) {
         let per = u32::from(self.hashes_per_page);
@@ -320,6 +333,8 @@ mod tests {
             for symbol in 0..symbols {
                 assert!(g.has(block, symbol));
                 let bytes = size.min(g.length() - at - len);
+                assert_eq!(g.content_block_at(at + len), block);
+                assert_eq!(g.content_block_at(at + len + bytes - 1), block);
                 assert!(bytes > 0, "a symbol without a byte of the object");
                 len += bytes;
             }

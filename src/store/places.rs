@@ -160,7 +160,8 @@ impl Places {
         place.map(|p| p as u16)
     }
 
-    /// As bytes for the sidecar: for each place the number of its symbol plus 1, 0 for none.
+    /// The places as bytes for the sidecar: for each place the number of its symbol plus 1, 0 for none.
+    #[cfg(any(test, feature = "store"))]
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let numbers = self.at.iter().map(|symbol| symbol.wrapping_add(1));
         numbers.flat_map(u16::to_be_bytes).collect()
@@ -168,6 +169,7 @@ impl Places {
 
     /// From bytes; symbols that can't be where they are said to be, or are not below `end`, are
     /// left out.
+    #[cfg(any(test, feature = "store"))]
     pub(crate) fn from_bytes(bytes: &[u8], end: u16) -> Places {
         let numbers = bytes.as_chunks().0.iter().map(|b| u16::from_be_bytes(*b));
         let mut places = Places::new(numbers.len() as u16);

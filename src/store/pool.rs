@@ -53,7 +53,7 @@ pub enum Put {
     /// It is in the pool (or was already, or the block has enough without it).
     Kept,
     /// It is in the pool; to make room, this incomplete block must be written
-    /// ([`Sink::write_partial`](crate::store::Sink::write_partial)) and its buffer given back.
+    /// ([`Store::write_partial`](crate::store::Store::write_partial)) and its buffer given back.
     Evicted(BlockBuf),
     /// It is not: every buffer is on its way to disk. The packet is to be counted as lost to a slow
     /// disk.
@@ -78,6 +78,12 @@ impl BlockBuf {
         self.places.present()
     }
 
+    /// The symbols that are here, source and parity, in the order of their places.
+    pub fn symbols(&self) -> impl Iterator<Item = (SymbolNo, &[u8])> + '_ {
+        let occupied = self.places.occupied();
+        occupied.map(|(place, symbol)| (symbol, self.place(place)))
+    }
+
     /// Which symbol stands where in the bytes.
     pub(crate) fn places(&self) -> &Places {
         &self.places
@@ -90,12 +96,14 @@ impl BlockBuf {
     }
 
     /// The bytes of the whole block; places that are free hold what is left over from earlier.
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
         let len = usize::from(self.symbols) * self.symbol_size;
         &mut self.bytes[..len]
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// The bytes of the whole block: each symbol that is here in its own place, or, of parity, in
+    /// the place that [`symbols`](BlockBuf::symbols) gives it.
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.symbols) * self.symbol_size]
     }
 }

@@ -35,14 +35,16 @@ use crate::store::disk::Disk;
 use crate::store::folder::Folder;
 use crate::store::recover::recover;
 use crate::store::sidecar::{Sidecar, State};
-use crate::store::{BlockBuf, SinkError};
+use crate::store::{BlockBuf, BlockResult, MovedAside, Settled, SinkError};
 
 mod parity;
 mod place;
+mod seam;
 
 use parity::Gathered;
 use place::{check_space, open_part, part, state};
 pub(crate) use place::{check_target, set_mode, system_time};
+pub use seam::FolderDestination;
 
 /// More gaps than this in a block are written over (with the bytes that are there already) rather
 /// than around: a call costs as much as copying some 10 KB.
@@ -67,37 +69,7 @@ pub struct Sink {
     decoder: Decoder,
     table: Option<FileEntry>,
     scratch: Vec<u8>,
-    recovered: RangeSet,
     moved_aside: Option<MovedAside>,
-}
-
-/// What became of an incomplete file of another content.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct MovedAside {
-    /// Where it is now.
-    pub path: PathBuf,
-    /// An older one was there, which is gone.
-    pub replaced: bool,
-}
-
-/// How a block came out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BlockResult {
-    /// It has the hash that it should and is written.
-    Verified,
-    /// It is written, but the page with its hash has not come; [`Sink::store_page`] will tell.
-    Unproven,
-    /// It has another hash: all its symbols are to be fetched anew.
-    Bad,
-}
-
-/// Which unproven blocks a page has settled.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Settled {
-    /// These hold.
-    pub verified: Vec<BlockNo>,
-    /// These don't: all their symbols are to be fetched anew.
-    pub bad: Vec<BlockNo>,
 }
 
 /// Puts something between a file and its writer; tests break writes with it.
@@ -163,7 +135,6 @@ impl Sink {
             decoder: Decoder::new(),
             table: None,
             scratch: Vec::new(),
-            recovered: RangeSet::new(),
             moved_aside,
         };
         if resumed {
@@ -187,16 +158,13 @@ impl Sink {
         if self.take_table().is_ok_and(|holds| holds) {
             self.verified.set(0, true);
         }
-        for block in self.verified.iter() {
-            self.recovered
-                .insert(u64::from(block)..u64::from(block) + 1);
-        }
         Ok(())
     }
 
-    /// Blocks that an earlier run left and that hold; they need not come again.
-    pub fn recovered(&self) -> &RangeSet {
-        &self.recovered
+    /// Blocks that are written and hold, those of an earlier run too.
+    pub fn held(&self) -> RangeSet {
+        let blocks = self.verified.iter().map(u64::from);
+        blocks.map(|block| block..block + 1).collect()
     }
 
     /// Blocks that are written but not proven: those of an earlier run whose page has not come, and
@@ -353,6 +321,7 @@ impl Sink {
             return Ok(settled);
         }
         let Ok(hashes) = self.checker.check(page, symbol) else {
+            settled.refused = true;
             return Ok(settled);
         };
         self.sidecar.write_page(page, symbol)?;
@@ -389,7 +358,7 @@ impl Sink {
     /// Of the mode, what the user's umask takes from new files is taken here too, and the owner can
     /// always read. A file system that can't keep times or modes does not keep a file from being
     /// complete.
-    pub fn finish(self) -> Result<PathBuf, SinkError> {
+    pub fn finish(&mut self) -> Result<PathBuf, SinkError> {
         let Some(entry) = self.table.as_ref().filter(|_| self.lacking() == 0) else {
             return Err(SinkError::Incomplete(self.lacking()));
         };
@@ -417,7 +386,7 @@ impl Sink {
     }
 
     /// Gives up. With `keep` a later run goes on from here, else what there is is removed.
-    pub fn abandon(self, keep: bool) -> Result<(), SinkError> {
+    pub fn abandon(&mut self, keep: bool) -> Result<(), SinkError> {
         if keep {
             return Ok(());
         }

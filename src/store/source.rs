@@ -13,16 +13,17 @@ use thiserror::Error;
 
 use crate::config;
 use crate::fault::{FaultKind, StoreFault};
-use crate::fec::Encoder;
 use crate::ids::{BlockNo, ContentId, Hash};
 use crate::object::{
     BlockKind, Codec, Description, FileTable, Geometry, GeometryError, NameError, SafeName,
     block_hash,
 };
-use crate::store::HashCache;
+use crate::range_set::RangeSet;
 use crate::store::disk::{Disk, will_read_in_order};
 use crate::store::hash_list::HashList;
 use crate::store::hashing::{HashingFault, hash_file};
+use crate::store::traits::{fitting, source_len};
+use crate::store::{HashCache, Store};
 
 /// How often a file is hashed again because it changed meanwhile, before we say so.
 const ATTEMPTS: u32 = 3;
@@ -212,11 +213,6 @@ impl Source {
         }))
     }
 
-    /// What receivers are told.
-    pub fn description(&self) -> &Description {
-        &self.description
-    }
-
     /// The encoded file table.
     pub fn table_bytes(&self) -> &[u8] {
         &self.table
@@ -225,75 +221,6 @@ impl Source {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Reads all source symbols of a block into the start of `slot` (at least `k` times the symbol
-    /// size), the last one filled up with zeros, and checks them. Gives how many bytes that is.
-    ///
-    /// Content must have the hash that was found when the file was opened, and the file must look
-    /// as it did then: else it has changed, and is to be withdrawn.
-    pub fn read_block(&self, block: BlockNo, slot: &mut [u8]) -> Result<usize, StoreFault> {
-        let g = &self.description.geometry;
-        let size = usize::from(g.symbol_size());
-        let bytes = usize::from(g.symbols(block)) * size;
-        let slot_len = slot.len();
-        let slot = slot.get_mut(..bytes).filter(|s| !s.is_empty());
-        let Some(slot) = slot else {
-            let text = format!("block {block} of {bytes} bytes does not fit a slot of {slot_len}");
-            return Err(StoreFault::new(FaultKind::Other, text));
-        };
-        match g.kind(block) {
-            BlockKind::Table => {
-                slot[..self.table.len()].copy_from_slice(&self.table);
-                slot[self.table.len()..].fill(0);
-            }
-            BlockKind::Pages { first_page } => {
-                for (page, symbol) in (first_page..).zip(slot.chunks_exact_mut(size)) {
-                    self.hashes
-                        .write_page(page, symbol)
-                        .map_err(|e| StoreFault::new(FaultKind::from(&e), e.to_string()))?;
-                }
-            }
-            BlockKind::Content { index, offset, len } => {
-                let (content, rest) = slot.split_at_mut(len as usize);
-                rest.fill(0);
-                self.read_content(index, offset, content)?;
-            }
-        }
-        Ok(bytes)
-    }
-
-    /// Like [`read_block`](Source::read_block), with all [`parity`](Geometry::parity) symbols of the
-    /// block behind its source symbols: symbol s at s times the symbol size. The slot must hold
-    /// them all. For blocks that have no parity it does the same as `read_block`.
-    pub fn read_block_with_parity(
-        &self,
-        block: BlockNo,
-        slot: &mut [u8],
-        encoder: &mut Encoder,
-    ) -> Result<usize, StoreFault> {
-        let g = &self.description.geometry;
-        let size = usize::from(g.symbol_size());
-        let source = self.read_block(block, slot)?;
-        let bytes = source + usize::from(g.parity(block)) * size;
-        let slot_len = slot.len();
-        let made = slot
-            .get_mut(..bytes)
-            .map(|slot| slot.split_at_mut(source))
-            .map(|(source, parity)| encoder.encode(size, source, parity));
-        match made {
-            Some(Ok(())) => Ok(bytes),
-            Some(Err(error)) => {
-                let text = format!("parity of block {block}: {error}");
-                Err(StoreFault::new(FaultKind::Other, text))
-            }
-            None => {
-                let text = format!(
-                    "block {block} of {bytes} bytes with parity does not fit a slot of {slot_len}"
-                );
-                Err(StoreFault::new(FaultKind::Other, text))
-            }
-        }
     }
 
     fn read_content(&self, index: u32, offset: u64, content: &mut [u8]) -> Result<(), StoreFault> {
@@ -346,6 +273,46 @@ impl Source {
             }
         }
         Ok(())
+    }
+}
+
+impl Store for Source {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// All blocks: whether the file has changed shows when a block is read.
+    fn held(&self) -> RangeSet {
+        let mut all = RangeSet::new();
+        all.insert(0..u64::from(self.description.geometry.blocks()));
+        all
+    }
+
+    /// Content must have the hash that was found when the file was opened, and the file must look
+    /// as it did then: else it has changed, and is to be withdrawn.
+    fn read_block(&self, block: BlockNo, slot: &mut [u8]) -> Result<usize, StoreFault> {
+        let g = &self.description.geometry;
+        let size = usize::from(g.symbol_size());
+        let bytes = source_len(g, block);
+        let slot = fitting(g, block, bytes, slot)?;
+        match g.kind(block) {
+            BlockKind::Table => {
+                slot[..self.table.len()].copy_from_slice(&self.table);
+                slot[self.table.len()..].fill(0);
+            }
+            BlockKind::Pages { first_page } => {
+                for (page, symbol) in (first_page..).zip(slot.chunks_exact_mut(size)) {
+                    let written = self.hashes.write_page(page, symbol);
+                    written.map_err(|e| StoreFault::new(FaultKind::from(&e), e.to_string()))?;
+                }
+            }
+            BlockKind::Content { index, offset, len } => {
+                let (content, rest) = slot.split_at_mut(len as usize);
+                rest.fill(0);
+                self.read_content(index, offset, content)?;
+            }
+        }
+        Ok(bytes)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::fec::Encoder;
 use crate::ids::BlockNo;
 use crate::object::{BlockKind, Codec, Geometry};
 use crate::rng::Rng;
-use crate::store::{BlockPool, BlockResult, HashCache, Put, Sink, SinkError, Source};
+use crate::store::{BlockPool, BlockResult, HashCache, Put, Sink, SinkError, Source, Store};
 use crate::symbol_set::SymbolSet;
 
 /// Symbol size and k of most tests: 4 KiB blocks.

@@ -1,4 +1,4 @@
-//! The receiver's disk thread: owns the files being written.
+//! The receiver's disk thread: owns the stores being written.
 //!
 //! Takes jobs in order, answers each. Nobody waits for it: what it can't keep up with shows as
 //! buffers that don't come back.
@@ -16,7 +16,7 @@ use crate::fec;
 use crate::ids::BlockNo;
 use crate::object::Description;
 use crate::range_set::RangeSet;
-use crate::store::{BlockBuf, BlockResult, MovedAside, Sink};
+use crate::store::{self, BlockBuf, BlockResult, Destination, MovedAside, Store};
 
 /// What the disk thread is to do.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub(crate) enum Answer {
     },
     Finished {
         object: ObjectKey,
-        result: Result<PathBuf, StoreFault>,
+        result: Result<(), StoreFault>,
     },
     /// A buffer is free again.
     Buffer(BlockBuf),
@@ -79,17 +79,21 @@ pub(crate) struct Opened {
 
 /// The thread's state.
 pub(crate) struct Disk {
-    into: PathBuf,
-    sinks: HashMap<ObjectKey, Sink>,
+    destination: Box<dyn Destination>,
+    stores: HashMap<ObjectKey, Box<dyn Store>>,
     answers: Sender<Answer>,
     control: Arc<Control>,
 }
 
 impl Disk {
-    pub(crate) fn new(into: PathBuf, answers: Sender<Answer>, control: Arc<Control>) -> Disk {
+    pub(crate) fn new(
+        destination: Box<dyn Destination>,
+        answers: Sender<Answer>,
+        control: Arc<Control>,
+    ) -> Disk {
         Disk {
-            into,
-            sinks: HashMap::new(),
+            destination,
+            stores: HashMap::new(),
             answers,
             control,
         }
@@ -117,115 +121,95 @@ impl Disk {
             Job::Open {
                 object,
                 description,
-            } => {
-                let opened = Sink::open(&self.into, &description);
-                let result = opened.map(|sink| {
-                    let found = Opened {
-                        path: sink.path(),
-                        recovered: sink.recovered().clone(),
-                        moved_aside: sink.moved_aside().cloned(),
-                    };
-                    self.sinks.insert(object, sink);
-                    found
-                });
-                self.answer(Answer::Opened {
-                    object,
-                    result: result.map_err(StoreFault::from),
-                });
-            }
-            Job::Partial { object, buf } => {
-                let written = self.sinks.get_mut(&object).map(|s| s.write_partial(&buf));
-                if let Some(Err(error)) = written {
-                    let fault = Err(StoreFault::from(error));
-                    self.answer(Answer::Checked {
-                        object,
-                        block: buf.block(),
-                        result: fault,
-                    });
-                }
-                self.answer(Answer::Buffer(buf));
-            }
-            Job::Check {
-                object,
-                block,
-                mut buf,
-            } => {
-                let checked = self
-                    .sinks
-                    .get_mut(&object)
-                    .map(|s| s.finish_block(block, buf.as_mut()));
-                let result = match checked {
-                    // Its page will tell.
-                    None | Some(Ok(BlockResult::Unproven)) => None,
-                    Some(Ok(BlockResult::Verified)) => Some(Ok(())),
-                    Some(Ok(BlockResult::Bad)) => Some(Err(StoreFault::mismatch())),
-                    Some(Err(error)) => Some(Err(error.into())),
-                };
-                if let Some(result) = result {
-                    self.answer(Answer::Checked {
-                        object,
-                        block,
-                        result,
-                    });
-                }
-                if let Some(buf) = buf {
-                    self.answer(Answer::Buffer(buf));
-                }
-            }
+            } => self.open(object, &description),
+            Job::Partial { object, buf } => self.write_partial(object, buf),
+            Job::Check { object, block, buf } => self.check(object, block, buf),
             Job::Page {
                 object,
                 page,
                 symbol,
-            } => {
-                match self
-                    .sinks
-                    .get_mut(&object)
-                    .map(|s| s.store_page(page, &symbol))
-                {
-                    Some(Ok(settled)) => {
-                        for block in settled.verified {
-                            self.answer(Answer::Checked {
-                                object,
-                                block,
-                                result: Ok(()),
-                            });
-                        }
-                        for block in settled.bad {
-                            let result = Err(StoreFault::mismatch());
-                            self.answer(Answer::Checked {
-                                object,
-                                block,
-                                result,
-                            });
-                        }
-                    }
-                    Some(Err(error)) => {
-                        let result = Err(error.into());
-                        // Whichever block it is told of, the object can't be kept.
-                        self.answer(Answer::Checked {
-                            object,
-                            block: 1,
-                            result,
-                        });
-                    }
-                    None => {}
-                }
-                self.answer(Answer::Page);
-            }
+            } => self.store_page(object, page, &symbol),
             Job::Finish { object } => {
-                let sink = self.sinks.remove(&object);
-                let result = match sink {
-                    Some(sink) => sink.finish().map_err(StoreFault::from),
+                let result = match self.stores.remove(&object) {
+                    Some(mut store) => store.finish(),
                     None => Err(StoreFault::new(FaultKind::Gone, "the file is not open")),
                 };
                 self.answer(Answer::Finished { object, result });
             }
             Job::Abandon { object, keep } => {
-                if let Some(sink) = self.sinks.remove(&object) {
+                if let Some(mut store) = self.stores.remove(&object) {
                     // It is given up already; what can't be removed is found by the next run.
-                    let _ = sink.abandon(keep);
+                    let _ = store.abandon(keep);
                 }
             }
         }
+    }
+
+    fn open(&mut self, object: ObjectKey, description: &Description) {
+        let result = self.destination.open(description).map(|opened| {
+            let store::Opened {
+                store,
+                path,
+                moved_aside,
+            } = opened;
+            let recovered = store.held();
+            self.stores.insert(object, store);
+            Opened {
+                path,
+                recovered,
+                moved_aside,
+            }
+        });
+        self.answer(Answer::Opened { object, result });
+    }
+
+    fn write_partial(&mut self, object: ObjectKey, buf: BlockBuf) {
+        let store = self.stores.get_mut(&object);
+        if let Some(Err(fault)) = store.map(|s| s.write_partial(&buf)) {
+            self.checked(object, buf.block(), Err(fault));
+        }
+        self.answer(Answer::Buffer(buf));
+    }
+
+    fn check(&mut self, object: ObjectKey, block: BlockNo, mut buf: Option<BlockBuf>) {
+        let store = self.stores.get_mut(&object);
+        match store.map(|s| s.finish_block(block, buf.as_mut())) {
+            // Its page will tell.
+            None | Some(Ok(BlockResult::Unproven)) => {}
+            Some(Ok(BlockResult::Verified)) => self.checked(object, block, Ok(())),
+            Some(Ok(BlockResult::Bad)) => {
+                self.checked(object, block, Err(StoreFault::mismatch()));
+            }
+            Some(Err(fault)) => self.checked(object, block, Err(fault)),
+        }
+        if let Some(buf) = buf {
+            self.answer(Answer::Buffer(buf));
+        }
+    }
+
+    fn store_page(&mut self, object: ObjectKey, page: u32, symbol: &[u8]) {
+        let store = self.stores.get_mut(&object);
+        match store.map(|s| s.store_page(page, symbol)) {
+            None => {}
+            Some(Ok(settled)) => {
+                for block in settled.verified {
+                    self.checked(object, block, Ok(()));
+                }
+                for block in settled.bad {
+                    self.checked(object, block, Err(StoreFault::mismatch()));
+                }
+            }
+            // Whichever block it is told of, the object can't be kept.
+            Some(Err(fault)) => self.checked(object, 1, Err(fault)),
+        }
+        self.answer(Answer::Page);
+    }
+
+    fn checked(&self, object: ObjectKey, block: BlockNo, result: Result<(), StoreFault>) {
+        self.answer(Answer::Checked {
+            object,
+            block,
+            result,
+        });
     }
 }

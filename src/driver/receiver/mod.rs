@@ -39,6 +39,7 @@ use crate::envelope::ReceiverEnvelopes;
 use crate::ids::ReceiverId;
 use crate::rng::Rng;
 use crate::seal::Fingerprint;
+use crate::store::FolderDestination;
 use crate::time::Time;
 use crate::url::{Place, Url};
 
@@ -132,7 +133,8 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
     ));
     let (to_disk, jobs) = channel::unbounded();
     let (to_net, answers) = channel::unbounded();
-    let disk = Disk::new(builder.into.clone(), to_net, control.clone());
+    let destination = Box::new(FolderDestination::new(&builder.into));
+    let disk = Disk::new(destination, to_net, control.clone());
     let disk = spawn("loopcast-disk", move || disk.run(&jobs))?;
     let parts = Setup {
         engine,

@@ -388,10 +388,6 @@ impl Net {
                     self.engine.handle_checked(now, object, block, result);
                 }
                 Answer::Finished { object, result } => {
-                    if let (Some(object), Ok(path)) = (self.objects.get_mut(&object), &result) {
-                        object.path = Some(path.clone());
-                    }
-                    let result = result.map(|_| ());
                     self.engine.handle_finished(now, object, result);
                 }
             }

@@ -9,7 +9,7 @@ use crate::engine::ReadCommand;
 use crate::fault::StoreFault;
 use crate::ids::ContentId;
 use crate::object::Description;
-use crate::store::Source;
+use crate::store::Store;
 
 /// To the hashing thread.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) struct Prepare {
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) command: ReadCommand,
-    pub(crate) source: Arc<Source>,
+    pub(crate) source: Arc<dyn Store>,
     pub(crate) buffer: Vec<u8>,
 }
 
@@ -67,7 +67,7 @@ pub(crate) enum Message {
 pub(crate) struct Prepared {
     pub(crate) file: FileToOffer,
     pub(crate) attempt: u32,
-    pub(crate) source: Arc<Source>,
+    pub(crate) source: Arc<dyn Store>,
     pub(crate) description: Description,
     pub(crate) content: ContentId,
     pub(crate) cached: bool,

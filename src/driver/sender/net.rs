@@ -29,7 +29,7 @@ use crate::driver::{DriverError, SenderEvent, SenderObject};
 use crate::engine::{self, Burst, Link, ObjectKey};
 use crate::envelope::{Seal, SenderEnvelopes};
 use crate::fault::{FaultKind, StoreFault};
-use crate::store::Source;
+use crate::store::Store;
 use crate::time::Time;
 
 pub(crate) const WAKER: Token = Token(0);
@@ -78,7 +78,7 @@ pub(crate) struct Listener {
 struct Offered {
     file: FileToOffer,
     attempt: u32,
-    source: Arc<Source>,
+    source: Arc<dyn Store>,
     figures: SenderObject,
 }
 

@@ -12,7 +12,7 @@ use crate::engine::ReadCommand;
 use crate::fault::StoreFault;
 use crate::fec::Encoder;
 use crate::object::Codec;
-use crate::store::{HashCache, Source, SourceError};
+use crate::store::{HashCache, Source, SourceError, Store};
 
 /// Reads blocks, and makes their parity when told to, until nobody asks any more.
 pub(crate) fn read(jobs: &Receiver<Read>, messages: &Sender<Message>, control: &Control) {
@@ -23,7 +23,7 @@ pub(crate) fn read(jobs: &Receiver<Read>, messages: &Sender<Message>, control: &
         mut buffer,
     } in jobs
     {
-        let result = fill(&command, &source, &mut buffer, &mut encoder);
+        let result = fill(&command, &*source, &mut buffer, &mut encoder);
         if messages
             .send(Message::Read {
                 command,
@@ -41,11 +41,11 @@ pub(crate) fn read(jobs: &Receiver<Read>, messages: &Sender<Message>, control: &
 /// Fills a buffer, which is made as long as it must be and keeps the room that it had.
 fn fill(
     command: &ReadCommand,
-    source: &Source,
+    store: &dyn Store,
     buffer: &mut Vec<u8>,
     encoder: &mut Encoder,
 ) -> Result<(), StoreFault> {
-    let g = &source.description().geometry;
+    let g = &store.description().geometry;
     let parity = if command.parity {
         g.parity(command.block)
     } else {
@@ -54,9 +54,9 @@ fn fill(
     let symbols = usize::from(g.symbols(command.block)) + usize::from(parity);
     buffer.resize(symbols * usize::from(g.symbol_size()), 0);
     let read = if command.parity {
-        source.read_block_with_parity(command.block, buffer, encoder)
+        store.read_block_with_parity(command.block, buffer, encoder)
     } else {
-        source.read_block(command.block, buffer)
+        store.read_block(command.block, buffer)
     };
     read.map(|_| ())
 }

@@ -4,7 +4,7 @@ use super::super::*;
 use crate::object::Geometry;
 use crate::rng::Rng;
 use crate::store::test_files::{Carrier, K, SYMBOL, blocks, source_with_parity};
-use crate::store::{BlockPool, Source};
+use crate::store::{BlockPool, Source, Store};
 use proptest::prelude::*;
 
 const SIZE: usize = SYMBOL as usize;
@@ -186,7 +186,7 @@ fn a_later_run_goes_on_with_whole_blocks() {
     }
     drop(sink);
     let mut sink = Sink::open(into.path(), s.description()).unwrap();
-    let recovered: u64 = sink.recovered().iter().map(|r| r.end - r.start).sum();
+    let recovered: u64 = sink.held().iter().map(|r| r.end - r.start).sum();
     assert_eq!(
         recovered as usize,
         g.first_content_block() as usize + first.len()

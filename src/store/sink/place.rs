@@ -6,10 +6,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::object::{Description, Geometry};
-use crate::store::SinkError;
 use crate::store::folder::{Folder, Kind, allocated};
 use crate::store::sidecar::Sidecar;
-use crate::store::sink::MovedAside;
+use crate::store::{MovedAside, SinkError};
 
 /// The incomplete file of a file.
 pub(super) fn part(name: &str) -> String {
