@@ -133,8 +133,12 @@ impl Memory {
     fn gather(&mut self, block: BlockNo, len: usize, expected: Option<Hash>) -> Option<Hash> {
         let g = self.description.geometry;
         let hash = self.blocks.get_mut(&block).and_then(|whole| {
-            let is_whole = whole.restore(&g, block);
-            is_whole.then(|| block_hash(&whole.bytes[..len]))
+            if !whole.restore(&g, block) {
+                return None;
+            }
+            // What fills the last symbol is not hashed, and may be anything.
+            whole.bytes[len..].fill(0);
+            Some(block_hash(&whole.bytes[..len]))
         });
         let hash = hash.filter(|hash| expected.is_none_or(|e| e == *hash));
         if hash.is_none() {

@@ -27,7 +27,8 @@ use std::path::{Path, PathBuf};
 use crate::fec::Decoder;
 use crate::ids::BlockNo;
 use crate::object::{
-    BlockKind, Description, FileEntry, FileTable, PageChecker, PageHashes, SafeName, block_hash,
+    BlockKind, Description, FileEntry, FileTable, Geometry, PageChecker, PageHashes, SafeName,
+    block_hash,
 };
 use crate::range_set::RangeSet;
 use crate::store::bitmap::Bitmap;
@@ -106,18 +107,7 @@ impl Sink {
         file.set_len(g.length())
             .map_err(|e| SinkError::write(&path, e))?;
 
-        let state_path = folder.path_of(&state(name));
-        let state_file = folder.open_file(&state(name))?;
-        if !resumed {
-            state_file
-                .set_len(0)
-                .map_err(|e| SinkError::write(&state_path, e))?;
-        }
-        state_file
-            .set_len(Sidecar::size(g))
-            .map_err(|e| SinkError::write(&state_path, e))?;
-        let sidecar = Sidecar::new(wrap(state_file), state_path, g);
-
+        let sidecar = open_sidecar(&folder, name, g, resumed, wrap)?;
         let handle = file.try_clone().map_err(|e| SinkError::write(&path, e))?;
         let mut sink = Sink {
             description: description.clone(),
@@ -500,6 +490,24 @@ impl std::fmt::Debug for Sink {
             .field("lacking", &self.lacking())
             .finish_non_exhaustive()
     }
+}
+
+/// Opens the sidecar, emptied unless it is of this coding.
+fn open_sidecar(
+    folder: &Folder,
+    name: &str,
+    g: &Geometry,
+    resumed: bool,
+    wrap: Wrap<'_>,
+) -> Result<Sidecar, SinkError> {
+    let path = folder.path_of(&state(name));
+    let fault = |e| SinkError::write(&path, e);
+    let file = folder.open_file(&state(name))?;
+    if !resumed {
+        file.set_len(0).map_err(fault)?;
+    }
+    file.set_len(Sidecar::size(g)).map_err(fault)?;
+    Ok(Sidecar::new(wrap(file), path, g))
 }
 
 /// The bytes of a run of symbols, the last one cut where the block's content ends.

@@ -163,19 +163,7 @@ impl Source {
         let looks = look(&file)?;
         let table =
             FileTable::single(name.clone(), looks.size, Some(looks.mtime), looks.mode).encode();
-        let k = k.unwrap_or(if looks.size < config::LARGE_OBJECT {
-            config::SMALL_K
-        } else {
-            config::LARGE_K
-        });
-        let m = codec.default_parity(k);
-        let geometry =
-            Geometry::new(looks.size, symbol_size, k, m, table.len() as u32).map_err(|why| {
-                SourceError::Geometry {
-                    path: path.to_path_buf(),
-                    why,
-                }
-            })?;
+        let geometry = cut(path, looks.size, table.len(), symbol_size, k, codec)?;
         let (content, hashes) = match cache.load(&looks, &geometry) {
             Some(known) => known,
             None => {
@@ -211,16 +199,6 @@ impl Source {
             hashes,
             cache: cache.clone(),
         }))
-    }
-
-    /// The encoded file table.
-    pub fn table_bytes(&self) -> &[u8] {
-        &self.table
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     fn read_content(&self, index: u32, offset: u64, content: &mut [u8]) -> Result<(), StoreFault> {
@@ -314,6 +292,27 @@ impl Store for Source {
         }
         Ok(bytes)
     }
+}
+
+/// How a file of `length` bytes is cut into symbols and blocks.
+fn cut(
+    path: &Path,
+    length: u64,
+    table_len: usize,
+    symbol_size: u16,
+    k: Option<u16>,
+    codec: Codec,
+) -> Result<Geometry, SourceError> {
+    let k = k.unwrap_or(if length < config::LARGE_OBJECT {
+        config::SMALL_K
+    } else {
+        config::LARGE_K
+    });
+    let m = codec.default_parity(k);
+    Geometry::new(length, symbol_size, k, m, table_len as u32).map_err(|why| {
+        let path = path.to_path_buf();
+        SourceError::Geometry { path, why }
+    })
 }
 
 fn open_plain(path: &Path) -> Result<File, SourceError> {

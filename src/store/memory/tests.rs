@@ -141,6 +141,24 @@ fn blocks_wait_for_their_page() {
 }
 
 #[test]
+fn what_fills_the_last_symbol_is_zeros_whatever_came() {
+    let held = holding(&bytes(5_000), Codec::None);
+    let g = held.description().geometry;
+    let mut coming = Memory::new(held.description());
+    bring_pages(&held, &mut coming);
+    for block in [0, g.blocks() - 1] {
+        let all: Vec<u16> = (0..g.symbols(block)).collect();
+        let mut buf = buffer(&held, block, &all);
+        if let Some(last) = buf.bytes_mut().last_mut() {
+            *last = 1;
+        }
+        let result = coming.finish_block(block, Some(&mut buf));
+        assert_eq!(result, Ok(BlockResult::Verified));
+        assert_eq!(symbols(&coming, block), symbols(&held, block));
+    }
+}
+
+#[test]
 fn parity_restores_what_is_missing() {
     let content = bytes(7_000);
     let held = holding(&content, Codec::ReedSolomon);

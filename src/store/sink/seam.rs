@@ -52,7 +52,11 @@ impl Store for Sink {
             return Err(not_held(block));
         }
         match g.kind(block) {
-            BlockKind::Table => self.sidecar.read_table(slot, 0)?,
+            BlockKind::Table => {
+                let (table, rest) = slot.split_at_mut(g.table_len() as usize);
+                rest.fill(0);
+                self.sidecar.read_table(table, 0)?;
+            }
             BlockKind::Pages { first_page } => {
                 let symbols = slot.chunks_exact_mut(g.symbol_size().into());
                 for (page, symbol) in (first_page..).zip(symbols) {

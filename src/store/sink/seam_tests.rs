@@ -118,6 +118,10 @@ fn a_finished_object_can_be_read() {
             }
         }
         if let Some(mut buf) = pool.take(0, block) {
+            // What fills the last symbol is not hashed, and may be anything.
+            if block == 0 || block + 1 == g.blocks() {
+                buf.bytes_mut()[usize::from(g.symbols(block)) * 1_024 - 1] = 1;
+            }
             let result = store.finish_block(block, Some(&mut buf));
             assert_eq!(result, Ok(BlockResult::Verified));
         }
