@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::{ObjectKey, Receiver, ReceiverEvent, Via};
-use crate::ids::{BlockNo, ShortCodingId, SymbolNo};
+use crate::ids::{BlockNo, SymbolNo};
 use crate::range_set::RangeSet;
 use crate::rng::Rng;
-use crate::sim::content::Written;
-use crate::sim::disk::SlowDisk;
+use crate::sim::disk::Disk;
 use crate::sim::event::Packets;
 use crate::sim::link::Dice;
 use crate::sim::{Link, Outcome};
@@ -34,23 +33,11 @@ pub(super) struct Host {
     pub(super) wake: Time,
     /// When its downlink is free again.
     pub(super) free_at: Time,
-    pub(super) written: BTreeMap<ObjectKey, Written>,
+    pub(super) disk: Disk,
     pub(super) parts: Parts,
-    /// What an earlier run has left on its disk.
-    pub(super) disk: BTreeMap<ShortCodingId, Written>,
     /// Some of what went to it, and of what it sent, to be told again.
     pub(super) caught: Caught<(Arc<Packets>, u16, Via)>,
     pub(super) caught_up: Caught<Arc<Vec<u8>>>,
-    /// Blocks that it has of every object from an earlier run.
-    pub(super) kept: RangeSet,
-    /// Its disk is slow.
-    pub(super) slow_disk: Option<SlowDisk>,
-    /// It writes nothing any more: its disk is full.
-    pub(super) disk_full: bool,
-    /// The share of symbols that its disk damages.
-    pub(super) bit_rot: f64,
-    /// It has damaged something.
-    pub(super) rotten: bool,
     pub(super) started: bool,
     pub(super) killed: bool,
     pub(super) outcome: Outcome,
@@ -73,14 +60,14 @@ impl Host {
 
     /// Tells the engine what waits for its disk.
     pub(super) fn tell_backlog(&mut self, now: Time) {
-        if let Some(disk) = &mut self.slow_disk {
+        if let Some(disk) = &mut self.disk.slow {
             self.receiver.set_backlog(now, disk.tell(now));
         }
     }
 
     /// When its disk has done what it is given now, which takes so long.
     pub(super) fn written_at(&self, now: Time, takes: Duration) -> Time {
-        let free_at = self.slow_disk.as_ref().map_or(now, |disk| disk.free_at);
+        let free_at = self.disk.slow.as_ref().map_or(now, |disk| disk.free_at);
         free_at.max(now) + takes
     }
 

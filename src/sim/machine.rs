@@ -1,10 +1,10 @@
 //! What happens to the sender's and the receivers' machines, event by event.
 
 use crate::engine::Link as Socket;
-use crate::engine::{Command, ObjectKey, ReceiverEvent};
+use crate::engine::{Command, ObjectKey, ReceiverEvent, Slot};
 use crate::fault::{FaultKind, StoreFault};
+use crate::fec::Encoder;
 use crate::ids::BlockNo;
-use crate::sim::content::{Written, parity_of};
 use crate::sim::event::Event;
 use crate::sim::{Content, Outcome, World};
 use crate::time::Time;
@@ -78,51 +78,55 @@ impl World {
                 if run != self.sender_run {
                     return;
                 }
-                if let Some(Some(content)) = self.contents.get(object.0 as usize) {
-                    let mut bytes = content.block(block);
-                    let geometry = &content.description().geometry;
-                    bytes.extend(parity_of(geometry, block, &bytes));
-                    self.slots.insert(slot, bytes);
-                }
-                self.sender.handle_read(self.now, slot, Ok(()));
-                self.drain_sender();
+                self.read(slot, object, block);
             }
             Event::Checked(host, object, block) => self.checked(host, object, block),
             Event::Finished(host, object) => self.finished(host, object),
         }
     }
 
+    fn read(&mut self, slot: Slot, object: ObjectKey, block: BlockNo) {
+        let mut result = Ok(());
+        if let Some(Some(content)) = self.contents.get(object.0 as usize) {
+            let g = content.description().geometry;
+            let symbols = usize::from(g.symbols(block)) + usize::from(g.parity(block));
+            let mut bytes = vec![0; symbols * usize::from(g.symbol_size())];
+            let store = content.store();
+            let read = store.read_block_with_parity(block, &mut bytes, &mut Encoder::new());
+            result = read.map(|_| ());
+            self.slots.insert(slot, bytes);
+        }
+        self.sender.handle_read(self.now, slot, result);
+        self.drain_sender();
+    }
+
     fn checked(&mut self, index: u32, object: ObjectKey, block: BlockNo) {
-        let host = &self.hosts[index as usize];
+        let host = &mut self.hosts[index as usize];
         if host.killed {
             return;
         }
-        let right = match (host.written.get(&object), self.content_of(index, object)) {
-            (Some(written), Some(content)) => written.is_right(block, content),
-            _ => true,
-        };
-        let host = &mut self.hosts[index as usize];
-        let result = match (host.disk_full, right) {
-            (true, _) => Err(StoreFault::new(
-                FaultKind::NoSpace,
-                "no space left on the disk",
-            )),
-            (_, false) => Err(StoreFault::mismatch()),
-            _ => Ok(()),
-        };
-        if let Some(written) = host.written.get_mut(&object) {
-            match result {
-                Ok(()) => written.verify(block),
-                Err(_) => written.forget(block),
-            }
-        }
-        let now = self.now;
-        let mismatch = matches!(&result, Err(fault) if fault.kind() == FaultKind::Mismatch);
-        host.receiver.handle_checked(now, object, block, result);
-        if let (true, Some(checker)) = (mismatch, &mut self.checker) {
-            checker.block_was_wrong(index, &host.receiver, object, block, host.rotten);
+        if let Some(result) = host.disk.check(object, block) {
+            self.tell_checked(index, object, block, result);
         }
         self.drain_host(index);
+    }
+
+    /// Tells a receiver what became of a block.
+    pub(super) fn tell_checked(
+        &mut self,
+        index: u32,
+        object: ObjectKey,
+        block: BlockNo,
+        result: Result<(), StoreFault>,
+    ) {
+        let host = &mut self.hosts[index as usize];
+        let mismatch = matches!(&result, Err(fault) if fault.kind() == FaultKind::Mismatch);
+        host.receiver
+            .handle_checked(self.now, object, block, result);
+        if let (true, Some(checker)) = (mismatch, &mut self.checker) {
+            let rotten = host.disk.rotten;
+            checker.block_was_wrong(index, &host.receiver, object, block, rotten);
+        }
     }
 
     fn finished(&mut self, index: u32, object: ObjectKey) {
@@ -130,20 +134,15 @@ impl World {
         if host.killed {
             return;
         }
-        let right = match (host.written.get(&object), self.content_of(index, object)) {
-            (Some(written), Some(content)) => {
-                let blocks = content.description().geometry.blocks();
-                (0..blocks).all(|b| written.is_right(b, content))
-            }
-            _ => true,
-        };
+        let content = self.content_of(index, object);
+        let right = content.is_none_or(|content| host.disk.matches(object, content));
         assert!(
             right || self.checker.is_none(),
             "receiver {index} is to name {object:?}, which has wrong bytes"
         );
         let host = &mut self.hosts[index as usize];
         let result = if right {
-            Ok(())
+            host.disk.finish(object)
         } else {
             Err(StoreFault::mismatch())
         };
@@ -280,16 +279,7 @@ impl World {
             } => {
                 let real = self.known.iter().any(|c| *c.description() == *description);
                 let host = &mut self.hosts[index as usize];
-                let mut kept = host.kept.clone();
-                if real {
-                    let coding = description.coding().short();
-                    let new = || Written::new(&description);
-                    let mut written = host.disk.remove(&coding).unwrap_or_else(new);
-                    for blocks in written.left().iter() {
-                        kept.insert(blocks);
-                    }
-                    host.written.insert(object, written);
-                }
+                let kept = host.disk.open(object, &description, real);
                 if let Some(checker) = &mut self.checker {
                     checker.opened(index, object, &description, &kept);
                 }
@@ -313,7 +303,7 @@ impl World {
                 host.left.push((gone, until));
             }
             Command::Abandon { object, .. } => {
-                self.hosts[index as usize].written.remove(&object);
+                self.hosts[index as usize].disk.abandon(object);
             }
         }
     }

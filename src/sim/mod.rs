@@ -14,6 +14,7 @@ mod host;
 mod link;
 mod machine;
 mod network;
+mod slow_disk;
 mod world;
 
 pub use content::Content;

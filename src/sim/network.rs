@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::engine::{Burst, ObjectKey, PacketKind, Verdict, Via};
+use crate::fault::StoreFault;
 use crate::sim::event::{Event, Packets};
 use crate::sim::{Outcome, World};
 use crate::time::Time;
@@ -304,7 +305,7 @@ impl World {
         packets: &Packets,
     ) -> bool {
         let host = &mut self.hosts[index as usize];
-        let (Some(disk), Packets::Data { symbol_size, .. }) = (&mut host.slow_disk, packets) else {
+        let (Some(disk), Packets::Data { symbol_size, .. }) = (&mut host.disk.slow, packets) else {
             return true;
         };
         let takes = disk.takes(self.now, (*symbol_size).into());
@@ -335,7 +336,7 @@ impl World {
         else {
             return;
         };
-        self.hosts[index as usize].rotten = true;
+        self.hosts[index as usize].disk.rotten = true;
         if let Some(checker) = &mut self.checker {
             checker.stored(index, object, &header);
         }
@@ -355,17 +356,18 @@ impl World {
         mut symbol: Vec<u8>,
     ) -> bool {
         let host = &mut self.hosts[index as usize];
-        let Some(written) = host.written.get_mut(&object) else {
-            return true;
-        };
-        if host.bit_rot > 0.0 && !written.is_page(header.block) && host.rng.chance(host.bit_rot) {
-            symbol[0] ^= 1;
-            host.rotten = true;
-        }
-        let holds = written.put(header.block, header.symbol, &symbol);
-        if !holds {
+        let kept = host.disk.put(&mut host.rng, object, header, &mut symbol);
+        let settled = kept.unwrap_or_else(|fault| panic!("memory can't keep a symbol: {fault}"));
+        if settled.refused {
             host.receiver.handle_refused(self.now, object, header);
+            return false;
         }
-        holds
+        for block in settled.verified {
+            self.tell_checked(index, object, block, Ok(()));
+        }
+        for block in settled.bad {
+            self.tell_checked(index, object, block, Err(StoreFault::mismatch()));
+        }
+        true
     }
 }

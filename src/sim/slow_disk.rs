@@ -1,11 +1,12 @@
 //! A disk that may take less than the network brings, and what waits for it.
 
 use crate::engine::Backlog;
+use crate::store::DEFAULT_POOL;
 use crate::time::Time;
 use crate::units::Rate;
 
 /// Bytes that may wait: the driver's pool of block buffers.
-const ROOM: u64 = 32 << 20;
+const ROOM: u64 = DEFAULT_POOL as u64;
 
 #[derive(Debug)]
 pub(super) struct SlowDisk {

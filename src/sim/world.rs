@@ -20,10 +20,11 @@ use crate::rng::Rng;
 use crate::seal::SigningKey;
 use crate::secret::Secret;
 use crate::sim::check::Checker;
-use crate::sim::disk::SlowDisk;
+use crate::sim::disk::Disk;
 use crate::sim::event::{Event, Scheduled};
 use crate::sim::host::{Caught, Host, Parts};
 use crate::sim::link::Dice;
+use crate::sim::slow_disk::SlowDisk;
 use crate::sim::{Content, Link};
 use crate::time::Time;
 use crate::units::Rate;
@@ -280,16 +281,10 @@ impl World {
             left: Vec::new(),
             wake: Time::NEVER,
             free_at: Time::ZERO,
-            written: BTreeMap::new(),
+            disk: Disk::new(),
             parts: Parts::default(),
-            disk: BTreeMap::new(),
             caught: Caught::default(),
             caught_up: Caught::default(),
-            kept: RangeSet::new(),
-            slow_disk: None,
-            disk_full: false,
-            bit_rot: 0.0,
-            rotten: false,
             started: false,
             killed: false,
             outcome: Outcome::Running,
@@ -361,10 +356,7 @@ impl World {
         self.kill(receiver);
         let old = &mut self.hosts[receiver];
         let (link, config) = (old.link.clone(), old.receiver.config().clone());
-        let mut disk = core::mem::take(&mut old.disk);
-        for (key, written) in core::mem::take(&mut old.written) {
-            disk.extend(old.receiver.coding(key).map(|coding| (coding, written)));
-        }
+        let disk = old.disk.next_run();
         let start = self.now + pause;
         let new = self.add_receiver_with(start, link, config.target, |c| {
             let (id, seed) = (c.id, c.seed);
@@ -376,29 +368,29 @@ impl World {
 
     /// From now on a receiver's disk is full.
     pub fn fill_disk(&mut self, receiver: usize) {
-        self.hosts[receiver].disk_full = true;
+        self.hosts[receiver].disk.full = true;
     }
 
     /// From now on a receiver's disk takes no more than this. 32 MiB may wait for it; symbols beyond that are refused.
     pub fn slow_disk(&mut self, receiver: usize, rate: Rate) {
-        self.hosts[receiver].slow_disk = Some(SlowDisk::new(self.now, rate));
+        self.hosts[receiver].disk.slow = Some(SlowDisk::new(self.now, rate));
     }
 
     /// Symbols that a receiver's slow disk had no room for.
     pub fn stalled(&self, receiver: usize) -> u64 {
-        let disk = self.hosts[receiver].slow_disk.as_ref();
+        let disk = self.hosts[receiver].disk.slow.as_ref();
         disk.map_or(0, |disk| disk.stalled)
     }
 
     /// From now on a receiver's disk damages this share of the symbols of tables and content.
     pub fn rot_bits(&mut self, receiver: usize, share: f64) {
-        self.hosts[receiver].bit_rot = share;
+        self.hosts[receiver].disk.bit_rot = share;
     }
 
     /// A receiver that has not started yet has these blocks of every object from an earlier run.
     /// For objects without bytes.
     pub fn keep_blocks(&mut self, receiver: usize, blocks: RangeSet) {
-        self.hosts[receiver].kept = blocks;
+        self.hosts[receiver].disk.keep(blocks);
     }
 
     /// No path has faults any more but its delay, and no disk damages what it writes.
@@ -407,7 +399,7 @@ impl World {
         for host in 0..self.hosts.len() {
             let delay = self.hosts[host].link.delay;
             self.set_link(host, Link::clean(delay));
-            self.hosts[host].bit_rot = 0.0;
+            self.hosts[host].disk.bit_rot = 0.0;
         }
     }
 
