@@ -6,8 +6,8 @@
 //!
 //! Arrows point down only:
 //!
-//! * [`driver`] (feature `driver`), [`store`] (feature `store`) and [`sim`] know a machine: sockets,
-//!   files, or a pretend one;
+//! * [`driver`] (feature `driver`) and [`sim`] know a machine: sockets and threads, or a pretend one;
+//! * [`store`] keeps bytes: files (feature `store`), or memory;
 //! * [`engine`] holds the sender and the receiver, the only place where the parts meet;
 //! * [`envelope`] seals and opens the packets of a group;
 //! * [`carousel`], [`nak`], [`rate`], [`unicast_fallback`] and [`assemble`] make one decision each;
