@@ -67,6 +67,11 @@ impl Disk {
         held
     }
 
+    /// An object that has bytes is on it.
+    pub(super) fn has(&self, object: ObjectKey) -> bool {
+        self.incoming.store(object.0).is_some()
+    }
+
     /// Keeps a symbol, which it may damage.
     pub(super) fn put(
         &mut self,
@@ -101,7 +106,7 @@ impl Disk {
             let text = "no space left on the disk";
             return Some(Err(StoreFault::new(FaultKind::NoSpace, text)));
         }
-        if self.incoming.store(object.0).is_none() {
+        if !self.has(object) {
             return Some(Ok(()));
         }
         self.incoming.check(object.0, block)
@@ -128,10 +133,10 @@ impl Disk {
 
     /// Finishes an object, which can still be read.
     pub(super) fn finish(&mut self, object: ObjectKey) -> Result<(), StoreFault> {
-        match self.incoming.store(object.0) {
-            Some(_) => self.incoming.finish(object.0),
-            None => Ok(()),
+        if !self.has(object) {
+            return Ok(());
         }
+        self.incoming.finish(object.0)
     }
 
     /// Gives up an object.

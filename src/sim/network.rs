@@ -356,6 +356,9 @@ impl World {
         mut symbol: Vec<u8>,
     ) -> bool {
         let host = &mut self.hosts[index as usize];
+        if !host.disk.has(object) {
+            return true;
+        }
         let kept = host.disk.put(&mut host.rng, object, header, &mut symbol);
         let settled = kept.unwrap_or_else(|fault| panic!("memory can't keep a symbol: {fault}"));
         if settled.refused {
