@@ -4,16 +4,10 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-#[path = "support/content.rs"]
-mod content;
-#[path = "../src/bin/loopcast/bench/network.rs"]
-mod netns;
-#[path = "support/program.rs"]
-mod program;
-
-use netns::{Blocked, Net, Traffic};
-use program::{Loopcast, Program};
-use std::path::{Path, PathBuf};
+use loopcast_lab::desk::Desk;
+use loopcast_lab::network::{self, Blocked, Net, Traffic};
+use loopcast_lab::program::Program;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const GROUP: &str = "loopcast://239.192.7.1:4700";
@@ -21,59 +15,47 @@ const GROUP: &str = "loopcast://239.192.7.1:4700";
 const SENDER: &str = "loopcast://10.77.0.1:4700";
 
 fn network(hosts: usize) -> Option<Net> {
-    if let Some(why) = netns::missing() {
+    if let Some(why) = network::missing() {
         eprintln!("SKIPPED: no test network here: {why}");
         return None;
     }
     Some(Net::new(hosts).unwrap())
 }
 
-/// A folder with a file of seeded content, and the program to send it with.
-struct Desk {
-    folder: tempfile::TempDir,
+/// A file of seeded content, and the program to send it with.
+struct Film {
+    desk: Desk,
     file: PathBuf,
-    loopcast: Loopcast,
 }
 
-impl Desk {
-    fn new(bytes: u64) -> Desk {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("film");
-        content::write_seeded(&file, bytes, 7).unwrap();
+impl Film {
+    fn new(bytes: u64) -> Film {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_loopcast"));
-        let scratch = folder.path().to_path_buf();
-        Desk {
-            folder,
-            file,
-            loopcast: Loopcast { program, scratch },
-        }
-    }
-
-    fn inbox(&self, i: usize) -> PathBuf {
-        self.folder.path().join(format!("into-{i}"))
+        let desk = Desk::new(&std::env::temp_dir(), program, false).unwrap();
+        let file = desk.file("film", bytes).unwrap();
+        Film { desk, file }
     }
 
     /// A receiver on host `i`, which is up on return.
     fn receive(&self, net: &Net, i: usize, args: &[&str], url: &str) -> Program {
-        let mut receiver = self
-            .loopcast
-            .receive(net.host(i), &self.inbox(i), args, url)
-            .unwrap();
+        let (host, inbox) = (net.host(i), self.desk.inbox(i));
+        let receiver = self.desk.loopcast.receive(host, &inbox, args, url);
+        let receiver = receiver.unwrap();
         receiver.wait_until_up().unwrap();
         receiver
     }
 
     /// Sends the file; every receiver must end well, with an exact copy.
-    fn send(&self, net: &Net, args: &[&str], receivers: &mut [Program]) -> Program {
+    fn send(&self, net: &Net, args: &[&str], receivers: &[Program]) -> Program {
         let args = [&["--to", GROUP, "--rate", "50M"], args].concat();
-        let file: &Path = &self.file;
-        let mut sender = self.loopcast.send(net.host(0), &args, &[file]).unwrap();
+        let sender = self.desk.loopcast.send(net.host(0), &args, &[&self.file]);
+        let sender = sender.unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
-        for (receiver, i) in receivers.iter_mut().zip(1..) {
+        for (receiver, i) in receivers.iter().zip(1..) {
             if let Err(e) = receiver.succeed(deadline) {
                 panic!("{e}the sender said:\n{}", sender.tail());
             }
-            content::compare(file, &self.inbox(i).join("film")).unwrap();
+            self.desk.verify(i, &self.file).unwrap();
         }
         sender.succeed(deadline).unwrap();
         sender
@@ -83,11 +65,11 @@ impl Desk {
 #[test]
 fn what_is_lost_is_asked_for_and_repaired() {
     let Some(net) = network(3) else { return };
-    let desk = Desk::new(3 << 20);
+    let film = Film::new(3 << 20);
     net.lose(1, Traffic::Udp, 50).unwrap();
     net.lose(2, Traffic::Udp, 50).unwrap();
-    let mut receivers = [1, 2].map(|i| desk.receive(&net, i, &[], GROUP));
-    let sender = desk.send(&net, &["--wait-for", "2"], &mut receivers);
+    let receivers = [1, 2].map(|i| film.receive(&net, i, &[], GROUP));
+    let sender = film.send(&net, &["--wait-for", "2"], &receivers);
 
     assert!(
         net.lost(1).unwrap().1 > 20,
@@ -102,14 +84,14 @@ fn what_is_lost_is_asked_for_and_repaired() {
 #[test]
 fn blocked_multicast_is_found_out_and_gone_round() {
     let Some(net) = network(3) else { return };
-    let desk = Desk::new(1 << 20);
+    let film = Film::new(1 << 20);
     net.block_multicast(1, Blocked::Inbound).unwrap();
     let short = ["--sync-timeout", "0.5"];
-    let mut receivers = [
-        desk.receive(&net, 1, &short, GROUP),
-        desk.receive(&net, 2, &short, GROUP),
+    let receivers = [
+        film.receive(&net, 1, &short, GROUP),
+        film.receive(&net, 2, &short, GROUP),
     ];
-    desk.send(&net, &["--wait-for", "2"], &mut receivers);
+    film.send(&net, &["--wait-for", "2"], &receivers);
     assert!(receivers[0].took_unicast());
     assert!(!receivers[1].took_unicast());
 }
@@ -117,10 +99,10 @@ fn blocked_multicast_is_found_out_and_gone_round() {
 #[test]
 fn a_receiver_without_any_multicast_asks_the_host() {
     let Some(net) = network(2) else { return };
-    let desk = Desk::new(1 << 20);
+    let film = Film::new(1 << 20);
     net.block_multicast(1, Blocked::Both).unwrap();
     let short = ["--sync-timeout", "0.5"];
-    let mut receivers = [desk.receive(&net, 1, &short, SENDER)];
-    desk.send(&net, &[], &mut receivers);
+    let receivers = [film.receive(&net, 1, &short, SENDER)];
+    film.send(&net, &[], &receivers);
     assert!(receivers[0].took_unicast());
 }

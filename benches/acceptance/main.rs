@@ -1,33 +1,28 @@
 //! The acceptance bench: what the first release promises of a real network, measured.
 //!
 //! `cargo bench --bench acceptance -- [--list] [--quick] [--peers] [--keep] [--program PATH]
-//! [CASE...]`, as root: each case builds a network of namespaces, runs the program there and prints its figures
-//! beside their limits. The limits are ratios, so that they hold on slow machines and fast ones. A case that fails by
-//! a speed or a time alone runs twice more, and the median counts.
+//! [CASE...]`, as root: each case builds a network of namespaces, runs the program there and prints
+//! its figures beside their limits. The limits are ratios, so that they hold on slow machines and
+//! fast ones. A case that fails by a speed or a time alone runs twice more, and the median counts.
 //! Ends with 1 if any case failed; without root it says that it measures nothing and ends with 0.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-mod attacker;
-mod awake;
-mod bare;
 mod bench;
 mod cases;
-#[path = "../../tests/support/content.rs"]
-mod content;
-#[path = "../../src/bin/loopcast/bench/network.rs"]
-mod netns;
-#[path = "../../tests/support/program.rs"]
-mod program;
-mod relay;
-mod schedule;
-#[path = "../../tests/support/tcp.rs"]
-mod tcp;
+mod forger;
 
-use awake::Awake;
-use bench::{Bench, Measure, Options};
-use cases::Case;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
+
+use loopcast_lab::busy::Loops;
+use loopcast_lab::machine;
+use loopcast_lab::measure::Measure;
+use loopcast_lab::network;
+use loopcast_lab::wait::interrupted;
+
+use bench::{Bench, Options};
+use cases::Case;
 
 fn main() -> ExitCode {
     let options = match Options::from_args(std::env::args().skip(1)) {
@@ -43,13 +38,13 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    if let Some(why) = netns::missing() {
+    if let Some(why) = network::missing() {
         eprintln!("SKIPPED, NOTHING MEASURED: no network namespaces here: {why}");
         return ExitCode::SUCCESS;
     }
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // Without the handler an interrupted run leaves its namespaces to the next one to remove.
-        let _ = signal_hook::flag::register(signal, program::interrupted().clone());
+        let _ = signal_hook::flag::register(signal, interrupted().clone());
     }
 
     match run(&options) {
@@ -96,11 +91,11 @@ fn run(options: &Options) -> Result<usize, String> {
         let cores = std::thread::available_parallelism().map_or(0, |n| n.get());
         eprintln!("{cores} cores, load before this run: {}", load.trim());
     }
-    let _awake = Awake::start();
+    let _awake = Loops::that_keep_awake();
     let mut failed = 0;
     let chosen = cases::ALL.iter().filter(|case| options.chose(case.name));
     for case in chosen {
-        let (started, stolen) = (Instant::now(), awake::stolen());
+        let (started, stolen) = (Instant::now(), machine::stolen());
         let result = measure(case, &bench);
         let passed = match &result {
             Ok(measures) => {
@@ -116,14 +111,14 @@ fn run(options: &Options) -> Result<usize, String> {
         };
         failed += usize::from(!passed);
         let took = started.elapsed().as_secs_f64();
-        let stolen = awake::stolen()
+        let stolen = machine::stolen()
             .zip(stolen)
             .map_or(0.0, |(now, then)| now - then);
         eprintln!(
             "{:32} took {took:.1} s, without {stolen:.1} s of a processor that the host gave to others",
             case.name
         );
-        if program::interrupted().load(std::sync::atomic::Ordering::Relaxed) {
+        if interrupted().load(Ordering::Relaxed) {
             return Err("interrupted".into());
         }
     }

@@ -1,10 +1,14 @@
 //! Cases with somebody on the path who has no key.
 
 use super::{GROUP, Wanted, group_receivers, time_at, transfer};
-use crate::attacker::Attack;
-use crate::bench::{Bench, Desk, Limit, Measure};
-use crate::netns::Net;
-use crate::program::{Program, pause};
+use crate::bench::Bench;
+use crate::forger::Forger;
+use loopcast_lab::attacker::Attack;
+use loopcast_lab::desk::Desk;
+use loopcast_lab::measure::{Limit, Measure};
+use loopcast_lab::network::Net;
+use loopcast_lab::program::Program;
+use loopcast_lab::wait::pause;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -78,7 +82,7 @@ pub(crate) fn attacked_group(bench: &Bench) -> Result<Vec<Measure>, String> {
         let options = ["--group-key", key.as_str()];
         let wanted = with_options(&options);
         let mut attack = attacked
-            .then(|| Attack::start(net.host(RECEIVERS + 1), net.host(0).address))
+            .then(|| Attack::start(net.host(RECEIVERS + 1), net.host(0), Forger::default()))
             .transpose()?;
         let args = ["--wait-for", "4", "--tiers", "50M", options[0], options[1]];
         let done = transfer(&desk, &net, &file, &wanted, &args, within)?;
@@ -108,24 +112,24 @@ pub(crate) fn attacked_plain(bench: &Bench) -> Result<Vec<Measure>, String> {
     let mut receivers = Vec::new();
     for i in 1..=RECEIVERS {
         let into = desk.inbox(i);
-        let mut receiver = desk.loopcast.receive(net.host(i), &into, &[], GROUP)?;
+        let receiver = desk.loopcast.receive(net.host(i), &into, &[], GROUP)?;
         receiver.wait_until_up()?;
         receivers.push(receiver);
     }
-    let mut attack = Attack::start(net.host(RECEIVERS + 1), net.host(0).address)?;
+    let mut attack = Attack::start(net.host(RECEIVERS + 1), net.host(0), Forger::default())?;
     let args = ["--to", GROUP, "--tiers", "50M", "--wait-for", "4"];
-    let mut sender = desk
+    let sender = desk
         .loopcast
         .send(net.host(0), &args, &[Path::new(&file)])?;
     pause(2 * time_at(bytes, 50))?;
     // Who is done is done, with the right bytes; nobody else has ended.
     let mut alive = 0;
-    for (i, receiver) in (1..).zip(&mut receivers) {
+    for (i, receiver) in (1..).zip(&receivers) {
         alive += usize::from(receiver.is_running() || desk.verify(i, &file).is_ok());
     }
     let rate = attack.stop();
     let over = Instant::now();
-    for (i, receiver) in (1..).zip(&mut receivers) {
+    for (i, receiver) in (1..).zip(&receivers) {
         let said = |e| format!("{e}the sender said:\n{}", sender.tail());
         receiver
             .succeed(over + Duration::from_secs(90))

@@ -2,9 +2,10 @@
 
 use super::scheduled::{Plan, Went, ratio, run, told};
 use super::{GROUP, SENDER, Wanted, group_receivers};
-use crate::bench::{Bench, Limit, Measure};
-use crate::netns::{Blocked, Net};
-use crate::schedule::{Schedule, wire_floor};
+use crate::bench::Bench;
+use loopcast_lab::measure::{Limit, Measure};
+use loopcast_lab::network::{Blocked, Net};
+use loopcast_lab::schedule::{Schedule, wire_floor};
 use std::time::Duration;
 
 fn send(

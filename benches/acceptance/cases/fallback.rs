@@ -2,8 +2,9 @@
 
 use super::multicast::four_undisturbed;
 use super::{GROUP, SENDER, Wanted, group_receivers, since, transfer};
-use crate::bench::{Bench, Limit, Measure};
-use crate::netns::{Blocked, Net};
+use crate::bench::Bench;
+use loopcast_lab::measure::{Limit, Measure};
+use loopcast_lab::network::{Blocked, Net};
 use std::time::{Duration, Instant};
 
 pub(crate) fn blocked_in_group_url(bench: &Bench) -> Result<Vec<Measure>, String> {
@@ -66,20 +67,20 @@ pub(crate) fn mtu1400(bench: &Bench) -> Result<Vec<Measure>, String> {
     let file = desk.file("film", bench.mib(32, 16))?;
     let mut receivers = Vec::new();
     for i in [1, 2] {
-        let mut receiver = desk
+        let receiver = desk
             .loopcast
             .receive(net.host(i), &desk.inbox(i), &[], GROUP)?;
         receiver.wait_until_up()?;
         receivers.push(receiver);
     }
-    let mut sender =
-        desk.loopcast
-            .send(net.host(0), &["--to", GROUP, "--rate", "100M"], &[&file])?;
+    let sender = desk
+        .loopcast
+        .send(net.host(0), &["--to", GROUP, "--rate", "100M"], &[&file])?;
     let deadline = Instant::now() + Duration::from_secs(120);
     receivers[1].succeed(deadline)?;
     desk.verify(2, &file)?;
     let narrow = receivers[0].wait(deadline)?;
-    let took = since(sender.started, receivers[0].ended_at())?.as_secs_f64();
+    let took = since(sender.started(), receivers[0].ended_at())?.as_secs_f64();
     sender.wait(deadline)?;
     let kept = |how: &str| {
         vec![

@@ -1,10 +1,11 @@
 //! Cases in which something dies or changes half way.
 
 use super::{GROUP, RANGE, RANGE_BASE, since, time_at};
-use crate::bench::{Bench, Limit, Measure};
-use crate::content;
-use crate::netns::Net;
-use crate::program::{pause, poll_until};
+use crate::bench::Bench;
+use loopcast_lab::content;
+use loopcast_lab::measure::{Limit, Measure};
+use loopcast_lab::network::Net;
+use loopcast_lab::wait::{pause, poll_until};
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,23 +17,23 @@ pub(crate) fn killed_receiver(bench: &Bench) -> Result<Vec<Measure>, String> {
     let file = desk.file("film", bytes)?;
     let mut receivers = Vec::new();
     for i in 1..=4 {
-        let mut receiver = desk
+        let receiver = desk
             .loopcast
             .receive(net.host(i), &desk.inbox(i), &[], GROUP)?;
         receiver.wait_until_up()?;
         receivers.push(receiver);
     }
     let args = ["--to", GROUP, "--rate", "100M", "--wait-for", "4"];
-    let mut sender = desk.loopcast.send(net.host(0), &args, &[&file])?;
+    let sender = desk.loopcast.send(net.host(0), &args, &[&file])?;
     pause(time_at(bytes, 100) / 2)?;
-    let mut victim = receivers.remove(0);
+    let victim = receivers.remove(0);
     if !victim.is_running() {
         return Err(format!("done before it could be killed\n{}", victim.tail()));
     }
     victim.kill();
 
-    let deadline = sender.started + Duration::from_secs(90);
-    for (receiver, i) in receivers.iter_mut().zip(2..) {
+    let deadline = sender.started() + Duration::from_secs(90);
+    for (receiver, i) in receivers.iter().zip(2..) {
         receiver.succeed(deadline)?;
         desk.verify(i, &file)?;
     }
@@ -42,7 +43,7 @@ pub(crate) fn killed_receiver(bench: &Bench) -> Result<Vec<Measure>, String> {
         (Some(last), Some(end)) => end.saturating_duration_since(last).as_secs_f64(),
         _ => return Err("a program ended without a trace of when".into()),
     };
-    let total = since(sender.started, last)?.as_secs_f64();
+    let total = since(sender.started(), last)?.as_secs_f64();
     Ok(vec![
         Measure::new(
             "last live receiver to sender's end",
@@ -73,7 +74,7 @@ pub(crate) fn source_truncated_and_rewritten(bench: &Bench) -> Result<Vec<Measur
     }
     let mut receivers = Vec::new();
     for i in [1, 2] {
-        let mut receiver = desk
+        let receiver = desk
             .loopcast
             .receive(net.host(i), &desk.inbox(i), &[], RANGE_BASE)?;
         receiver.wait_until_up()?;
@@ -81,7 +82,7 @@ pub(crate) fn source_truncated_and_rewritten(bench: &Bench) -> Result<Vec<Measur
     }
     let args = ["--to", RANGE, "--rate", "100M", "--wait-for", "2"];
     let paths: Vec<&Path> = files.iter().map(|f| f.as_path()).collect();
-    let mut sender = desk.loopcast.send(net.host(0), &args, &paths)?;
+    let sender = desk.loopcast.send(net.host(0), &args, &paths)?;
     // Both are hashed and offered before anything changes.
     let offered = Instant::now() + Duration::from_secs(20);
     if !poll_until(offered, || sender.events("offered").len() == 2)? {
@@ -96,7 +97,7 @@ pub(crate) fn source_truncated_and_rewritten(bench: &Bench) -> Result<Vec<Measur
     content::overwrite_seeded(&files[1], bytes, 99)?;
 
     let deadline = Instant::now() + Duration::from_secs(90);
-    for receiver in &mut receivers {
+    for receiver in &receivers {
         receiver
             .wait(deadline)
             .map_err(|e| format!("{e}the sender said:\n{}", sender.tail()))?;

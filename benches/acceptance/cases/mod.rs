@@ -14,9 +14,11 @@ mod scheduled;
 mod tiers;
 mod unicast;
 
-use crate::bench::{Bench, Desk, Measure};
-use crate::netns::Net;
-use crate::program::Program;
+use crate::bench::Bench;
+use loopcast_lab::desk::Desk;
+use loopcast_lab::measure::Measure;
+use loopcast_lab::network::Net;
+use loopcast_lab::program::Program;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -40,8 +42,8 @@ pub(crate) struct Case {
 pub(crate) const PEERS: &[&str] = &["peers_loss", "peers_speed"];
 
 /// Cases that run only when named: those that take long; `group_beside_tcp`, whose figure (0.27 to
-/// 0.46) is too near to its limit of 0.25 for every run; and `many_objects_net`, where five programs
-/// on two cores, not the rate, decide (1.12 to 1.22 of 1.3, and 1.33 beside a compiler).
+/// 0.46) is too near to its limit of 0.25 for every run; and `many_objects_net`, where five
+/// programs on two cores, not the rate, decide (1.12 to 1.22 of 1.3, and 1.33 beside a compiler).
 pub(crate) const BY_NAME: &[&str] = &[
     "group_beside_tcp",
     "many_objects_net",
@@ -316,7 +318,7 @@ fn start_receivers(desk: &Desk, net: &Net, wanted: &[Wanted]) -> Result<Vec<Prog
                 .receive(net.host(w.host), &into, w.args, w.url)?,
         );
     }
-    for receiver in &mut receivers {
+    for receiver in &receivers {
         receiver.wait_until_up()?;
     }
     Ok(receivers)
@@ -332,13 +334,13 @@ fn transfer(
     send_args: &[&str],
     within: Duration,
 ) -> Result<Transferred, String> {
-    let mut receivers = start_receivers(desk, net, wanted)?;
+    let receivers = start_receivers(desk, net, wanted)?;
     let before = net.host(0).sent_bytes()?;
     let mut args = vec!["--to", GROUP];
     args.extend(send_args);
-    let mut sender = desk.loopcast.send(net.host(0), &args, &[file])?;
-    let deadline = sender.started + within;
-    for receiver in &mut receivers {
+    let sender = desk.loopcast.send(net.host(0), &args, &[file])?;
+    let deadline = sender.started() + within;
+    for receiver in &receivers {
         receiver
             .succeed(deadline)
             .map_err(|e| format!("{e}the sender said:\n{}", sender.tail()))?;
@@ -351,7 +353,7 @@ fn transfer(
     for (receiver, w) in receivers.iter().zip(wanted) {
         desk.keep(&format!("receiver-{}", w.host), receiver)?;
         desk.verify(w.host, file)?;
-        completed.push(since(sender.started, receiver.completed_at())?);
+        completed.push(since(sender.started(), receiver.completed_at())?);
     }
     let length = std::fs::metadata(file).map_err(|e| e.to_string())?.len();
     Ok(Transferred {

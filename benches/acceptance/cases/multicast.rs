@@ -1,9 +1,10 @@
 //! Cases in which multicast reaches everybody.
 
 use super::{RANGE, RANGE_BASE, group_receivers, since, transfer};
-use crate::bench::{Bench, Limit, Measure};
-use crate::netns::{Net, Traffic};
-use crate::program::pause;
+use crate::bench::Bench;
+use loopcast_lab::measure::{Limit, Measure};
+use loopcast_lab::network::{Net, Traffic};
+use loopcast_lab::wait::pause;
 use std::time::{Duration, Instant};
 
 const LOSSY_RECEIVERS: usize = 8;
@@ -88,7 +89,7 @@ fn joined_late(
 ) -> Result<Vec<Measure>, String> {
     let bytes = bench.mib(64, 32);
     let net = Net::new(3)?;
-    for i in 1..net.len() {
+    for i in 1..net.hosts() {
         if per_mille > 0 {
             net.lose(i, Traffic::Udp, per_mille)?;
         }
@@ -99,39 +100,39 @@ fn joined_late(
 
     // One receiver alone from the first byte: that is one cycle.
     let cycle = {
-        let mut only = desk
+        let only = desk
             .loopcast
             .receive(net.host(1), &desk.inbox(1), &[], RANGE_BASE)?;
         only.wait_until_up()?;
-        let mut sender = desk.loopcast.send(net.host(0), &args, &[&file])?;
-        let deadline = sender.started + Duration::from_secs(60);
+        let sender = desk.loopcast.send(net.host(0), &args, &[&file])?;
+        let deadline = sender.started() + Duration::from_secs(60);
         only.succeed(deadline)?;
         sender.succeed(deadline)?;
         desk.verify(1, &file)?;
-        since(sender.started, only.completed_at())?
+        since(sender.started(), only.completed_at())?
     };
 
     let desk = bench.desk()?;
     let file = desk.file("film", bytes)?;
-    let mut first = desk
+    let first = desk
         .loopcast
         .receive(net.host(1), &desk.inbox(1), &[], RANGE_BASE)?;
     first.wait_until_up()?;
-    let mut sender = desk.loopcast.send(net.host(0), &args, &[&file])?;
-    pause((sender.started + cycle / 2).saturating_duration_since(Instant::now()))?;
-    let mut late = desk
+    let sender = desk.loopcast.send(net.host(0), &args, &[&file])?;
+    pause((sender.started() + cycle / 2).saturating_duration_since(Instant::now()))?;
+    let late = desk
         .loopcast
         .receive(net.host(2), &desk.inbox(2), &[], RANGE_BASE)?;
-    let deadline = late.started + cycle * 3 + Duration::from_secs(20);
+    let deadline = late.started() + cycle * 3 + Duration::from_secs(20);
     late.succeed(deadline)?;
     first.succeed(deadline)?;
     sender.succeed(deadline)?;
     desk.verify(1, &file)?;
     desk.verify(2, &file)?;
 
-    let took = since(late.started, late.completed_at())?.as_secs_f64();
+    let took = since(late.started(), late.completed_at())?.as_secs_f64();
     let cycle = cycle.as_secs_f64();
-    let first = since(sender.started, first.completed_at())?.as_secs_f64();
+    let first = since(sender.started(), first.completed_at())?.as_secs_f64();
     Ok(vec![
         Measure::new("joining to done", took, "s", Limit::AtMost(limit(cycle))),
         Measure::new("one cycle, undisturbed", cycle, "s", Limit::Free),

@@ -2,10 +2,12 @@
 
 use super::scheduled::{CUT, Plan, Went, ratio, run, told};
 use super::{RANGE_BASE, Wanted, since};
-use crate::bench::{Bench, Desk, Measure};
-use crate::netns::{Net, Traffic};
-use crate::program::pause;
-use crate::schedule::{Schedule, wire_floor};
+use crate::bench::Bench;
+use loopcast_lab::desk::Desk;
+use loopcast_lab::measure::Measure;
+use loopcast_lab::network::{Net, Traffic};
+use loopcast_lab::schedule::{Schedule, wire_floor};
+use loopcast_lab::wait::pause;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -176,15 +178,15 @@ pub(crate) fn objects_come_and_go(bench: &Bench) -> Result<Vec<Measure>, String>
         .collect();
     let args = ["--rate", "100M", "--stay"];
     let sender = desk.loopcast.send(net.host(0), &args, &all)?;
-    let deadline = sender.started + cut;
+    let deadline = sender.started() + cut;
     for number in 0..small.len() {
         pause(EVERY)?;
         receivers.push(receive(2, &format!("object-{number:03}"))?);
     }
     let mut took = Duration::ZERO;
-    for receiver in &mut receivers {
+    for receiver in &receivers {
         took = match receiver.succeed(deadline) {
-            Ok(()) => took.max(since(sender.started, receiver.completed_at())?),
+            Ok(()) => took.max(since(sender.started(), receiver.completed_at())?),
             Err(e) => {
                 eprintln!("{e}the sender said:\n{}", sender.tail());
                 cut

@@ -1,9 +1,11 @@
 //! Sessions without a way back.
 
 use super::{GROUP, since};
-use crate::bench::{Bench, Limit, Measure};
-use crate::netns::{Net, Traffic};
-use crate::program::{Program, pause};
+use crate::bench::Bench;
+use loopcast_lab::measure::{Limit, Measure};
+use loopcast_lab::network::{Net, Traffic};
+use loopcast_lab::program::Program;
+use loopcast_lab::wait::pause;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -84,17 +86,17 @@ fn looped(bench: &Bench, net: &Net, bytes: u64, cycles: &str) -> Result<Duration
         let (host, inbox) = (net.host(i), desk.inbox(i));
         receivers.push(desk.loopcast.receive(host, &inbox, &["--one-way"], GROUP)?);
     }
-    for receiver in &mut receivers {
+    for receiver in &receivers {
         receiver.wait_until_up()?;
     }
     let send = args(&["--cycles", cycles]);
-    let mut sender = desk.loopcast.send(net.host(0), &send, &[&file])?;
-    let deadline = sender.started + Duration::from_secs(60);
+    let sender = desk.loopcast.send(net.host(0), &send, &[&file])?;
+    let deadline = sender.started() + Duration::from_secs(60);
     let mut last = Duration::ZERO;
-    for (i, receiver) in receivers.iter_mut().enumerate() {
+    for (i, receiver) in receivers.iter().enumerate() {
         receiver.succeed(deadline)?;
         desk.verify(i + 1, &file)?;
-        last = last.max(since(sender.started, receiver.completed_at())?);
+        last = last.max(since(sender.started(), receiver.completed_at())?);
     }
     sender.succeed(deadline)?;
     Ok(last)
@@ -106,17 +108,17 @@ fn late(bench: &Bench, bytes: u64) -> Result<[Measure; 2], String> {
     let cycle = looped(bench, &net, bytes, "1")?.as_secs_f64();
     let desk = bench.desk()?;
     let file = desk.file("image", bytes)?;
-    let mut sender = desk
+    let sender = desk
         .loopcast
         .send(net.host(0), &args(&["--stay"]), &[&file])?;
     sender.wait_until_up()?;
-    let half = sender.started + Duration::from_secs_f64(cycle / 2.0);
+    let half = sender.started() + Duration::from_secs_f64(cycle / 2.0);
     pause(half.saturating_duration_since(Instant::now()))?;
     let (host, inbox) = (net.host(1), desk.inbox(1));
-    let mut late = desk.loopcast.receive(host, &inbox, &[], GROUP)?;
-    late.succeed(late.started + Duration::from_secs(60))?;
+    let late = desk.loopcast.receive(host, &inbox, &[], GROUP)?;
+    late.succeed(late.started() + Duration::from_secs(60))?;
     desk.verify(1, Path::new(&file))?;
-    let took = since(late.started, late.completed_at())?.as_secs_f64();
+    let took = since(late.started(), late.completed_at())?.as_secs_f64();
     Ok([
         Measure::new(
             "late, 5 % lost: joining to done, in cycles",
@@ -140,11 +142,11 @@ fn not_joined(bench: &Bench, bytes: u64) -> Result<Measure, String> {
     let desk = bench.desk()?;
     let file = desk.file("image", bytes)?;
     let (host, told) = (net.host(1), ["--one-way", "--no-join"]);
-    let mut receiver = desk.loopcast.receive(host, &desk.inbox(1), &told, GROUP)?;
+    let receiver = desk.loopcast.receive(host, &desk.inbox(1), &told, GROUP)?;
     receiver.wait_until_up()?;
     let send = args(&["--cycles", "1"]);
-    let mut sender = desk.loopcast.send(net.host(0), &send, &[&file])?;
-    let deadline = sender.started + Duration::from_secs(60);
+    let sender = desk.loopcast.send(net.host(0), &send, &[&file])?;
+    let deadline = sender.started() + Duration::from_secs(60);
     receiver.succeed(deadline)?;
     sender.succeed(deadline)?;
     desk.verify(1, &file)?;

@@ -1,16 +1,21 @@
 //! Beside the tools that users could pick instead, as `loopcast bench` measures them.
 
-use crate::bare;
-use crate::bench::{Bench, Desk, Limit, Measure};
-use crate::netns::Net;
-use crate::program::Program;
+use crate::bench::Bench;
+use loopcast_lab::bare;
+use loopcast_lab::content;
+use loopcast_lab::desk::Desk;
+use loopcast_lab::machine::processor_time;
+use loopcast_lab::measure::{Limit, Measure};
+use loopcast_lab::network::Net;
+use loopcast_lab::program::Program;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// With each loss, the time over that of the better of uftp and udpcast in the same run: at the same rate,
-/// and as fast as each goes, where the processors of one machine are shared by nine programs.
+/// With each loss, the time over that of the better of uftp and udpcast in the same run: at the
+/// same rate, and as fast as each goes, where the processors of one machine are shared by nine
+/// programs.
 pub(crate) fn peers_loss(bench: &Bench) -> Result<Vec<Measure>, String> {
     const RECEIVERS: usize = 8;
     let (losses, size, runs) = if bench.quick {
@@ -53,8 +58,8 @@ pub(crate) fn peers_loss(bench: &Bench) -> Result<Vec<Measure>, String> {
     Ok(measures)
 }
 
-/// As fast as each goes, to four receivers, packets cut at the sender's device: beside uftp and udpcast, and beside the
-/// least that it can cost here.
+/// As fast as each goes, to four receivers, packets cut at the sender's device: beside uftp and
+/// udpcast, and beside the least that it can cost here.
 pub(crate) fn peers_speed(bench: &Bench) -> Result<Vec<Measure>, String> {
     const RECEIVERS: usize = 4;
     let desk = bench.desk()?;
@@ -120,7 +125,8 @@ pub(crate) fn peers_speed(bench: &Bench) -> Result<Vec<Measure>, String> {
     ])
 }
 
-/// A bare pair at the highest rate, in steps of a tenth, at which it loses nothing in several transfers.
+/// A bare pair at the highest rate, in steps of a tenth, at which it loses nothing in several
+/// transfers.
 struct Bare {
     bps: f64,
     /// The median.
@@ -149,7 +155,7 @@ impl Bare {
             }
             if times.len() == runs {
                 for copy in &copies {
-                    crate::content::compare(&file, copy)?;
+                    content::compare(&file, copy)?;
                 }
                 times.sort_by(f64::total_cmp);
                 let cpu = (processor_time()? - before) / runs as f64;
@@ -160,21 +166,6 @@ impl Bare {
         }
         Err("a bare pair loses packets at any rate".into())
     }
-}
-
-/// Seconds that this process, threads that ended included, has had of the processors.
-fn processor_time() -> Result<f64, String> {
-    let stat = std::fs::read_to_string("/proc/self/stat").map_err(|e| e.to_string())?;
-    // After the name in brackets; utime and stime, in hundredths (proc(5)).
-    let fields = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace();
-    let ticks = fields.skip(11).take(2).map(|f| f.parse::<f64>());
-    let sum: Result<f64, _> = ticks.sum();
-    sum.map(|ticks| ticks / 100.0)
-        .map_err(|e| format!("/proc/self/stat: {e}"))
 }
 
 /// Rows of `loopcast bench` beside uftp and udpcast.

@@ -5,10 +5,11 @@
 
 use super::scheduled::{Plan, Went, ratio, run, told, within};
 use super::{GROUP, Wanted, group_receivers};
-use crate::bench::{Bench, Limit, Measure};
-use crate::netns::{Net, Traffic};
-use crate::program::Program;
-use crate::schedule::{Schedule, Step, wire_floor};
+use crate::bench::Bench;
+use loopcast_lab::measure::{Limit, Measure};
+use loopcast_lab::network::{Net, Traffic};
+use loopcast_lab::program::Program;
+use loopcast_lab::schedule::{Schedule, Step, wire_floor};
 use std::time::Duration;
 
 const MBIT: u64 = 100;

@@ -2,9 +2,10 @@
 //! real bytes.
 
 use super::{GROUP, since};
-use crate::bench::{Bench, Limit, Measure};
-use crate::netns::{Net, Traffic};
-use crate::relay::{Path, Relay};
+use crate::bench::Bench;
+use loopcast_lab::measure::{Limit, Measure};
+use loopcast_lab::network::{Net, Traffic};
+use loopcast_lab::relay::{Path, Relay};
 use std::time::Duration;
 
 const RECEIVERS: usize = 4;
@@ -53,7 +54,7 @@ fn relayed(bench: &Bench, path: Path, per_mille: u32, wire: Limit) -> Result<Vec
         let via = ["--via", "multicast"];
         receivers.push(desk.loopcast.receive(host, &inbox, &via, GROUP)?);
     }
-    for receiver in &mut receivers {
+    for receiver in &receivers {
         receiver.wait_until_up()?;
     }
     let before = near.host(0).sent_bytes()?;
@@ -68,15 +69,15 @@ fn relayed(bench: &Bench, path: Path, per_mille: u32, wire: Limit) -> Result<Vec
         "--wait-for",
         "4",
     ];
-    let mut sender = desk.loopcast.send(near.host(0), &args, &[&file])?;
-    let deadline = sender.started + Duration::from_secs(120);
+    let sender = desk.loopcast.send(near.host(0), &args, &[&file])?;
+    let deadline = sender.started() + Duration::from_secs(120);
     let mut last = Duration::ZERO;
-    for (i, receiver) in receivers.iter_mut().enumerate() {
+    for (i, receiver) in receivers.iter().enumerate() {
         receiver
             .succeed(deadline)
             .map_err(|e| format!("{e}the sender said:\n{}", sender.tail()))?;
         desk.verify(i + 1, &file)?;
-        last = last.max(since(sender.started, receiver.completed_at())?);
+        last = last.max(since(sender.started(), receiver.completed_at())?);
     }
     sender.succeed(deadline)?;
     let sent = near.host(0).sent_bytes()? - before;

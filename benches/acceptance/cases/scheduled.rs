@@ -2,10 +2,12 @@
 //! short, and counts as a time beyond its limit instead of ending the case.
 
 use super::Wanted;
-use crate::bench::{Desk, Limit, Measure};
-use crate::netns::Net;
-use crate::program::{Program, poll_until};
-use crate::schedule::{Course, Schedule, Step};
+use loopcast_lab::desk::Desk;
+use loopcast_lab::measure::{Limit, Measure};
+use loopcast_lab::network::Net;
+use loopcast_lab::program::Program;
+use loopcast_lab::schedule::{Course, Schedule, Step};
+use loopcast_lab::wait::poll_until;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -93,34 +95,31 @@ pub(super) fn run(desk: &Desk, net: &Net, plan: &Plan) -> Result<Went, String> {
 
 fn carry_out(desk: &Desk, net: &Net, plan: &Plan) -> Result<Went, String> {
     let cut = plan.limit * CUT;
-    let mut receivers = super::start_receivers(desk, net, plan.wanted)?;
+    let receivers = super::start_receivers(desk, net, plan.wanted)?;
     let before = net.host(0).sent_bytes()?;
     let files: Vec<&Path> = plan.files.iter().map(PathBuf::as_path).collect();
     let mut course = Course::new(net, &plan.schedule);
-    let mut sender = desk.loopcast.send(net.host(0), plan.args, &files)?;
+    let sender = desk.loopcast.send(net.host(0), plan.args, &files)?;
 
-    let deadline = sender.started + cut;
+    let deadline = sender.started() + cut;
     let mut failed = Ok(());
     poll_until(deadline, || {
-        let followed = course.follow(&mut sender);
-        let still = receivers
-            .iter_mut()
-            .filter_map(|r| r.is_running().then_some(()));
-        let ended = still.count() == 0 || followed.is_err();
+        let followed = course.follow(&sender);
+        let ended = receivers.iter().all(|r| !r.is_running()) || followed.is_err();
         failed = followed;
         ended
     })?;
     failed?;
     let (counts, behind) = (std::mem::take(&mut course.counts), course.behind);
     // A busy machine or a stopped sender would not end.
-    course.finish(&mut sender)?;
+    course.finish(&sender)?;
 
     let mut is_whole = true;
     let mut completed = Vec::new();
-    for (receiver, w) in receivers.iter_mut().zip(plan.wanted) {
+    for (receiver, w) in receivers.iter().zip(plan.wanted) {
         let ended = receiver.succeed(Instant::now());
         let at = receiver.completed_at().filter(|_| ended.is_ok());
-        completed.push(at.map_or(cut, |at| at.saturating_duration_since(sender.started)));
+        completed.push(at.map_or(cut, |at| at.saturating_duration_since(sender.started())));
         match ended {
             Ok(()) => {
                 for file in plan.files {

@@ -2,10 +2,12 @@
 //! told nothing of it.
 
 use super::{GROUP, Transferred, group_receivers, since, time_at, transfer};
-use crate::bench::{Bench, Limit, Measure};
-use crate::netns::{Net, Traffic};
-use crate::program::{Program, pause};
-use crate::tcp::{self, Flow};
+use crate::bench::Bench;
+use loopcast_lab::measure::{Limit, Measure};
+use loopcast_lab::network::{Net, Traffic};
+use loopcast_lab::program::Program;
+use loopcast_lab::tcp::{self, Flow};
+use loopcast_lab::wait::pause;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -104,14 +106,14 @@ pub(crate) fn link_drop(bench: &Bench) -> Result<Vec<Measure>, String> {
     let desk = bench.desk()?;
     let bytes = bench.mib(512, 128);
     let file = desk.file("disk", bytes)?;
-    let mut receiver = desk
+    let receiver = desk
         .loopcast
         .receive(net.host(1), &desk.inbox(1), &[], GROUP)?;
     receiver.wait_until_up()?;
-    let mut sender = desk
+    let sender = desk
         .loopcast
         .send(net.host(0), &["--to", GROUP], &[&file])?;
-    let deadline = sender.started + Duration::from_secs(180);
+    let deadline = sender.started() + Duration::from_secs(180);
     pause(Duration::from_secs(5))?;
     net.limit(1, 5)?;
     pause(Duration::from_secs(10))?;
@@ -121,7 +123,7 @@ pub(crate) fn link_drop(bench: &Bench) -> Result<Vec<Measure>, String> {
         .map_err(|e| format!("{e}the sender said:\n{}", sender.tail()))?;
     sender.succeed(deadline)?;
     desk.verify(1, &file)?;
-    let took = since(sender.started, receiver.completed_at())?;
+    let took = since(sender.started(), receiver.completed_at())?;
     let without = time_at(bytes, 100) + Duration::from_secs(10);
     Ok(vec![
         seconds(
@@ -178,7 +180,8 @@ pub(crate) fn group_beside_tcp(bench: &Bench) -> Result<Vec<Measure>, String> {
     ])
 }
 
-/// Bytes a second that left a sender while it was at work: between the first fifth and the last tenth.
+/// Bytes a second that left a sender while it was at work: between the first fifth and the last
+/// tenth.
 fn rate(sender: &Program) -> Option<f64> {
     let sent = |event: &Value| event["sent_bytes"].as_u64().unwrap_or(0) as f64;
     let events = sender.events("progress");

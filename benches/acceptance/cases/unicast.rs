@@ -1,9 +1,12 @@
 //! Cases of unicast through a token bucket, alone and beside TCP.
 
 use super::{GROUP, SENDER, since};
-use crate::bench::{Bench, Desk, Limit, Measure};
-use crate::netns::Net;
-use crate::tcp::{self, Flow};
+use crate::bench::Bench;
+use loopcast_lab::desk::Desk;
+use loopcast_lab::measure::{Limit, Measure};
+use loopcast_lab::network::Net;
+use loopcast_lab::tcp::{self, Flow};
+use loopcast_lab::wait::pause;
 use std::time::Duration;
 
 /// What one unicast transfer came to.
@@ -27,21 +30,21 @@ fn run(
     count: impl Fn() -> u64,
 ) -> Result<Run, String> {
     let file = desk.file("film", bytes)?;
-    let mut sender = desk
+    let sender = desk
         .loopcast
         .send(net.host(0), &["--to", GROUP, "--rate", rate], &[&file])?;
     sender.wait_until_up()?;
     let via = ["--via", "unicast"];
     let before = count();
-    let mut receiver = desk
+    let receiver = desk
         .loopcast
         .receive(net.host(1), &desk.inbox(1), &via, SENDER)?;
-    let deadline = receiver.started + Duration::from_secs(180);
+    let deadline = receiver.started() + Duration::from_secs(180);
     receiver
         .succeed(deadline)
         .map_err(|e| format!("{e}the sender said:\n{}", sender.tail()))?;
-    let (counted, elapsed) = (count() - before, receiver.started.elapsed());
-    let took = since(receiver.started, receiver.completed_at())?;
+    let (counted, elapsed) = (count() - before, receiver.started().elapsed());
+    let took = since(receiver.started(), receiver.completed_at())?;
     sender.succeed(deadline)?;
     desk.verify(1, &file)?;
     Ok(Run {
@@ -99,7 +102,7 @@ pub(crate) fn beside_tcp(bench: &Bench) -> Result<Vec<Measure>, String> {
     let desk = bench.desk()?;
     // A second of TCP alone fills the bucket's queue.
     let flow = Flow::start(&net, 1)?;
-    crate::program::pause(Duration::from_secs(1))?;
+    pause(Duration::from_secs(1))?;
     // Full size always: two TCP flows too need some seconds to come to fair shares.
     let run = run(&desk, &net, 64 << 20, "1G", || flow.received())?;
     let tcp = tcp::mbit(run.counted, run.elapsed);

@@ -11,9 +11,8 @@ use loopcast::object::Geometry;
 use loopcast::seal::Fingerprint;
 use loopcast::units::{ByteLen, Rate, RateError};
 use loopcast::url::Url;
-
-use crate::bench::matrix::{self, Loss, Pace};
-use crate::bench::tool::{Mode, Peer};
+use loopcast_lab::bench::matrix::{self, Loss, Pace};
+use loopcast_lab::bench::tool::{Mode, Peer};
 
 /// Cycles of a session without a way back: whoever loses up to 40 % has it all after two, with
 /// parity, and a receiver that joins within the first gets a whole one.
@@ -392,7 +391,8 @@ pub(crate) struct Bench {
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        default_value = "unlimited"
+        default_value = "unlimited",
+        value_parser = pace
     )]
     pub(crate) rate: Vec<Pace>,
 
@@ -444,6 +444,18 @@ pub(crate) struct Bench {
     /// Write the table to FILE, for a document
     #[arg(long, value_name = "FILE")]
     pub(crate) markdown: Option<PathBuf>,
+}
+
+/// How fast a sender may send.
+fn pace(text: &str) -> Result<Pace, String> {
+    if text == "unlimited" {
+        return Ok(Pace::Unlimited);
+    }
+    let rate: Rate = text.parse().map_err(|e: RateError| e.to_string())?;
+    Ok(Pace::At {
+        bps: rate.as_bps(),
+        words: rate.to_string(),
+    })
 }
 
 /// Tools of others; a name for clap, which takes a bare `Vec` apart.
@@ -631,6 +643,14 @@ mod tests {
         assert_eq!(parity("10%"), Ok(Parity::Share(0.1)));
         assert_eq!(parity("100%"), Ok(Parity::Share(1.0)));
         assert!(parity("101%").is_err() && parity("some").is_err());
+    }
+
+    #[test]
+    fn paces() {
+        assert_eq!(pace("unlimited"), Ok(Pace::Unlimited));
+        let (bps, words) = (100_000_000, "100 Mbit/s".to_owned());
+        assert_eq!(pace("100M"), Ok(Pace::At { bps, words }));
+        assert!(pace("0").is_err() && pace("fast").is_err());
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl End {
         }
     }
 
+    /// An end by what the machine refuses or lacks.
+    pub(crate) fn environment(error: impl ToString) -> End {
+        End::error(Exit::Environment, error)
+    }
+
     /// An end with an error.
     pub(crate) fn error(exit: Exit, error: impl ToString) -> End {
         End {

@@ -42,6 +42,11 @@ impl Interrupt {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// The flag that a signal sets.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.0
+    }
+
     /// Ends this process when standard input ends, that is when its parent is gone, however it went.
     pub(crate) fn tie_to_stdin() {
         std::thread::spawn(|| {

@@ -26,7 +26,6 @@ mod scratch;
 mod send;
 mod sender_json;
 mod stats;
-mod subject;
 
 use args::{Args, Command};
 use interrupt::Interrupt;

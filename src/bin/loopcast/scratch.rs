@@ -1,14 +1,13 @@
 //! A folder of the program's own for a while, and a group that nobody else uses.
 
-use std::io;
-use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use loopcast::url::Url;
+use loopcast_lab::loopback;
+use loopcast_lab::subject::cannot_write;
 
-use crate::exit::{End, Exit};
+use crate::exit::End;
 use crate::human;
-use crate::subject::cannot_write;
 
 /// A folder, removed with all in it when dropped.
 #[derive(Debug)]
@@ -19,7 +18,7 @@ impl Scratch {
     pub(crate) fn new(base: &Path, prefix: &str, bytes: u64) -> Result<Scratch, End> {
         if base.to_str().is_none() {
             let text = format!("{} is not UTF-8: name another folder", base.display());
-            return Err(End::error(Exit::Environment, text));
+            return Err(End::environment(text));
         }
         // Where the system does not say, writing will.
         if let Ok(fs) = rustix::fs::statvfs(base) {
@@ -31,11 +30,13 @@ impl Scratch {
                     base.display(),
                     human::bytes(room)
                 );
-                return Err(End::error(Exit::Environment, text));
+                return Err(End::environment(text));
             }
         }
         let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(base);
-        Ok(Scratch(folder.map_err(|e| cannot_write(base, &e))?))
+        Ok(Scratch(
+            folder.map_err(|e| End::environment(cannot_write(base, &e)))?,
+        ))
     }
 
     /// The path of a name in it.
@@ -44,38 +45,16 @@ impl Scratch {
     }
 }
 
-/// A group and port that nobody on this machine uses. Receivers' sockets share their port, so only
-/// the sender's can be in somebody's way.
+/// A group and port that nobody on this machine uses.
 pub(crate) fn free_group() -> Result<Url, End> {
-    let no_port = |e: io::Error| {
-        End::error(
-            Exit::Environment,
-            format!("can't get a UDP port on loopback: {e}"),
-        )
-    };
-    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for _ in 0..100 {
-        let one = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(no_port)?;
-        let port = one.local_addr().map_err(no_port)?.port();
-        let next = port.checked_add(1).filter(|&p| p != u16::MAX);
-        match next.map(|next| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, next))) {
-            Some(Ok(_)) => {
-                // A group of its own for the port: other demos on this machine have other ports.
-                let [high, low] = port.to_be_bytes();
-                let group = Ipv4Addr::new(239, 193, high, low);
-                return Url::address(group.into(), port)
-                    .map_err(|e| End::error(Exit::Environment, e));
-            }
-            Some(Err(e)) => last = e,
-            None => {}
-        }
-    }
-    Err(no_port(last))
+    let (group, port) = loopback::free_group().map_err(End::environment)?;
+    Url::address(group.into(), port).map_err(End::environment)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
 
     #[test]
     fn room_is_asked_for() {

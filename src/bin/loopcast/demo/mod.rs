@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use loopcast::url::Url;
+use loopcast_lab::subject::{self, Subject};
 
 use crate::args;
 use crate::console::Console;
@@ -13,7 +14,6 @@ use crate::exit::{End, Exit};
 use crate::human;
 use crate::interrupt::Interrupt;
 use crate::scratch::{self, Scratch};
-use crate::subject::{self, Subject};
 
 mod child;
 mod screen;
@@ -111,7 +111,7 @@ impl<'a> Demo<'a> {
         console: &'a Console,
     ) -> Result<Demo<'a>, End> {
         let size = match &args.file {
-            Some(file) => subject::size_of(file)?,
+            Some(file) => subject::size_of(file).map_err(End::environment)?,
             None => SIZE,
         };
         let copies = if args.file.is_some() { 4 } else { 5 };
@@ -121,9 +121,10 @@ impl<'a> Demo<'a> {
             size.saturating_mul(copies),
         )?;
         let subject = match &args.file {
-            Some(file) => Subject::read(file)?,
-            None => Subject::make_up(place.path("film.bin"), SIZE, 0)?,
+            Some(file) => Subject::read(file),
+            None => Subject::make_up(place.path("film.bin"), SIZE, 0),
         };
+        let subject = subject.map_err(End::environment)?;
         let url = scratch::free_group()?;
         console.say(format!(
             "one sender and four receivers on this machine's loopback, {} at {}, {url}",

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::figures::{Figures, Spread, ratios};
-use super::machine::Machine;
 use super::matrix::Setting;
 use super::tool::Tool;
+use crate::machine::Machine;
 
 const HEAD: [&str; 10] = [
     "receivers",
@@ -22,17 +22,20 @@ const HEAD: [&str; 10] = [
 
 /// One tool's runs in one setting.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) setting: Setting,
-    pub(super) tool: Tool,
+pub struct Row {
+    /// Where it ran.
+    pub setting: Setting,
+    /// What ran.
+    pub tool: Tool,
     /// By run; none where the tool did not deliver, or failed before and was not run again.
-    pub(super) runs: Vec<Option<Figures>>,
+    pub runs: Vec<Option<Figures>>,
     /// Why not.
-    pub(super) failure: Option<String>,
+    pub failure: Option<String>,
 }
 
 impl Row {
-    pub(super) fn new(setting: Setting, tool: Tool) -> Row {
+    /// No runs yet.
+    pub fn new(setting: Setting, tool: Tool) -> Row {
         Row {
             setting,
             tool,
@@ -42,7 +45,7 @@ impl Row {
     }
 
     /// Notes a run without figures; says why.
-    pub(super) fn fail(&mut self, why: String) -> String {
+    pub fn fail(&mut self, why: String) -> String {
         self.runs.push(None);
         self.failure.insert(why).clone()
     }
@@ -59,18 +62,23 @@ impl Row {
 
 /// All that was measured.
 #[derive(Debug)]
-pub(super) struct Report {
+pub struct Report {
+    /// Version of the program.
+    pub version: &'static str,
     /// What was typed.
-    pub(super) command: String,
+    pub command: String,
     /// What the network is, in words.
-    pub(super) network: String,
-    pub(super) machine: Machine,
+    pub network: String,
+    /// What it was measured on.
+    pub machine: Machine,
     /// Bytes of all files together.
-    pub(super) size: u64,
+    pub size: u64,
     /// Number of files that tools send, unless they take one only.
-    pub(super) files: usize,
-    pub(super) seed: u64,
-    pub(super) rows: Vec<Row>,
+    pub files: usize,
+    /// Seed of the files' bytes.
+    pub seed: u64,
+    /// What each tool did in each setting.
+    pub rows: Vec<Row>,
 }
 
 impl Report {
@@ -86,7 +94,7 @@ impl Report {
             loss,
             receivers,
             pace,
-        } = row.setting;
+        } = &row.setting;
         let cpu = |f: fn(&Figures) -> f64| row.spread(f).map(|s| s.median);
         let mb = |f: fn(&Figures) -> u64| row.spread(|r| f(r) as f64 / 1e6).map(|s| s.max);
         let pair = |a: Option<f64>, b: Option<f64>, between: &str, decimals: usize| match (a, b) {
@@ -113,7 +121,7 @@ impl Report {
     }
 
     /// The lines of a table, columns aligned.
-    pub(super) fn table(&self) -> Vec<String> {
+    pub fn table(&self) -> Vec<String> {
         let head = HEAD.map(str::to_owned);
         let rows = self.rows.iter().map(|row| self.cells(row));
         let all: Vec<_> = std::iter::once(head).chain(rows).collect();
@@ -137,7 +145,7 @@ impl Report {
     }
 
     /// Which tools sent something else than the others.
-    pub(super) fn notes(&self) -> Vec<String> {
+    pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for row in &self.rows {
             if self.files_of(row.tool) < self.files {
@@ -152,7 +160,7 @@ impl Report {
     }
 
     /// A section of a document.
-    pub(super) fn markdown(&self) -> String {
+    pub fn markdown(&self) -> String {
         let line = |cells: [String; HEAD.len()]| format!("| {} |\n", cells.join(" | "));
         let mut text = format!(
             "`{}`\n\n{}. {}.\n\n",
@@ -178,7 +186,7 @@ impl Report {
     }
 
     /// All figures of all runs.
-    pub(super) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         let row = |row: &Row| {
             json!({
                 "receivers": row.setting.receivers,
@@ -196,7 +204,7 @@ impl Report {
             })
         };
         json!({
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": self.version,
             "command": self.command,
             "network": self.network,
             "machine": self.machine,
@@ -241,12 +249,13 @@ mod tests {
             })
         };
         let row = |tool, runs: Vec<_>, failure: Option<&str>| Row {
-            setting,
+            setting: setting.clone(),
             tool,
             runs,
             failure: failure.map(str::to_owned),
         };
         Report {
+            version: "0.0.0",
             command: "loopcast bench".to_owned(),
             network: "a network".to_owned(),
             machine: Machine::default(),

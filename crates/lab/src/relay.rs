@@ -1,44 +1,39 @@
-//! A relay between two test networks, as a long and rough path would be: everything from the sender's
-//! group on one network goes to the same group on the other, and what receivers send there goes to
-//! the sender; each packet late, some out of order, twice or never, by a seeded generator.
+//! A relay between two test networks, as a long and rough path would be: everything from the
+//! sender's group on one network goes to the same group on the other, and what receivers send there
+//! goes to the sender; each packet late, some out of order, twice or never, by a seeded generator.
 //!
-//! It works on whole UDP datagrams. To receivers it has the sender's address and port; to the sender
-//! each receiver has a port of the relay's.
+//! It works on whole UDP datagrams. To receivers it has the sender's address and port; to the
+//! sender each receiver has a port of the relay's.
 
-use crate::netns::{Host, Net};
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-const GROUP: Ipv4Addr = Ipv4Addr::new(239, 192, 7, 1);
-pub(crate) const PORT: u16 = 4_700;
-/// How often a thread looks whether it is to end.
-const TICK: Duration = Duration::from_millis(50);
-/// Room for what comes while the machine is busy.
-const BUFFER: usize = 8 << 20;
+use crate::group::{PORT, TICK, at, group, on_group};
+use crate::network::Net;
 
 /// What the path does to packets; shares are of 1.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Path {
+pub struct Path {
     /// Each way.
-    pub(crate) delay: Duration,
+    pub delay: Duration,
     /// Overtaken: later by up to [`late`](Path::late).
-    pub(crate) reordered: f64,
-    pub(crate) late: Duration,
+    pub reordered: f64,
+    /// How much later, at most, what is overtaken comes.
+    pub late: Duration,
     /// Come twice.
-    pub(crate) repeated: f64,
+    pub repeated: f64,
     /// Of what receivers send, lost.
-    pub(crate) feedback_lost: f64,
+    pub feedback_lost: f64,
 }
 
 /// Runs until dropped.
-pub(crate) struct Relay {
+pub struct Relay {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -113,12 +108,35 @@ impl Direction {
             self.shared.changed.notify_one();
         }
     }
+
+    /// Passes all to one place.
+    fn down(mut self, by: Arc<UdpSocket>, to: SocketAddr) -> Pass {
+        Box::new(move |_, bytes| self.pass(&by, to, bytes))
+    }
+
+    /// Passes all to where a receiver was last heard from.
+    fn back(mut self, by: Arc<UdpSocket>, place: Arc<Mutex<SocketAddr>>) -> Pass {
+        Box::new(move |_, bytes| {
+            let to = *place.lock().unwrap_or_else(PoisonError::into_inner);
+            self.pass(&by, to, bytes);
+        })
+    }
+
+    /// Passes what receivers send, each by its own socket.
+    fn up(mut self, ups: Vec<Up>, to: SocketAddr) -> Pass {
+        Box::new(move |from, bytes| {
+            if let Some(up) = ups.iter().find(|up| up.ip == from.ip()) {
+                *up.place.lock().unwrap_or_else(PoisonError::into_inner) = from;
+                self.pass(&up.socket, to, bytes);
+            }
+        })
+    }
 }
 
 impl Relay {
     /// From host 0 of `near`, the sender, by its host 1, to the hosts of `far` by its host 0, which
     /// has the sender's address there.
-    pub(crate) fn start(near: &Net, far: &Net, path: Path, seed: u64) -> Result<Relay, String> {
+    pub fn start(near: &Net, far: &Net, path: Path, seed: u64) -> Result<Relay, String> {
         Relay::build(near, far, path, seed).map_err(|e| format!("the relay: {e}"))
     }
 
@@ -128,76 +146,71 @@ impl Relay {
             changed: Condvar::new(),
             stop: AtomicBool::new(false),
         });
-        let mut relay = Relay {
-            shared,
-            threads: Vec::new(),
-        };
-        let from_sender = on_group(near.host(1), PORT)?;
-        let requests = on_group(far.host(0), PORT + 1)?;
-        let to_receivers = Arc::new(at(far.host(0), PORT)?);
-        let sender = SocketAddr::new(near.host(0).address.into(), PORT);
-
-        // Each receiver has a socket towards the sender, and is where it was last heard from.
-        let mut up = Vec::new();
-        for i in 1..far.len() {
-            let ip = IpAddr::V4(far.host(i).address);
-            let socket = Arc::new(at(near.host(1), 0)?);
-            let place = Arc::new(Mutex::new(SocketAddr::new(ip, PORT)));
-            up.push((ip, socket, place));
-        }
         let mut seed = seed;
         let mut direction = |lost| {
             seed += 1;
             Direction {
-                shared: relay.shared.clone(),
+                shared: shared.clone(),
                 path,
                 lost,
                 dice: fastrand::Rng::with_seed(seed),
                 number: 0,
             }
         };
-        let mut down = direction(0.0);
-        let by = to_receivers.clone();
-        let mut listeners: Vec<Listener> = vec![(
-            Arc::new(from_sender),
-            Box::new(move |_, bytes| down.pass(&by, group(PORT), bytes)),
-        )];
+        let from_sender = on_group(near.host(1), PORT)?;
+        let requests = on_group(far.host(0), PORT + 1)?;
+        let to_receivers = Arc::new(at(far.host(0), PORT)?);
+        let sender = SocketAddr::new(near.host(0).address.into(), PORT);
+        let ups = (1..far.hosts()).map(|i| Up::open(near, far, i));
+        let ups: Vec<Up> = ups.collect::<io::Result<_>>()?;
+
+        let down = direction(0.0).down(to_receivers.clone(), group(PORT));
+        let mut listeners: Vec<Listener> = vec![(Arc::new(from_sender), down)];
         for (socket, to) in [
             (to_receivers.clone(), sender),
             (Arc::new(requests), group(PORT + 1)),
         ] {
-            let (mut feedback, up) = (direction(path.feedback_lost), up.clone());
-            let pass = move |from: SocketAddr, bytes: &[u8]| {
-                if let Some((_, by, place)) = up.iter().find(|(ip, ..)| *ip == from.ip()) {
-                    *place.lock().unwrap_or_else(PoisonError::into_inner) = from;
-                    feedback.pass(by, to, bytes);
-                }
-            };
-            listeners.push((socket, Box::new(pass)));
+            let feedback = direction(path.feedback_lost).up(ups.clone(), to);
+            listeners.push((socket, feedback));
         }
-        for (_, socket, place) in up {
-            let (mut answers, by) = (direction(0.0), to_receivers.clone());
-            let pass = move |_, bytes: &[u8]| {
-                let to = *place.lock().unwrap_or_else(PoisonError::into_inner);
-                answers.pass(&by, to, bytes);
-            };
-            listeners.push((socket, Box::new(pass)));
+        for up in ups {
+            let answers = direction(0.0).back(to_receivers.clone(), up.place);
+            listeners.push((up.socket, answers));
         }
-        for (socket, pass) in listeners {
-            let shared = relay.shared.clone();
-            relay
-                .threads
-                .push(std::thread::spawn(move || listen(&shared, &socket, pass)));
-        }
-        let shared = relay.shared.clone();
-        relay
-            .threads
-            .push(std::thread::spawn(move || shared.deliver()));
-        Ok(relay)
+        let hears = listeners.into_iter().map(|(socket, pass)| {
+            let shared = shared.clone();
+            std::thread::spawn(move || listen(&shared, &socket, pass))
+        });
+        let mut threads: Vec<_> = hears.collect();
+        let delivers = shared.clone();
+        threads.push(std::thread::spawn(move || delivers.deliver()));
+        Ok(Relay { shared, threads })
     }
 }
 
-type Listener = (Arc<UdpSocket>, Box<dyn FnMut(SocketAddr, &[u8]) + Send>);
+/// A receiver's way to the sender.
+#[derive(Clone)]
+struct Up {
+    ip: IpAddr,
+    /// Its socket towards the sender.
+    socket: Arc<UdpSocket>,
+    /// Where it was last heard from.
+    place: Arc<Mutex<SocketAddr>>,
+}
+
+impl Up {
+    fn open(near: &Net, far: &Net, i: usize) -> io::Result<Up> {
+        let ip = IpAddr::V4(far.host(i).address);
+        Ok(Up {
+            ip,
+            socket: Arc::new(at(near.host(1), 0)?),
+            place: Arc::new(Mutex::new(SocketAddr::new(ip, PORT))),
+        })
+    }
+}
+
+type Pass = Box<dyn FnMut(SocketAddr, &[u8]) + Send>;
+type Listener = (Arc<UdpSocket>, Pass);
 
 fn listen(shared: &Shared, socket: &UdpSocket, mut pass: impl FnMut(SocketAddr, &[u8])) {
     let mut buffer = vec![0; 65_536];
@@ -241,37 +254,4 @@ impl Drop for Relay {
             let _ = thread.join();
         }
     }
-}
-
-/// The group, with one of its ports.
-pub(crate) fn group(port: u16) -> SocketAddr {
-    SocketAddr::new(GROUP.into(), port)
-}
-
-/// A socket on a host's own address that sends to the group there.
-pub(crate) fn at(host: &Host, port: u16) -> io::Result<UdpSocket> {
-    open(host, |socket| {
-        socket.set_multicast_if_v4(&host.address)?;
-        socket.set_multicast_loop_v4(false)?;
-        socket.bind(&SocketAddrV4::new(host.address, port).into())
-    })
-}
-
-/// A socket that hears the group on a host.
-pub(crate) fn on_group(host: &Host, port: u16) -> io::Result<UdpSocket> {
-    open(host, |socket| {
-        socket.bind(&SocketAddrV4::new(GROUP, port).into())?;
-        socket.join_multicast_v4_n(&GROUP, &InterfaceIndexOrAddress::Address(host.address))
-    })
-}
-
-fn open(host: &Host, set_up: impl Fn(&Socket) -> io::Result<()> + Sync) -> io::Result<UdpSocket> {
-    let socket = host.inside(|| -> io::Result<Socket> {
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-        set_up(&socket)?;
-        Ok(socket)
-    })??;
-    rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, BUFFER)?;
-    socket.set_read_timeout(Some(TICK))?;
-    Ok(socket.into())
 }

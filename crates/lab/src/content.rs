@@ -1,44 +1,44 @@
 //! Files of known content: made from a seed, and compared byte by byte.
 
-// Each program that includes this file uses a part of it.
-#![allow(dead_code, unreachable_pub)]
-
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{self, Read, Write as _};
 use std::path::Path;
+
+/// Bytes that are made, and compared, at a time.
+const CHUNK: usize = 1 << 20;
+
+/// Makes a file of `bytes` bytes that `seed` names, and that nothing can compress or guess; `seen`
+/// is given all of it, in pieces.
+pub fn make(path: &Path, bytes: u64, seed: u64, seen: impl FnMut(&[u8])) -> io::Result<()> {
+    fill(File::create(path)?, bytes, seed, seen)
+}
 
 /// Makes a file of `bytes` bytes that `seed` names.
 pub fn write_seeded(path: &Path, bytes: u64, seed: u64) -> Result<(), String> {
-    let file = File::create(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    fill(file, path, bytes, seed)
+    make(path, bytes, seed, |_| {}).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 /// Overwrites the first `bytes` bytes of a file in place; it is never shorter in between.
 pub fn overwrite_seeded(path: &Path, bytes: u64, seed: u64) -> Result<(), String> {
     let file = File::options().write(true).open(path);
-    fill(
-        file.map_err(|e| format!("{}: {e}", path.display()))?,
-        path,
-        bytes,
-        seed,
-    )
+    let filled = file.and_then(|file| fill(file, bytes, seed, |_| {}));
+    filled.map_err(|e| format!("{}: {e}", path.display()))
 }
 
-fn fill(file: File, path: &Path, bytes: u64, seed: u64) -> Result<(), String> {
-    let write = || -> std::io::Result<()> {
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let mut out = BufWriter::new(file);
-        let mut chunk = vec![0; 1 << 16];
-        let mut left = bytes;
-        while left > 0 {
-            let length = left.min(chunk.len() as u64) as usize;
-            rng.fill(&mut chunk[..length]);
-            out.write_all(&chunk[..length])?;
-            left -= length as u64;
-        }
-        out.flush()
-    };
-    write().map_err(|e| format!("{}: {e}", path.display()))
+fn fill(mut file: File, bytes: u64, seed: u64, mut seen: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut stream = blake3::Hasher::new_derive_key("loopcast made-up file")
+        .update(&seed.to_le_bytes())
+        .finalize_xof();
+    let mut chunk = vec![0; CHUNK];
+    let mut left = bytes;
+    while left > 0 {
+        let length = left.min(CHUNK as u64) as usize;
+        stream.fill(&mut chunk[..length]);
+        seen(&chunk[..length]);
+        file.write_all(&chunk[..length])?;
+        left -= length as u64;
+    }
+    Ok(())
 }
 
 /// Whether `copy` is there and holds exactly the bytes of `original`; else how they differ.
@@ -46,7 +46,7 @@ pub fn compare(original: &Path, copy: &Path) -> Result<(), String> {
     let open = |p: &Path| File::open(p).map_err(|e| format!("{}: {e}", p.display()));
     let read = |f: &mut File, into: &mut Vec<u8>| -> Result<(), String> {
         into.clear();
-        f.take(1 << 20)
+        f.take(CHUNK as u64)
             .read_to_end(into)
             .map(drop)
             .map_err(|e| e.to_string())

@@ -1,15 +1,10 @@
 //! The test network itself, with plain sockets: what it loses, blocks, counts and limits. Figures
 //! taken on it mean something only if these hold. Needs root and iproute2, nftables and ethtool;
 //! skips loudly without.
-#![cfg(feature = "driver")]
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-#[path = "../src/bin/loopcast/bench/network.rs"]
-mod netns;
-#[path = "support/tcp.rs"]
-mod tcp;
-
-use netns::{Blocked, Net, Traffic};
+use loopcast_lab::network::{self, Blocked, Net, Traffic};
+use loopcast_lab::tcp;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
@@ -19,7 +14,7 @@ const PORT: u16 = 4_750;
 const LENGTH: usize = 1_400;
 
 fn network(hosts: usize) -> Option<Net> {
-    if let Some(why) = netns::missing() {
+    if let Some(why) = network::missing() {
         eprintln!("SKIPPED: no test network here: {why}");
         return None;
     }

@@ -1,15 +1,16 @@
 //! One transfer by one tool, measured: receivers first, then the sender, then every copy compared.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::figures::Figures;
-use super::process::{Ended, Marks, Process};
 use super::tool::{Job, Tool};
-use crate::exit::{End, Exit};
-use crate::interrupt::Interrupt;
+use crate::process::{Ended, Marks, Process};
 use crate::subject::{Subject, cannot_write};
 
 /// How long programs have to start or, once all copies are there, to end.
@@ -19,27 +20,30 @@ const TICK: Duration = Duration::from_millis(2);
 
 /// Why a transfer has no figures.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// The tool did not do it in time, or not at all.
     Missing(String),
     /// A copy has other bytes than the file.
     Wrong(String),
-    /// Nothing more can be measured.
-    End(End),
+    /// Nothing more can be measured: what stands in the way.
+    Refused(String),
+    /// The user has had enough.
+    Interrupted,
 }
 
-impl From<End> for Failure {
-    fn from(end: End) -> Failure {
-        Failure::End(end)
+impl From<String> for Failure {
+    fn from(why: String) -> Failure {
+        Failure::Refused(why)
     }
 }
 
-/// Runs it. `limit` is the time from the sender's start that it may take.
-pub(super) fn run(
+/// Runs it. `limit` is the time from the sender's start that it may take; `interrupt`, once set,
+/// ends it.
+pub fn run(
     tool: Tool,
     job: &Job,
     limit: Duration,
-    interrupt: &Interrupt,
+    interrupt: &AtomicBool,
 ) -> Result<Figures, Failure> {
     let mut run = Run {
         interrupt,
@@ -49,32 +53,9 @@ pub(super) fn run(
     let inboxes: Vec<PathBuf> = (1..=job.setting.receivers)
         .map(|i| job.folder.join(format!("into-{i}")))
         .collect();
-    for (i, into) in (1..).zip(&inboxes) {
-        fs::create_dir(into).map_err(|e| cannot_write(into, &e))?;
-        let name = format!("receiver {i}");
-        let command = &mut tool.receiver(job, i, into);
-        run.receivers
-            .push(start(name, command, tool.receiver_marks(job.files.len()))?);
-    }
-    run.wait("to be ready", Instant::now() + MOMENT, |run| {
-        run.receivers.iter().all(|r| r.ready().is_some())
-    })?;
-
+    run.start_receivers(tool, job, &inboxes)?;
     let before = job.ground.sent_bytes()?;
-    let sender = start(
-        "sender".to_owned(),
-        &mut tool.sender(job),
-        tool.sender_marks(),
-    )?;
-    let started = sender.started;
-    run.sender = Some(sender);
-    run.wait("to have everything", started + limit, |run| {
-        run.receivers.iter().all(|r| r.complete().is_some())
-    })?;
-    // A sender that tells knows first.
-    let told = run.sender.as_ref().and_then(Process::complete);
-    let complete = told.or_else(|| run.receivers.iter().filter_map(Process::complete).max());
-    let mut took = complete.unwrap_or(started) - started;
+    let mut took = run.send(tool, job, limit)?;
     if !tool.is_ours() {
         // Ours are synced before they are called complete.
         let syncing = Instant::now();
@@ -101,44 +82,81 @@ pub(super) fn run(
     })
 }
 
-fn start(
-    name: String,
-    command: &mut std::process::Command,
-    marks: Marks,
-) -> Result<Process, Failure> {
+fn start(name: String, command: &mut Command, marks: Marks) -> Result<Process, Failure> {
+    command
+        // Our own programs are tied to this pipe: they end when we do, however that comes about.
+        .stdin(Stdio::piped())
+        // A Ctrl-C is for us to pass on.
+        .process_group(0);
     Process::start(name, command, marks)
         .map_err(|e| Failure::Missing(format!("{:?}: {e}", command.get_program())))
 }
 
 /// The processes of a transfer.
 struct Run<'a> {
-    interrupt: &'a Interrupt,
+    interrupt: &'a AtomicBool,
     receivers: Vec<Process>,
     sender: Option<Process>,
 }
 
 impl Run<'_> {
+    /// Starts all receivers, and waits until they are ready.
+    fn start_receivers(
+        &mut self,
+        tool: Tool,
+        job: &Job,
+        inboxes: &[PathBuf],
+    ) -> Result<(), Failure> {
+        for (i, into) in (1..).zip(inboxes) {
+            fs::create_dir(into).map_err(|e| cannot_write(into, &e))?;
+            let name = format!("receiver {i}");
+            let command = &mut tool.receiver(job, i, into);
+            let marks = tool.receiver_marks(job.files.len());
+            self.receivers.push(start(name, command, marks)?);
+        }
+        self.wait("to be ready", Instant::now() + MOMENT, |run| {
+            run.receivers.iter().all(|r| r.ready().is_some())
+        })
+    }
+
+    /// Starts the sender; the time from then until all have everything, by their own words.
+    fn send(&mut self, tool: Tool, job: &Job, limit: Duration) -> Result<Duration, Failure> {
+        let command = &mut tool.sender(job);
+        let sender = start("sender".to_owned(), command, tool.sender_marks())?;
+        let started = sender.started();
+        self.sender = Some(sender);
+        self.wait("to have everything", started + limit, |run| {
+            run.receivers.iter().all(|r| r.complete().is_some())
+        })?;
+        // A sender that tells knows first.
+        let told = self.sender.as_ref().and_then(Process::complete);
+        let complete = told.or_else(|| self.receivers.iter().filter_map(Process::complete).max());
+        Ok(complete.unwrap_or(started) - started)
+    }
+
     /// Waits until it is so; a failure when a process fails first, the deadline passes or the user
     /// has had enough.
     fn wait(
-        &mut self,
+        &self,
         what: &str,
         deadline: Instant,
-        mut so: impl FnMut(&mut Self) -> bool,
+        so: impl Fn(&Self) -> bool,
     ) -> Result<(), Failure> {
         while !so(self) {
-            if self.interrupt.came() {
-                let text = "interrupted: processes, network and files are removed";
-                return Err(End::error(Exit::Interrupted, text).into());
+            if self.interrupt.load(Ordering::Relaxed) {
+                return Err(Failure::Interrupted);
             }
-            let failed = |p: &mut Process| p.ended().is_some_and(|e| !e.status.success());
-            let mut all = self.receivers.iter_mut().chain(&mut self.sender);
-            if let Some(p) = all.find_map(|p| failed(p).then_some(p)) {
-                return Err(Failure::Missing(format!("failed: {}", p.words())));
+            let failed = |p: &&Process| p.ended().is_some_and(|e| !e.status.success());
+            let mut all = self.receivers.iter().chain(&self.sender);
+            if let Some(p) = all.find(failed) {
+                return Err(Failure::Missing(format!("failed: {}", p.last_words())));
             }
             if Instant::now() > deadline {
                 let mut late = self.receivers.iter().filter(|r| r.complete().is_none());
-                let words = late.next().or(self.sender.as_ref()).map(Process::words);
+                let words = late
+                    .next()
+                    .or(self.sender.as_ref())
+                    .map(Process::last_words);
                 let words = words.unwrap_or_default();
                 return Err(Failure::Missing(format!("no time left {what}: {words}")));
             }
@@ -148,14 +166,14 @@ impl Run<'_> {
     }
 
     /// Waits for those that end by themselves, ends the others; what all of them used.
-    fn end(&mut self, tool: Tool) -> Result<(Ended, Vec<Ended>), Failure> {
+    fn end(&self, tool: Tool) -> Result<(Ended, Vec<Ended>), Failure> {
         self.wait("to end", Instant::now() + MOMENT, |run| {
-            let ended = |p: &mut Process| p.ended().is_some();
-            (!tool.sender_ends() || run.sender.iter_mut().all(ended))
-                && (!tool.receivers_end() || run.receivers.iter_mut().all(ended))
+            let ended = |p: &Process| p.ended().is_some();
+            (!tool.sender_ends() || run.sender.iter().all(ended))
+                && (!tool.receivers_end() || run.receivers.iter().all(ended))
         })?;
-        let sender = self.sender.as_mut().and_then(Process::kill);
-        let receivers = self.receivers.iter_mut().map(Process::kill).collect();
+        let sender = self.sender.as_ref().and_then(Process::kill);
+        let receivers = self.receivers.iter().map(Process::kill).collect();
         let lost = || Failure::Missing("a process ended without a trace".to_owned());
         Ok((
             sender.ok_or_else(lost)?,

@@ -1,18 +1,17 @@
 //! Steps that change a network at set times, and the time that a transfer needs under them.
 
-use crate::netns::{Net, Traffic, run};
-use crate::program::Program;
 use std::fmt;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-/// A busy loop of sh that ends with the process whose id is `$1`, should nobody end it before.
-const BUSY: &str = "while kill -0 $1; do i=0; while [ $i -lt 9999 ]; do i=$((i+1)); done; done";
+use crate::busy::Loops;
+use crate::network::{Net, Traffic, run};
+use crate::program::Program;
 
 /// Time that `bytes` of content take on a wire of `mbit` Mbit/s when nothing is lost.
 ///
 /// 1,344 bytes of a symbol travel in a frame of 1,422, Ethernet header included.
-pub(crate) fn wire_floor(bytes: u64, mbit: u64) -> Duration {
+pub fn wire_floor(bytes: u64, mbit: u64) -> Duration {
     Duration::from_secs_f64(on_the_wire(bytes) * 8.0 / (mbit * 1_000_000) as f64)
 }
 
@@ -23,7 +22,7 @@ fn on_the_wire(bytes: u64) -> f64 {
 
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     /// Sets the loss of a host's inbound traffic, in thousandths.
     Lose(usize, Traffic, u32),
     /// Stops the sender's process (SIGSTOP).
@@ -38,19 +37,19 @@ pub(crate) enum Step {
 
 /// Steps by their time since the sender's start.
 #[derive(Clone, Default)]
-pub(crate) struct Schedule {
+pub struct Schedule {
     steps: Vec<(Duration, Step)>,
 }
 
 impl Schedule {
     /// Adds a step; steps of the same time happen in the order they were added.
-    pub(crate) fn add(&mut self, seconds: f64, step: Step) {
+    pub fn add(&mut self, seconds: f64, step: Step) {
         self.steps.push((Duration::from_secs_f64(seconds), step));
         self.steps.sort_by_key(|(at, _)| *at);
     }
 
     /// The steps in order.
-    pub(crate) fn steps(&self) -> impl Iterator<Item = (Duration, Step)> + '_ {
+    pub fn steps(&self) -> impl Iterator<Item = (Duration, Step)> + '_ {
         self.steps.iter().copied()
     }
 
@@ -58,7 +57,7 @@ impl Schedule {
     ///
     /// Sums the rate less the host's loss up to those bytes; a stopped sender adds nothing.
     /// Lost multicast counts as loss even where unicast would get through.
-    pub(crate) fn allows(&self, receivers: usize, bytes: u64, mbit: u64) -> Duration {
+    pub fn allows(&self, receivers: usize, bytes: u64, mbit: u64) -> Duration {
         let need = wire_floor(bytes, mbit).as_secs_f64();
         let slowest = (1..=receivers).map(|host| self.needs(host, need));
         Duration::from_secs_f64(slowest.fold(0.0, f64::max))
@@ -100,31 +99,32 @@ impl fmt::Display for Schedule {
 }
 
 /// A schedule while it is carried out. Dropping it ends the busy loops.
-pub(crate) struct Course<'a> {
+pub struct Course<'a> {
     net: &'a Net,
     left: std::iter::Peekable<std::vec::IntoIter<(Duration, Step)>>,
     /// Bytes that the sender's device had sent at each [`Step::Count`].
-    pub(crate) counts: Vec<u64>,
+    pub counts: Vec<u64>,
     /// How late the latest step was done, its own doing included.
-    pub(crate) behind: Duration,
-    load: Vec<Child>,
+    pub behind: Duration,
+    load: Loops,
 }
 
 impl<'a> Course<'a> {
-    pub(crate) fn new(net: &'a Net, schedule: &Schedule) -> Course<'a> {
+    /// The schedule at its start.
+    pub fn new(net: &'a Net, schedule: &Schedule) -> Course<'a> {
         let steps: Vec<_> = schedule.steps().collect();
         Course {
             net,
             left: steps.into_iter().peekable(),
             counts: Vec::new(),
             behind: Duration::ZERO,
-            load: Vec::new(),
+            load: Loops::default(),
         }
     }
 
     /// Takes the steps that are due for a sender.
-    pub(crate) fn follow(&mut self, sender: &mut Program) -> Result<(), String> {
-        let now = sender.started.elapsed();
+    pub fn follow(&mut self, sender: &Program) -> Result<(), String> {
+        let now = sender.started().elapsed();
         while let Some((due, step)) = self.left.next_if(|(at, _)| *at <= now) {
             match step {
                 Step::Lose(host, traffic, per_mille) => {
@@ -133,50 +133,24 @@ impl<'a> Course<'a> {
                 Step::Stop => signal(sender, "-STOP")?,
                 Step::Continue => signal(sender, "-CONT")?,
                 Step::Count => self.counts.push(self.net.host(0).sent_bytes()?),
-                Step::Load(loops) => self.set_load(loops)?,
+                Step::Load(loops) => self.load.set(loops)?,
             }
             self.behind = self
                 .behind
-                .max(sender.started.elapsed().saturating_sub(due));
+                .max(sender.started().elapsed().saturating_sub(due));
         }
         Ok(())
     }
 
     /// Ends the busy loops, and lets a sender go on that is stopped.
-    pub(crate) fn finish(mut self, sender: &mut Program) -> Result<(), String> {
-        self.set_load(0)?;
+    pub fn finish(mut self, sender: &Program) -> Result<(), String> {
+        self.load.set(0)?;
         signal(sender, "-CONT")
-    }
-
-    fn set_load(&mut self, loops: usize) -> Result<(), String> {
-        end(self.load.drain(loops.min(self.load.len())..));
-        let id = std::process::id().to_string();
-        while self.load.len() < loops {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", BUSY, "sh", &id]);
-            let child = shell.stdin(Stdio::null()).spawn();
-            self.load
-                .push(child.map_err(|e| format!("a busy loop: {e}"))?);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Course<'_> {
-    fn drop(&mut self) {
-        end(self.load.drain(..));
-    }
-}
-
-fn end(processes: impl Iterator<Item = Child>) {
-    for mut process in processes {
-        let _ = process.kill();
-        let _ = process.wait();
     }
 }
 
 /// Signals a sender that has not ended.
-fn signal(sender: &mut Program, signal: &str) -> Result<(), String> {
+fn signal(sender: &Program, signal: &str) -> Result<(), String> {
     if !sender.is_running() {
         return Ok(());
     }

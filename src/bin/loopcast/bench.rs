@@ -2,10 +2,20 @@
 //! others, side by side. Every copy is compared with the file; every tool gets the same network.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use loopcast::units::Rate;
+use loopcast_lab::bench::figures::Figures;
+use loopcast_lab::bench::ground::Ground;
+use loopcast_lab::bench::matrix::{self, Loss, Pace, Setting};
+use loopcast_lab::bench::report::{Report, Row};
+use loopcast_lab::bench::tool::{Job, Mode, Peer, Tool};
+use loopcast_lab::bench::transfer::{self, Failure};
+use loopcast_lab::machine::{self, Machine};
+use loopcast_lab::network::{self, Bursts};
+use loopcast_lab::subject::{self, Subject};
 
 use crate::args;
 use crate::console::Console;
@@ -13,25 +23,6 @@ use crate::exit::{End, Exit};
 use crate::human;
 use crate::interrupt::Interrupt;
 use crate::scratch::Scratch;
-use crate::subject::{Subject, cannot_write};
-
-mod figures;
-mod ground;
-mod machine;
-pub(crate) mod matrix;
-mod network;
-mod process;
-mod report;
-pub(crate) mod tool;
-mod transfer;
-
-use ground::Ground;
-use machine::Machine;
-use matrix::{Loss, Pace, Setting};
-use network::Bursts;
-use report::{Report, Row};
-use tool::{Job, Mode, Peer, Tool};
-use transfer::Failure;
 
 /// What copies are written at, at least, where no rate is given: a slow disk's 20 MB/s.
 const SLOWEST: Rate = Rate::from_bps(160_000_000);
@@ -77,46 +68,22 @@ impl<'a> Bench<'a> {
             fs::write(file, "").map_err(|e| cannot_write(file, &e))?;
         }
         let loopback = on_loopback(&args, console)?;
-        let peers = peers(&args, loopback)?;
-        let modes = if args.mode.is_empty() {
-            vec![Mode::Parity]
-        } else {
-            args.mode.clone()
-        };
-        let mut tools: Vec<Tool> = modes.into_iter().map(Tool::Ours).collect();
-        tools.extend(peers.into_iter().map(Tool::Peer));
-
-        let losses = match args.loss.as_slice() {
-            [] if args.quick => [0, 50].map(Loss::of_thousand).to_vec(),
-            [] => [0, 10, 50, 200].map(Loss::of_thousand).to_vec(),
-            named => named.to_vec(),
-        };
-        let settings = matrix::settings(&losses, &args.receivers, &args.rate);
+        let tools = tools(&args, loopback)?;
+        let settings = settings(&args);
         let size = args
             .size
             .unwrap_or(if args.quick { 16 << 20 } else { 64 << 20 });
         let most = settings.iter().map(|s| s.receivers).max().unwrap_or(1);
-        let base = args.dir.clone().unwrap_or_else(in_memory);
+        let base = args.dir.clone().unwrap_or_else(machine::in_memory);
         let scratch = Scratch::new(
             &base,
             "loopcast-bench-",
             // One size more for the file of tools that take one.
             size.saturating_mul(most as u64 + if args.files > 1 { 2 } else { 1 }),
         )?;
-        let make = |name: String, size| Subject::make_up(scratch.path(&name), size, args.seed);
-        let number = u64::from(args.files);
-        let (files, whole) = if number == 1 {
-            (vec![make("image".to_owned(), size)?], Vec::new())
-        } else {
-            let part = |i| size * (i + 1) / number - size * i / number;
-            let files = (0..number).map(|i| make(format!("part-{i:03}"), part(i)));
-            let whole = tools.iter().any(|t| !t.takes_several_files());
-            let whole = whole.then(|| make("image".to_owned(), size));
-            (
-                files.collect::<Result<_, _>>()?,
-                whole.into_iter().collect::<Result<_, _>>()?,
-            )
-        };
+        let files = files(&args, size, &scratch)?;
+        let is_whole_needed = args.files > 1 && tools.iter().any(|t| !t.takes_several_files());
+        let whole = is_whole_needed.then(|| make_up(&args, &scratch, "image", size));
         let runs = args.runs.unwrap_or(if args.quick { 1 } else { 3 }).into();
 
         let network = network_in_words(loopback, args.offload, size, args.files);
@@ -131,9 +98,10 @@ impl<'a> Bench<'a> {
             settings,
             runs,
             files,
-            whole,
+            whole: whole.into_iter().collect::<Result<_, _>>()?,
             size,
             report: Report {
+                version: env!("CARGO_PKG_VERSION"),
                 command: command_line(),
                 network,
                 machine,
@@ -181,55 +149,25 @@ impl<'a> Bench<'a> {
 
     /// All tools in turn, as often as told, so that what else the machine does hits all alike.
     fn one_setting(&self, setting: Setting, wrong: &mut Vec<String>) -> Result<Vec<Row>, End> {
-        let ground = if self.loopback {
-            Ground::loopback()?
-        } else {
-            let bursts = if self.args.offload {
-                Bursts::Whole
-            } else {
-                Bursts::Cut
-            };
-            Ground::namespaces(setting.receivers, setting.loss, bursts)?
-        };
-        let limit = match setting.pace {
-            // A unicast sender has to send as often as there are receivers.
-            Pace::At(rate) => rate.time_for(self.size * setting.receivers as u64 * 2),
-            Pace::Unlimited => SLOWEST.time_for(self.size * setting.receivers as u64),
-        };
-        let mut rows: Vec<Row> = self.tools.iter().map(|&t| Row::new(setting, t)).collect();
+        let ground = self.ground(&setting)?;
+        let tools = self.tools.iter();
+        let mut rows: Vec<Row> = tools.map(|&t| Row::new(setting.clone(), t)).collect();
         for run in 1..=self.runs {
             for row in &mut rows {
                 if row.failure.is_some() {
                     row.runs.push(None);
                     continue;
                 }
-                let folder = self.scratch.path("run");
-                fs::create_dir(&folder).map_err(|e| cannot_write(&folder, &e))?;
-                let job = Job {
-                    setting,
-                    ground: &ground,
-                    files: self.files_for(row.tool),
-                    folder: &folder,
-                    seed: self.args.seed.wrapping_add(run as u64 * 1_000),
-                };
-                let limit = limit + if self.args.quick { QUICK_LIMIT } else { LIMIT };
-                let result = transfer::run(row.tool, &job, limit, self.interrupt);
-                fs::remove_dir_all(&folder).map_err(|e| cannot_write(&folder, &e))?;
                 let name = row.tool.name();
-                let words = match result {
+                let words = match self.transfer(&setting, &ground, row.tool, run)? {
                     Ok(figures) => {
                         row.runs.push(Some(figures));
                         human::seconds(Duration::from_secs_f64(figures.seconds))
                     }
-                    Err(Failure::End(end)) => return Err(end),
-                    Err(Failure::Missing(why)) => {
-                        if row.tool.is_ours() {
+                    Err(Failed { why, is_wrong }) => {
+                        if is_wrong || row.tool.is_ours() {
                             wrong.push(format!("{setting}, {name}: {why}"));
                         }
-                        row.fail(why)
-                    }
-                    Err(Failure::Wrong(why)) => {
-                        wrong.push(format!("{setting}, {name}: {why}"));
                         row.fail(why)
                     }
                 };
@@ -239,6 +177,119 @@ impl<'a> Bench<'a> {
         }
         Ok(rows)
     }
+
+    fn ground(&self, setting: &Setting) -> Result<Ground, End> {
+        let program = std::env::current_exe().map_err(|e| {
+            End::environment(format!("can't start another process of this program: {e}"))
+        })?;
+        let ground = if self.loopback {
+            Ground::loopback(program)
+        } else {
+            let bursts = if self.args.offload {
+                Bursts::Whole
+            } else {
+                Bursts::Cut
+            };
+            Ground::namespaces(program, setting.receivers, setting.loss, bursts)
+        };
+        ground.map_err(End::environment)
+    }
+
+    /// One transfer: its figures or why it has none; an error if nothing more can be measured.
+    fn transfer(
+        &self,
+        setting: &Setting,
+        ground: &Ground,
+        tool: Tool,
+        run: usize,
+    ) -> Result<Result<Figures, Failed>, End> {
+        let folder = self.scratch.path("run");
+        fs::create_dir(&folder).map_err(|e| cannot_write(&folder, &e))?;
+        let job = Job {
+            setting,
+            ground,
+            files: self.files_for(tool),
+            folder: &folder,
+            seed: self.args.seed.wrapping_add(run as u64 * 1_000),
+        };
+        let result = transfer::run(tool, &job, self.limit(setting), self.interrupt.flag());
+        fs::remove_dir_all(&folder).map_err(|e| cannot_write(&folder, &e))?;
+        let failed = |why: &str, is_wrong| {
+            // It may quote what programs said.
+            let lines: Vec<_> = why.lines().map(human::plain).collect();
+            let why = lines.join("\n");
+            Ok(Err(Failed { why, is_wrong }))
+        };
+        match result {
+            Ok(figures) => Ok(Ok(figures)),
+            Err(Failure::Missing(why)) => failed(&why, false),
+            Err(Failure::Wrong(why)) => failed(&why, true),
+            Err(Failure::Refused(why)) => Err(End::environment(why)),
+            Err(Failure::Interrupted) => {
+                let text = "interrupted: processes, network and files are removed";
+                Err(End::error(Exit::Interrupted, text))
+            }
+        }
+    }
+
+    /// The time that a transfer may take.
+    fn limit(&self, setting: &Setting) -> Duration {
+        let receivers = setting.receivers as u64;
+        let sending = match setting.pace {
+            // A unicast sender has to send as often as there are receivers.
+            Pace::At { bps, .. } => Rate::from_bps(bps).time_for(self.size * receivers * 2),
+            Pace::Unlimited => SLOWEST.time_for(self.size * receivers),
+        };
+        sending + if self.args.quick { QUICK_LIMIT } else { LIMIT }
+    }
+}
+
+/// A transfer without figures.
+struct Failed {
+    why: String,
+    /// Whether a copy has other bytes than the file.
+    is_wrong: bool,
+}
+
+/// What is measured, ours first.
+fn tools(args: &args::Bench, loopback: bool) -> Result<Vec<Tool>, End> {
+    let modes = match args.mode.as_slice() {
+        [] => &[Mode::Parity],
+        named => named,
+    };
+    let ours = modes.iter().map(|&mode| Tool::Ours(mode));
+    let peers = peers(args, loopback)?.into_iter().map(Tool::Peer);
+    Ok(ours.chain(peers).collect())
+}
+
+/// The settings that were asked for.
+fn settings(args: &args::Bench) -> Vec<Setting> {
+    let losses = match args.loss.as_slice() {
+        [] if args.quick => [0, 50].map(Loss::of_thousand).to_vec(),
+        [] => [0, 10, 50, 200].map(Loss::of_thousand).to_vec(),
+        named => named.to_vec(),
+    };
+    matrix::settings(&losses, &args.receivers, &args.rate)
+}
+
+/// The size, in as many files as asked for.
+fn files(args: &args::Bench, size: u64, scratch: &Scratch) -> Result<Vec<Subject>, End> {
+    let number = u64::from(args.files);
+    if number == 1 {
+        return Ok(vec![make_up(args, scratch, "image", size)?]);
+    }
+    let part = |i| size * (i + 1) / number - size * i / number;
+    let make = |i| make_up(args, scratch, &format!("part-{i:03}"), part(i));
+    (0..number).map(make).collect()
+}
+
+fn make_up(args: &args::Bench, scratch: &Scratch, name: &str, size: u64) -> Result<Subject, End> {
+    Subject::make_up(scratch.path(name), size, args.seed).map_err(End::environment)
+}
+
+/// The end when a file can't be written.
+fn cannot_write(path: &Path, error: &io::Error) -> End {
+    End::environment(subject::cannot_write(path, error))
 }
 
 /// Whether transfers run on loopback, with a word about why.
@@ -302,14 +353,4 @@ fn network_in_words(loopback: bool, offload: bool, size: u64, files: u16) -> Str
         files => format!(" in {files} files"),
     };
     format!("{} MiB ({size} bytes){files}, {network}", size >> 20)
-}
-
-/// Memory if files can be there: networks are measured, not this machine's disk.
-fn in_memory() -> PathBuf {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() {
-        memory.to_owned()
-    } else {
-        std::env::temp_dir()
-    }
 }

@@ -1,10 +1,7 @@
 //! The flow to compare with: plain TCP (CUBIC, where the kernel has it) between two hosts of the
 //! test network, in the same run.
 
-// Each program that includes this file uses a part of it.
-#![allow(dead_code, unreachable_pub)]
-
-use crate::netns::Net;
+use crate::network::Net;
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,9 +1,8 @@
-//! The least that sending a file to several receivers can cost on this machine: one thread reads the file and sends it in
-//! segmented runs at a fixed rate, one for each receiver takes what the system put together and writes it to a file
-//! that it syncs. No protocol, no hashes, no way back: what is lost is lost, and told.
+//! The least that sending a file to several receivers can cost on this machine: one thread reads
+//! the file and sends it in segmented runs at a fixed rate, one for each receiver takes what the
+//! system put together and writes it to a file that it syncs. No protocol, no hashes, no way back:
+//! what is lost is lost, and told.
 
-use crate::netns::{Host, Net};
-use crate::relay::{PORT, at, group, on_group};
 use mio::{Events, Interest, Poll, Token};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use std::fs::File;
@@ -11,6 +10,9 @@ use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use crate::group::{PORT, at, group, on_group};
+use crate::network::{Host, Net};
 
 /// The bytes of the file in a packet, behind their offset: packets as long as the program's.
 const PIECE: usize = 1_372;
@@ -25,15 +27,16 @@ const SILENCE: Duration = Duration::from_millis(300);
 const WITH_HEADERS: f64 = (PACKET + 28) as f64;
 
 /// How a transfer went.
-pub(crate) struct Went {
+pub struct Went {
     /// From the first read to the last sync.
-    pub(crate) took: Duration,
+    pub took: Duration,
     /// Packets that some receiver did not get.
-    pub(crate) lost: u64,
+    pub lost: u64,
 }
 
-/// Sends `file` from host 0 to all others at `bps` IP bits a second; each writes its copy to its path.
-pub(crate) fn transfer(net: &Net, file: &Path, copies: &[PathBuf], bps: f64) -> io::Result<Went> {
+/// Sends `file` from host 0 to all others at `bps` IP bits a second; each writes its copy to its
+/// path.
+pub fn transfer(net: &Net, file: &Path, copies: &[PathBuf], bps: f64) -> io::Result<Went> {
     let bytes = std::fs::metadata(file)?.len();
     let sockets = (1..=copies.len()).map(|i| on_group(net.host(i), PORT));
     let sockets = sockets.collect::<io::Result<Vec<_>>>()?;

@@ -1,58 +1,43 @@
 //! A file that is sent for show or measurement, and whether copies of it are right.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::exit::{End, Exit};
-use crate::human;
+use crate::{content, count};
 
 /// The file that is sent.
 #[derive(Debug)]
-pub(crate) struct Subject {
-    pub(crate) path: PathBuf,
-    pub(crate) size: u64,
-    pub(crate) hash: blake3::Hash,
+pub struct Subject {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub size: u64,
+    /// Their BLAKE3.
+    pub hash: blake3::Hash,
 }
 
 impl Subject {
-    /// A file of `size` bytes that nothing can compress or guess; the same seed gives the same bytes.
-    pub(crate) fn make_up(path: PathBuf, size: u64, seed: u64) -> Result<Subject, End> {
-        let fill = || -> io::Result<blake3::Hash> {
-            let mut file = BufWriter::with_capacity(1 << 20, File::create(&path)?);
-            let mut stream = blake3::Hasher::new_derive_key("loopcast made-up file")
-                .update(&seed.to_le_bytes())
-                .finalize_xof();
-            let mut hash = blake3::Hasher::new();
-            let mut chunk = vec![0; 1 << 20];
-            let mut left = size;
-            while left > 0 {
-                let len = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
-                stream.fill(&mut chunk[..len]);
-                hash.update_rayon(&chunk[..len]);
-                file.write_all(&chunk[..len])?;
-                left -= len as u64;
-            }
-            file.flush()?;
-            Ok(hash.finalize())
-        };
-        let hash = fill().map_err(|e| cannot_write(&path, &e))?;
+    /// A file of `size` bytes that nothing can compress or guess; the same seed gives the same
+    /// bytes.
+    pub fn make_up(path: PathBuf, size: u64, seed: u64) -> Result<Subject, String> {
+        let mut hasher = blake3::Hasher::new();
+        let written = content::make(&path, size, seed, |chunk| {
+            hasher.update_rayon(chunk);
+        });
+        written.map_err(|e| cannot_write(&path, &e))?;
+        let hash = hasher.finalize();
         Ok(Subject { path, size, hash })
     }
 
     /// A file of the user's.
-    pub(crate) fn read(path: &Path) -> Result<Subject, End> {
+    pub fn read(path: &Path) -> Result<Subject, String> {
         let size = size_of(path)?;
         if path.to_str().is_none() {
-            let text = format!("{} is not UTF-8: rename it", path.display());
-            return Err(End::error(Exit::Environment, text));
+            return Err(format!("{} is not UTF-8: rename it", path.display()));
         }
-        let hash = hash(path).map_err(|e| {
-            End::error(
-                Exit::Environment,
-                format!("can't read {}: {e}; check its permissions", path.display()),
-            )
-        })?;
+        let unreadable = |e| format!("can't read {}: {e}; check its permissions", path.display());
+        let hash = hash(path).map_err(unreadable)?;
         Ok(Subject {
             path: path.to_owned(),
             size,
@@ -61,12 +46,12 @@ impl Subject {
     }
 
     /// Whether the copy in `folder` has the same bytes and nothing lies beside it.
-    pub(crate) fn is_same_as(&self, folder: &Path) -> Result<(), String> {
+    pub fn is_same_as(&self, folder: &Path) -> Result<(), String> {
         Subject::are_same_as(std::slice::from_ref(self), folder)
     }
 
     /// Whether the copies of all subjects in `folder` are the same and nothing lies beside them.
-    pub(crate) fn are_same_as(all: &[Subject], folder: &Path) -> Result<(), String> {
+    pub fn are_same_as(all: &[Subject], folder: &Path) -> Result<(), String> {
         for subject in all {
             let name = subject.path.file_name().unwrap_or_default();
             let copy = hash(&folder.join(name)).map_err(|e| e.to_string())?;
@@ -79,7 +64,7 @@ impl Subject {
         match files.saturating_sub(all.len()) {
             0 => Ok(()),
             more => {
-                let more = human::count(more as u64, "file");
+                let more = count(more, "file");
                 let them = if all.len() == 1 { "it" } else { "them" };
                 Err(format!("{more} lie beside {them}"))
             }
@@ -94,34 +79,29 @@ fn hash(path: &Path) -> io::Result<blake3::Hash> {
 }
 
 /// The length of a file.
-pub(crate) fn size_of(path: &Path) -> Result<u64, End> {
+pub fn size_of(path: &Path) -> Result<u64, String> {
     let unreadable = |e: io::Error| {
-        End::error(
-            Exit::Environment,
-            format!(
-                "can't read {}: {e}; check the name and its permissions",
-                path.display()
-            ),
+        format!(
+            "can't read {}: {e}; check the name and its permissions",
+            path.display()
         )
     };
     let meta = fs::metadata(path).map_err(unreadable)?;
     if !meta.is_file() {
-        let text = format!(
-            "{} is not a file: name a file, or none for one that is made up",
-            path.display()
-        );
-        return Err(End::error(Exit::Environment, text));
+        let file = path.display();
+        return Err(format!(
+            "{file} is not a file: name a file, or none for one that is made up"
+        ));
     }
     Ok(meta.len())
 }
 
 /// What to say when a file can't be written.
-pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> End {
-    let text = format!(
+pub fn cannot_write(path: &Path, error: &io::Error) -> String {
+    format!(
         "can't write to {}: {error}; set TMPDIR to another folder",
         path.display()
-    );
-    End::error(Exit::Environment, text)
+    )
 }
 
 #[cfg(test)]

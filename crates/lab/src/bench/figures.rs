@@ -4,32 +4,35 @@ use serde::Serialize;
 
 /// What one transfer took.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
-pub(super) struct Figures {
+pub struct Figures {
     /// From the sender's start to the last copy, which is synced and the same.
-    pub(super) seconds: f64,
+    pub seconds: f64,
     /// What the sender sent over the file's size.
-    pub(super) wire: f64,
+    pub wire: f64,
     /// Seconds of processor time.
-    pub(super) sender_cpu: f64,
+    pub sender_cpu: f64,
     /// Seconds of processor time of all receivers together.
-    pub(super) receivers_cpu: f64,
+    pub receivers_cpu: f64,
     /// Peak resident bytes.
-    pub(super) sender_memory: u64,
+    pub sender_memory: u64,
     /// Peak resident bytes of the largest.
-    pub(super) receiver_memory: u64,
+    pub receiver_memory: u64,
 }
 
 /// A median with what it lies between.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
-pub(super) struct Spread {
-    pub(super) median: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
+pub struct Spread {
+    /// Half of the figures lie on either side.
+    pub median: f64,
+    /// The lowest.
+    pub min: f64,
+    /// The highest.
+    pub max: f64,
 }
 
 impl Spread {
     /// Of any number of figures but none.
-    pub(super) fn of(figures: impl IntoIterator<Item = f64>) -> Option<Spread> {
+    pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut all: Vec<f64> = figures.into_iter().collect();
         all.sort_by(f64::total_cmp);
         let (min, max) = (*all.first()?, *all.last()?);
@@ -45,7 +48,7 @@ impl Spread {
 
 /// For each run the time over that of the fastest peer in the same run, where both have one.
 /// `peers` holds each peer's times by run.
-pub(super) fn ratios(times: &[Option<f64>], peers: &[Vec<Option<f64>>]) -> Option<Spread> {
+pub fn ratios(times: &[Option<f64>], peers: &[Vec<Option<f64>>]) -> Option<Spread> {
     let best = |run: usize| {
         let here = peers.iter().filter_map(|p| *p.get(run)?);
         here.min_by(f64::total_cmp)
