@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-#[path = "support/command.rs"]
 mod command;
 
 use command::{Ran, Running, free_group, run, run_line};

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-#[path = "support/command.rs"]
 mod command;
 
 use command::{Running, free_group, run};

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| loopcast_fuzz::archive::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| loopcast_harness::archive::run(data));

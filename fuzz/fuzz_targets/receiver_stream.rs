@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| loopcast_fuzz::receiver_stream::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| loopcast_harness::receiver_stream::run(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| loopcast_fuzz::sender_stream::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| loopcast_harness::sender_stream::run(data));

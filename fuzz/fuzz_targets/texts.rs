@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| loopcast_fuzz::texts::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| loopcast_harness::texts::run(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| loopcast_fuzz::wire_parse::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| loopcast_harness::wire_parse::run(data));

@@ -11,8 +11,8 @@ use loopcast::object::Geometry;
 use loopcast::seal::Fingerprint;
 use loopcast::units::{ByteLen, Rate, RateError};
 use loopcast::url::Url;
-use loopcast_lab::bench::matrix::{self, Loss, Pace};
-use loopcast_lab::bench::tool::{Mode, Peer};
+use loopcast_lab::comparison::matrix::{self, Loss, Pace};
+use loopcast_lab::comparison::tool::{Mode, Peer};
 
 /// Cycles of a session without a way back: whoever loses up to 40 % has it all after two, with
 /// parity, and a receiver that joins within the first gets a whole one.

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use loopcast::units::Rate;
-use loopcast_lab::bench::figures::Figures;
-use loopcast_lab::bench::ground::Ground;
-use loopcast_lab::bench::matrix::{self, Loss, Pace, Setting};
-use loopcast_lab::bench::report::{Report, Row};
-use loopcast_lab::bench::tool::{Job, Mode, Peer, Tool};
-use loopcast_lab::bench::transfer::{self, Failure};
+use loopcast_lab::comparison::figures::Figures;
+use loopcast_lab::comparison::ground::Ground;
+use loopcast_lab::comparison::matrix::{self, Loss, Pace, Setting};
+use loopcast_lab::comparison::report::{Report, Row};
+use loopcast_lab::comparison::tool::{Job, Mode, Peer, Tool};
+use loopcast_lab::comparison::transfer::{self, Failure};
 use loopcast_lab::machine::{self, Machine};
 use loopcast_lab::network::{self, Bursts};
 use loopcast_lab::subject::{self, Subject};

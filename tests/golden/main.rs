@@ -6,9 +6,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "golden/hex.rs"]
-mod hex;
-#[path = "golden/packets.rs"]
 mod packets;
 
 use std::collections::BTreeSet;
@@ -16,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use loopcast::wire;
+use loopcast_lab::hex;
 
 fn folder(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -32,7 +30,7 @@ fn names_in(path: &str) -> BTreeSet<String> {
 }
 
 fn golden(name: &str) -> Vec<u8> {
-    hex::read(&format!("{name}.hex"))
+    hex::read(&folder("tests/golden").join(format!("{name}.hex"))).unwrap()
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! A group's envelopes at both ends: what one end seals the other must open, once and to the same bytes, and
-//! nobody else may seal anything.
+//! A group's envelopes at both ends: what one end seals the other must open, once and to the same
+//! bytes, and nobody else may seal anything.
 //!
-//! As a fuzz target it takes bytes for datagrams, whatever they are, and for what is done to them on their way.
+//! As a fuzz target it takes bytes for datagrams, whatever they are, and for what is done to them
+//! on their way.
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Job, Mode};
-use crate::bench::matrix::Pace;
+use crate::comparison::matrix::Pace;
 
 /// Receives on host `i` into a folder.
 pub(super) fn receiver(mode: Mode, job: &Job, i: usize, into: &Path) -> Command {

@@ -1,7 +1,8 @@
-//! Any bytes as what people and peers write: names, file tables, URLs, fingerprints, key files, rates and sizes.
+//! Any bytes as what people and peers write: names, file tables, URLs, fingerprints, key files,
+//! rates and sizes.
 //!
-//! None may panic; what is taken must mean the same when it is written and read again, and a name must stay
-//! inside the folder.
+//! None may panic; what is taken must mean the same when it is written and read again, and a name
+//! must stay inside the folder.
 
 use core::fmt::Display;
 use core::str::FromStr;

@@ -2,38 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-// Public where they live, in the fuzzing crate.
-#[allow(dead_code, unreachable_pub)]
-#[path = "../fuzz/src/archive.rs"]
-mod archive;
-#[allow(unreachable_pub)]
-#[path = "../fuzz/src/bytes.rs"]
-mod bytes;
-#[allow(unreachable_pub)]
-#[path = "../fuzz/src/group.rs"]
-mod group;
-#[allow(unreachable_pub)]
-#[path = "../fuzz/src/receiver_stream.rs"]
-mod receiver_stream;
-#[allow(unreachable_pub)]
-#[path = "../fuzz/src/sender_stream.rs"]
-mod sender_stream;
-#[allow(unreachable_pub)]
-#[path = "../fuzz/src/texts.rs"]
-mod texts;
-#[allow(unreachable_pub)]
-#[path = "../fuzz/src/wire_parse.rs"]
-mod wire_parse;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use loopcast::rng::Rng;
+use loopcast_harness::{archive, group, receiver_stream, sender_stream, texts, wire_parse};
 
 fn corpus(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
+        .join("../../fuzz/corpus")
         .join(target)
 }
 
@@ -100,8 +78,9 @@ fn a_few_random_streams() {
     }
 }
 
-/// Where there is no cargo-fuzz: mutates the corpora at random for `LOOPCAST_FUZZ_SECONDS` (60) each,
-/// from `LOOPCAST_SEED` (0) on. `cargo test --release --test fuzz_corpus -- --ignored --nocapture`
+/// Where there is no cargo-fuzz: mutates the corpora at random for `LOOPCAST_FUZZ_SECONDS` (60)
+/// each, from `LOOPCAST_SEED` (0) on. `cargo test --release --test fuzz_corpus -- --ignored
+/// --nocapture`
 #[test]
 #[ignore = "it takes minutes"]
 fn random_streams() {
@@ -117,8 +96,8 @@ fn random_streams() {
     }
 }
 
-/// Gives mutants of its corpus to a target while `more` says so of their number, which it returns, and keeps what
-/// fails in fuzz/artifacts.
+/// Gives mutants of its corpus to a target while `more` says so of their number, which it returns,
+/// and keeps what fails in fuzz/artifacts.
 fn mutate((target, run): Target, seed: u64, more: impl Fn(u64) -> bool) -> u64 {
     let mut rng = Rng::new(seed);
     let files = fs::read_dir(corpus(target)).unwrap();

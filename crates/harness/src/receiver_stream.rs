@@ -1,8 +1,8 @@
 //! Bytes as a run of a receiver: packets, disk results, verbs of the application and steps of time.
 //!
 //! Some packets are raw, most are well formed and of the session that it follows. After each step
-//! everything is drained and checked. Each run is made twice: plain, and in a group, where all that comes and goes
-//! passes through its envelopes.
+//! everything is drained and checked. Each run is made twice: plain, and in a group, where all that
+//! comes and goes passes through its envelopes.
 
 use core::net::SocketAddr;
 use core::time::Duration;

@@ -5,23 +5,23 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code, unreachable_pub)]
-#[path = "../fuzz/src/archive.rs"]
-mod archive;
-#[allow(dead_code, unreachable_pub)]
-#[path = "../fuzz/src/bytes.rs"]
-mod bytes;
-#[path = "golden/hex.rs"]
-mod hex;
+use std::path::Path;
 
-use archive::{Frames, master, open, seal};
 use loopcast::archive::{Archive, ArchiveError, Coding, FRAME_OVERHEAD, Header};
 use loopcast::object::{FileEntry, FileTable, SafeName};
 use loopcast::secret::Secret;
+use loopcast_harness::archive::{Frames, master, open, seal};
+use loopcast_lab::hex;
 use proptest::prelude::*;
 
 const SHIFT: u8 = 16;
 const SIZE: usize = 1 << SHIFT;
+
+/// The bytes of a vector.
+fn golden(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/archive");
+    hex::read(&folder.join(format!("{name}.hex"))).unwrap()
+}
 
 fn file(name: &str, offset: u64, length: u64) -> FileEntry {
     FileEntry {
@@ -76,7 +76,7 @@ fn place(archive: &Archive, number: u32) -> core::ops::Range<usize> {
 #[test]
 fn the_golden_archive_is_made_and_opened() {
     let (archive, table, content) = tiny();
-    let golden = hex::read("archive/whole.hex");
+    let golden = golden("whole");
     let made = seal(
         &archive,
         &[(Coding::Plain, &table), (Coding::Plain, &content)],
@@ -92,19 +92,16 @@ fn the_golden_archive_is_made_and_opened() {
 fn keys_are_derived_as_written_down() {
     let (archive, ..) = tiny();
     let frame_key = archive.frame_key(&[0x11; 32]);
-    assert_eq!(
-        frame_key.expose().to_vec(),
-        hex::read("archive/frame_key.hex")
-    );
+    assert_eq!(frame_key.expose().to_vec(), golden("frame_key"));
     // It is the last field of the header.
     let header = archive.header().encode();
-    assert_eq!(header[48..].to_vec(), hex::read("archive/commitment.hex"));
+    assert_eq!(header[48..].to_vec(), golden("commitment"));
 }
 
 #[test]
 fn no_bit_of_an_archive_may_be_another_and_no_end_may_lack() {
     let (_, _, _) = tiny();
-    let golden = hex::read("archive/whole.hex");
+    let golden = golden("whole");
     let key = || Secret::new(core::array::from_fn(|i| i as u8));
     for at in 0..golden.len() {
         for bit in 0..8 {
@@ -120,7 +117,7 @@ fn no_bit_of_an_archive_may_be_another_and_no_end_may_lack() {
 
 #[test]
 fn another_key_is_told_from_damage() {
-    let golden = hex::read("archive/whole.hex");
+    let golden = golden("whole");
     let wrong = open(&golden, Secret::new([1; 32])).unwrap_err();
     assert_eq!(wrong, ArchiveError::WrongKey);
     assert!(wrong.to_string().contains("not for this archive"));

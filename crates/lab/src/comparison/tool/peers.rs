@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::Job;
-use crate::bench::matrix::Pace;
+use crate::comparison::matrix::Pace;
 
 /// Bytes of socket buffer asked for wherever a tool can be told, the most that ours asks for too.
 const BUFFER: &str = "4194304";

@@ -4,14 +4,17 @@
 pub struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
+    /// The whole input.
     pub fn new(data: &'a [u8]) -> Bytes<'a> {
         Bytes(data)
     }
 
+    /// Whether it is used up.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// The next bytes, fewer at the end.
     pub fn take(&mut self, len: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
@@ -25,10 +28,12 @@ impl<'a> Bytes<'a> {
         array
     }
 
+    /// The next byte.
     pub fn u8(&mut self) -> u8 {
         self.array::<1>()[0]
     }
 
+    /// The next two bytes.
     pub fn u16(&mut self) -> u16 {
         u16::from_be_bytes(self.array())
     }
@@ -44,10 +49,12 @@ impl<'a> Bytes<'a> {
         }
     }
 
+    /// As [`Bytes::u64`], at most the largest of 32 bits.
     pub fn u32(&mut self) -> u32 {
         u32::try_from(self.u64()).unwrap_or(u32::MAX)
     }
 
+    /// Less than `bound`, which is at most 256.
     pub fn below(&mut self, bound: u64) -> u64 {
         u64::from(self.u8()) % bound
     }

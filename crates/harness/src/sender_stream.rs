@@ -1,8 +1,8 @@
 //! Bytes as a run of a sender: packets, disk results, verbs of the application and steps of time.
 //!
 //! Some packets are raw, most are well formed, with the session and cookie that lead further in.
-//! After each step everything is drained and checked. Each run is made twice: plain, and in a group, where all that comes
-//! and goes passes through its envelopes.
+//! After each step everything is drained and checked. Each run is made twice: plain, and in a
+//! group, where all that comes and goes passes through its envelopes.
 
 use core::net::SocketAddr;
 use core::time::Duration;
