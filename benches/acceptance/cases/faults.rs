@@ -3,11 +3,13 @@
 use super::{GROUP, RANGE, RANGE_BASE, since, time_at};
 use crate::bench::Bench;
 use loopcast_lab::content;
+use loopcast_lab::desk::Desk;
 use loopcast_lab::measure::{Limit, Measure};
 use loopcast_lab::network::Net;
+use loopcast_lab::program::Program;
 use loopcast_lab::wait::{pause, poll_until};
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub(crate) fn killed_receiver(bench: &Bench) -> Result<Vec<Measure>, String> {
@@ -60,15 +62,17 @@ pub(crate) fn killed_receiver(bench: &Bench) -> Result<Vec<Measure>, String> {
     ])
 }
 
+/// Files that change while they are sent.
+const CHANGED: [&str; 2] = ["shrinking", "rewritten"];
+
 /// Two files on offer; a third of the way one is cut to half and the other overwritten.
 pub(crate) fn source_truncated_and_rewritten(bench: &Bench) -> Result<Vec<Measure>, String> {
     let bytes = bench.mib(32, 16);
-    let names = ["shrinking", "rewritten"];
     let net = Net::new(3)?;
     let desk = bench.desk()?;
     let old = bench.desk()?;
     let mut files = Vec::new();
-    for name in names {
+    for name in CHANGED {
         files.push(desk.file(name, bytes)?);
         old.file(name, bytes)?;
     }
@@ -89,8 +93,8 @@ pub(crate) fn source_truncated_and_rewritten(bench: &Bench) -> Result<Vec<Measur
         return Err(format!("does not offer two files\n{}", sender.tail()));
     }
     pause(time_at(2 * bytes, 100) / 3)?;
-    let open = |p: &Path| OpenOptions::new().write(true).open(p);
-    open(&files[0])
+    let shrinking = OpenOptions::new().write(true).open(&files[0]);
+    shrinking
         .and_then(|f| f.set_len(bytes / 2))
         .map_err(|e| e.to_string())?;
     // In place, as an editor that does not rename would; the length stays.
@@ -104,51 +108,49 @@ pub(crate) fn source_truncated_and_rewritten(bench: &Bench) -> Result<Vec<Measur
     }
     sender.wait(deadline)?;
 
+    let mut measures = named(&sender);
+    measures.extend(copies(&desk, &old, &files));
+    Ok(measures)
+}
+
+/// What a sender says of its files that changed.
+fn named(sender: &Program) -> Vec<Measure> {
     let withdrawn = sender.events("withdrawn");
     let told = |name: &str| withdrawn.iter().any(|(_, event)| event["name"] == name);
-    let named = names.iter().filter(|n| told(n)).count();
+    let named = CHANGED.iter().filter(|n| told(n)).count();
     let offers = sender.events("offered");
-    let again = offers
-        .iter()
-        .filter(|(_, event)| event["again"] == true)
-        .count();
-    let (mut mixtures, mut copies, mut new) = (0, 0, 0);
+    let again = offers.iter().filter(|(_, event)| event["again"] == true);
+    let again = again.count() as f64;
+    if named < CHANGED.len() {
+        eprintln!("the sender said:\n{}", sender.tail());
+    }
+    let (named, all) = (named as f64, Limit::AtLeast(2.0));
+    vec![
+        Measure::new("changed files named by the sender", named, "of 2", all),
+        Measure::new("changed files offered again", again, "of 2", Limit::Free),
+    ]
+}
+
+/// What is in place at the two receivers: each copy as a file is now, as it was, or a mixture.
+fn copies(desk: &Desk, old: &Desk, files: &[PathBuf]) -> Vec<Measure> {
+    let (mut mixtures, mut copies, mut new) = (0.0, 0.0, 0.0);
     for i in [1, 2] {
-        for (name, file) in names.iter().zip(&files) {
+        for (name, file) in CHANGED.iter().zip(files) {
             let copy = desk.inbox(i).join(name);
             if !copy.exists() {
                 continue;
             }
-            copies += 1;
+            copies += 1.0;
             let is_new = content::compare(file, &copy).is_ok();
             let is_old = content::compare(&old.path(name), &copy).is_ok();
-            new += usize::from(is_new);
-            mixtures += usize::from(!is_new && !is_old);
+            new += f64::from(u8::from(is_new));
+            mixtures += f64::from(u8::from(!is_new && !is_old));
         }
     }
-    if named < names.len() {
-        eprintln!("the sender said:\n{}", sender.tail());
-    }
-    Ok(vec![
-        Measure::new(
-            "changed files named by the sender",
-            named as f64,
-            "of 2",
-            Limit::AtLeast(2.0),
-        ),
-        Measure::new(
-            "copies that are a mixture",
-            mixtures as f64,
-            "",
-            Limit::AtMost(0.0),
-        ),
-        Measure::new(
-            "changed files offered again",
-            again as f64,
-            "of 2",
-            Limit::Free,
-        ),
-        Measure::new("copies in place", copies as f64, "of 4", Limit::Free),
-        Measure::new("of these, the new version", new as f64, "", Limit::Free),
-    ])
+    let none = Limit::AtMost(0.0);
+    vec![
+        Measure::new("copies that are a mixture", mixtures, "", none),
+        Measure::new("copies in place", copies, "of 4", Limit::Free),
+        Measure::new("of these, the new version", new, "", Limit::Free),
+    ]
 }

@@ -58,7 +58,8 @@ pub(crate) const BY_NAME: &[&str] = &[
 pub(crate) const ALL: &[Case] = &[
     Case {
         name: "loss5",
-        promise: "without parity, 8 receivers losing 5 % each: all identical, wire <= 1.50 x the file",
+        promise: "without parity, 8 receivers losing 5 % each: all identical, wire <= 1.50 x the \
+                  file",
         run: multicast::loss5,
     },
     Case {
@@ -88,12 +89,14 @@ pub(crate) const ALL: &[Case] = &[
     },
     Case {
         name: "one_way",
-        promise: "no way back, 4 receivers, 10 % parity: complete in 1 cycle at 5 % loss, 2 at 30 %, nothing sent",
+        promise: "no way back, 4 receivers, 10 % parity: complete in 1 cycle at 5 % loss, 2 at 30 \
+                  %, nothing sent",
         run: one_way::one_way,
     },
     Case {
         name: "relay_rough",
-        promise: "20 % lost, 10 % of feedback lost, reordered, repeated: identical, wire <= 1.39 x the file",
+        promise: "20 % lost, 10 % of feedback lost, reordered, repeated: identical, wire <= 1.39 \
+                  x the file",
         run: relayed::rough,
     },
     Case {
@@ -153,37 +156,44 @@ pub(crate) const ALL: &[Case] = &[
     },
     Case {
         name: "group_key_speed",
-        promise: "4 receivers, with a group key and without, as fast as it goes: >= 0.8 of the speed",
+        promise: "4 receivers, with a group key and without, as fast as it goes: >= 0.8 of the \
+                  speed",
         run: attacked::group_key_speed,
     },
     Case {
         name: "attacked_group",
-        promise: "with a group key, 10,000 forged and repeated packets a second: within 1.3 x the time without",
+        promise: "with a group key, 10,000 forged and repeated packets a second: within 1.3 x the \
+                  time without",
         run: attacked::attacked_group,
     },
     Case {
         name: "attacked_plain",
-        promise: "the same without a key: no wrong bytes, nobody dies, all complete once it is over",
+        promise: "the same without a key: no wrong bytes, nobody dies, all complete once it is \
+                  over",
         run: attacked::attacked_plain,
     },
     Case {
         name: "slow_receiver",
-        promise: "32 MB, one of four on 10 Mbit/s: the others done in 3.8 s, it in 34 s, wire <= 2.4 x the file",
+        promise: "32 MB, one of four on 10 Mbit/s: the others done in 3.8 s, it in 34 s, wire <= \
+                  2.4 x the file",
         run: tiers::slow_receiver,
     },
     Case {
         name: "mixed_links",
-        promise: "two links of 50 and two of 200 Mbit/s: each within 1.4 x what its link alone would need",
+        promise: "two links of 50 and two of 200 Mbit/s: each within 1.4 x what its link alone \
+                  would need",
         run: tiers::mixed_links,
     },
     Case {
         name: "random_loss_auto",
-        promise: "8 receivers on 200 Mbit/s losing 20 %: >= 0.8 of the rate without loss, no moves, wire <= 1.39 x the file",
+        promise: "8 receivers on 200 Mbit/s losing 20 %: >= 0.8 of the rate without loss, no \
+                  moves, wire <= 1.39 x the file",
         run: tiers::random_loss_auto,
     },
     Case {
         name: "link_drop",
-        promise: "a link that falls from 100 to 5 Mbit/s for 10 s: no stall over 2 s, at most 3 moves",
+        promise: "a link that falls from 100 to 5 Mbit/s for 10 s: no stall over 2 s, at most 3 \
+                  moves",
         run: tiers::link_drop,
     },
     Case {
@@ -193,7 +203,8 @@ pub(crate) const ALL: &[Case] = &[
     },
     Case {
         name: "many_objects",
-        promise: "ten files over loopback, no options: <= 1.3 x the time of one file of their bytes",
+        promise: "ten files over loopback, no options: <= 1.3 x the time of one file of their \
+                  bytes",
         run: objects::many_objects,
     },
     Case {
@@ -218,7 +229,8 @@ pub(crate) const ALL: &[Case] = &[
     },
     Case {
         name: "outage_all",
-        promise: "3 lose 30 to 100 % for 3 to 20 s: 3 s late at most, wire beside <= 1.35 x the file",
+        promise: "3 lose 30 to 100 % for 3 to 20 s: 3 s late at most, wire beside <= 1.35 x the \
+                  file",
         run: rates::outage_all,
     },
     Case {
@@ -243,12 +255,14 @@ pub(crate) const ALL: &[Case] = &[
     },
     Case {
         name: "sender_stopped",
-        promise: "the sender stopped for 1.5 and 3.7 s: done within the wire's floor, that time and 2 s",
+        promise: "the sender stopped for 1.5 and 3.7 s: done within the wire's floor, that time \
+                  and 2 s",
         run: rates::sender_stopped,
     },
     Case {
         name: "random_schedules",
-        promise: "random loss in random steps, 60 seeds: <= 1.5 x what the links allow and 1 s (by name)",
+        promise: "random loss in random steps, 60 seeds: <= 1.5 x what the links allow and 1 s \
+                  (by name)",
         run: rates::random_schedules,
     },
     Case {
@@ -263,12 +277,14 @@ pub(crate) const ALL: &[Case] = &[
     },
     Case {
         name: "peers_speed",
-        promise: "256 MB, 4 receivers, as fast as it goes: half of the time of the better of uftp and udpcast (likewise)",
+        promise: "256 MB, 4 receivers, as fast as it goes: half of the time of the better of uftp \
+                  and udpcast (likewise)",
         run: peers::peers_speed,
     },
     Case {
         name: "peers_loss",
-        promise: "64 MB, 8 receivers losing 1, 5, 20 % each: faster than uftp and udpcast (by name or --peers)",
+        promise: "64 MB, 8 receivers losing 1, 5, 20 % each: faster than uftp and udpcast (by \
+                  name or --peers)",
         run: peers::peers_loss,
     },
 ];

@@ -80,7 +80,7 @@ pub(crate) fn peers_speed(bench: &Bench) -> Result<Vec<Measure>, String> {
     let seconds = |row| median(row, "seconds");
 
     let bare = Bare::at_its_best(&desk, RECEIVERS, bench.mib(256, 64), runs)?;
-    Ok(vec![
+    let mut measures = vec![
         Measure::new(
             "time / best peer's",
             median(ours, "to_best_peer"),
@@ -109,20 +109,9 @@ pub(crate) fn peers_speed(bench: &Bench) -> Result<Vec<Measure>, String> {
         Measure::new("without offload", seconds(singly), "s", Limit::Free),
         Measure::new("uftp", seconds(uftp), "s", Limit::Free),
         Measure::new("udpcast", seconds(row("udpcast")?), "s", Limit::Free),
-        Measure::new("a bare pair", bare.seconds, "s", Limit::Free),
-        Measure::new(
-            "its highest rate without loss",
-            bare.bps / 1e6,
-            "Mbit/s",
-            Limit::Free,
-        ),
-        Measure::new(
-            "its processor time / uftp's",
-            bare.cpu / cpu(uftp),
-            "",
-            Limit::Free,
-        ),
-    ])
+    ];
+    measures.extend(bare.measures(cpu(uftp)));
+    Ok(measures)
 }
 
 /// A bare pair at the highest rate, in steps of a tenth, at which it loses nothing in several
@@ -165,6 +154,16 @@ impl Bare {
             bps *= 0.9;
         }
         Err("a bare pair loses packets at any rate".into())
+    }
+
+    /// What is told of it beside a peer that took so much processor time.
+    fn measures(&self, peers_cpu: f64) -> [Measure; 3] {
+        let (mbit, cpu) = (self.bps / 1e6, self.cpu / peers_cpu);
+        [
+            Measure::new("a bare pair", self.seconds, "s", Limit::Free),
+            Measure::new("its highest rate without loss", mbit, "Mbit/s", Limit::Free),
+            Measure::new("its processor time / uftp's", cpu, "", Limit::Free),
+        ]
     }
 }
 
