@@ -3,13 +3,14 @@
 //! system put together and writes it to a file that it syncs. No protocol, no hashes, no way back:
 //! what is lost is lost, and told.
 
-use mio::{Events, Interest, Poll, Token};
-use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
 use crate::group::{PORT, at, group, on_group};
 use crate::network::{Host, Net};

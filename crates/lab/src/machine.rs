@@ -69,6 +69,12 @@ pub fn processor_time() -> Result<f64, String> {
         .map_err(|e| format!("/proc/self/stat: {e}"))
 }
 
+/// Whether a program of that name would be found, in the folders of PATH.
+pub fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
 /// Where files are in memory, or else the folder for temporary ones: networks are measured, not
 /// this machine's disk.
 pub fn in_memory() -> PathBuf {

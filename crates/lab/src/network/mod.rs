@@ -20,6 +20,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use system::{delete_namespace, ip_batch, namespaces};
 
+use crate::machine::is_installed;
+
 /// The programs that the network is built with.
 pub const TOOLS: [&str; 5] = ["ip", "bridge", "nft", "tc", "ethtool"];
 
@@ -59,13 +61,8 @@ pub fn missing() -> Option<String> {
     if uid.and_then(|l| l.split_whitespace().nth(1)) != Some("0") {
         return Some("not root".into());
     }
-    for tool in TOOLS {
-        let there = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin"]
-            .iter()
-            .any(|dir| Path::new(dir).join(tool).exists());
-        if !there {
-            return Some(format!("`{tool}` is not installed"));
-        }
+    if let Some(tool) = TOOLS.into_iter().find(|tool| !is_installed(tool)) {
+        return Some(format!("`{tool}` is not installed"));
     }
     // A container's root may be refused what a namespace needs; a whole small network tells.
     Net::new(1)

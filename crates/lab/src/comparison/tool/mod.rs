@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::ground::Ground;
 use super::matrix::Setting;
+use crate::machine::is_installed;
 use crate::process::Marks;
 use crate::subject::Subject;
 
@@ -82,10 +83,8 @@ impl Peer {
 
     /// The first of its programs that is not there.
     pub fn missing(self) -> Option<&'static str> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders: Vec<_> = std::env::split_paths(&path).collect();
-        let there = |program: &&str| folders.iter().any(|dir| dir.join(program).is_file());
-        self.programs().into_iter().find(|p| !there(p))
+        let mut programs = self.programs().into_iter();
+        programs.find(|program| !is_installed(program))
     }
 
     /// Its sender and its receiver.
