@@ -63,7 +63,6 @@ struct Said {
 #[derive(Debug)]
 pub struct Process {
     name: String,
-    id: u32,
     handle: OwnedFd,
     /// The end of a pipe to it, where the command has one: a program tied to it ends when we do.
     _stdin: Option<ChildStdin>,
@@ -81,7 +80,7 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        let (id, handle) = (child.id(), handle(&mut child)?);
+        let handle = handle(&mut child)?;
         let said = Arc::new(Mutex::new(Said::default()));
         let end = Arc::new(OnceLock::new());
         let stdin = child.stdin.take();
@@ -104,7 +103,6 @@ impl Process {
         });
         Ok(Process {
             name,
-            id,
             handle,
             _stdin: stdin,
             said,
@@ -116,11 +114,6 @@ impl Process {
     /// What messages call it.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.id
     }
 
     /// When it was started.
@@ -148,13 +141,25 @@ impl Process {
         self.end.get().is_none()
     }
 
+    /// Stops it where it is, until [`Process::resume`] or its end.
+    pub fn suspend(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Kills it without warning, as a crash would; how it ended.
     pub fn kill(&self) -> Option<Ended> {
-        if self.is_running() {
-            // Refused when it is just ending by itself.
-            let _ = pidfd_send_signal(&self.handle, Signal::KILL);
-        }
+        self.signal(Signal::KILL);
         *self.end.wait()
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Refused only when it has ended by itself.
+        let _ = pidfd_send_signal(&self.handle, signal);
     }
 
     /// What it printed so far, on both its outputs, in the order it came.
@@ -254,6 +259,16 @@ mod tests {
         assert!(ended.memory > 100_000 && ended.at >= process.started());
         assert!(process.last_words().contains("\n    done"));
         assert_eq!(process.output().len(), 3);
+    }
+
+    #[test]
+    fn who_is_suspended_does_not_end() {
+        let process = shell("sleep 0.1");
+        process.suspend();
+        thread::sleep(Duration::from_millis(300));
+        assert!(process.is_running());
+        process.resume();
+        assert!(process.end.wait().unwrap().status.success());
     }
 
     #[test]

@@ -86,11 +86,6 @@ impl Program {
         Ok(Program { process, stats })
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
     /// When it was started.
     pub fn started(&self) -> Instant {
         self.process.started()
@@ -128,6 +123,16 @@ impl Program {
             return Ok(());
         }
         Err(self.complaint(&format!("ended with {status}")))
+    }
+
+    /// Stops it where it is, until [`Program::resume`] or its end.
+    pub fn suspend(&self) {
+        self.process.suspend();
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.process.resume();
     }
 
     /// Kills it without warning, as a crash would.

@@ -1,11 +1,10 @@
 //! Steps that change a network at set times, and the time that a transfer needs under them.
 
 use std::fmt;
-use std::process::Command;
 use std::time::Duration;
 
 use crate::busy::Loops;
-use crate::network::{Net, Traffic, run};
+use crate::network::{Net, Traffic};
 use crate::program::Program;
 
 /// Time that `bytes` of content take on a wire of `mbit` Mbit/s when nothing is lost.
@@ -130,8 +129,8 @@ impl<'a> Course<'a> {
                 Step::Lose(host, traffic, per_mille) => {
                     self.net.set_loss(host, traffic, per_mille)?;
                 }
-                Step::Stop => signal(sender, "-STOP")?,
-                Step::Continue => signal(sender, "-CONT")?,
+                Step::Stop => sender.suspend(),
+                Step::Continue => sender.resume(),
                 Step::Count => self.counts.push(self.net.host(0).sent_bytes()?),
                 Step::Load(loops) => self.load.set(loops)?,
             }
@@ -144,15 +143,7 @@ impl<'a> Course<'a> {
 
     /// Ends the busy loops, and lets a sender go on that is stopped.
     pub fn finish(mut self, sender: &Program) -> Result<(), String> {
-        self.load.set(0)?;
-        signal(sender, "-CONT")
+        sender.resume();
+        self.load.set(0)
     }
-}
-
-/// Signals a sender that has not ended.
-fn signal(sender: &Program, signal: &str) -> Result<(), String> {
-    if !sender.is_running() {
-        return Ok(());
-    }
-    run(Command::new("kill").args([signal, &sender.id().to_string()])).map(drop)
 }

@@ -9,7 +9,6 @@ mod links;
 mod system;
 
 pub use links::{Blocked, Bucket, Traffic};
-pub use system::run;
 
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -18,7 +17,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use system::{delete_namespace, ip_batch, namespaces};
+use system::{delete_namespace, ip_batch, namespaces, run};
 
 use crate::machine::is_installed;
 

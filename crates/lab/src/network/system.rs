@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 const NAMESPACES: &str = "/run/netns";
 
 /// Runs a command to its end; its standard output, or what it complained of.
-pub fn run(command: &mut Command) -> Result<String, String> {
+pub(super) fn run(command: &mut Command) -> Result<String, String> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|e| format!("{command:?}: {e}"))?;
     if output.status.success() {
