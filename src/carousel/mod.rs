@@ -3,6 +3,7 @@
 //! Takes what receivers lack and how many packets may leave; gives runs of symbols of one block and
 //! the position to tell in SYNC. It knows no packet, no address and no time.
 //!
+//! * [`Carousel`]: one object on one channel, fresh symbols and repairs in turn; made of
 //! * [`Walk`]: cycle after cycle over one object's blocks;
 //! * [`Repairs`]: what NAKs have asked for and has not been sent;
 //! * [`Ring`]: the symbols of each block that are next, source and parity in turn;
@@ -12,6 +13,7 @@
 //!   overtaken by a repair is not answered twice.
 
 mod depth;
+mod order;
 mod repairs;
 mod ring;
 mod sent_log;
@@ -19,6 +21,7 @@ mod surplus;
 mod walk;
 
 pub use depth::depth;
+pub use order::{Carousel, NextRun, Piece};
 pub use repairs::{Pending, Repairs};
 pub use ring::Ring;
 pub use sent_log::SentLog;

@@ -1,0 +1,235 @@
+//! What leaves next of one object on a channel: fresh symbols and repairs in turn.
+
+use core::ops::Range;
+
+use crate::carousel::{Pending, Repairs, Ring, Surplus, Walk};
+use crate::ids::{BlockNo, SymbolNo};
+use crate::object::Geometry;
+use crate::symbol_set::SymbolSet;
+use crate::wire::Position;
+
+/// One object's cycles and repairs on one channel.
+#[derive(Clone, Debug)]
+pub struct Carousel {
+    geometry: Geometry,
+    walk: Walk,
+    repairs: Repairs,
+    ring: Ring,
+    /// Symbols repaired beyond those sent in their turn, of late.
+    ahead: usize,
+}
+
+/// A block that symbols come from, and whether its parity is needed for them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Piece {
+    /// The block.
+    pub block: BlockNo,
+    /// Its parity is needed.
+    pub parity: bool,
+}
+
+/// Where the next symbols come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NextRun {
+    /// The block, with its parity if that is needed.
+    pub piece: Piece,
+    /// Somebody asked for them.
+    pub is_repair: bool,
+    /// Repairs have to take turns with fresh data.
+    pub backlog: bool,
+}
+
+impl Carousel {
+    /// A carousel of an object that nobody has asked anything of.
+    pub fn new(geometry: Geometry, surplus: Surplus) -> Carousel {
+        Carousel {
+            geometry,
+            walk: Walk::new(geometry, surplus),
+            repairs: Repairs::new(),
+            ring: Ring::new(geometry),
+            ahead: 0,
+        }
+    }
+
+    /// How the object is cut.
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// Which blocks the cycle has passed.
+    pub fn position(&self) -> Position {
+        self.walk.position()
+    }
+
+    /// Windows from the next on get another surplus.
+    pub fn set_surplus(&mut self, surplus: Surplus) {
+        self.walk.set_surplus(surplus);
+    }
+
+    /// Symbols that the surplus adds to a content block.
+    pub fn surplus(&self) -> u16 {
+        self.walk.surplus()
+    }
+
+    /// Windows from the next on have this many content blocks.
+    pub fn set_depth(&mut self, depth: u16) {
+        self.walk.set_depth(depth);
+    }
+
+    /// Somebody lacks these blocks: they go out in a cycle.
+    pub fn want(&mut self, blocks: Range<BlockNo>) {
+        self.walk.want(blocks);
+    }
+
+    /// Somebody lacks all blocks.
+    pub fn want_all(&mut self) {
+        self.walk.want(0..self.geometry.blocks());
+    }
+
+    /// The cycle will still bring all of this block.
+    pub fn is_ahead(&self, block: BlockNo) -> bool {
+        self.walk.is_ahead(block)
+    }
+
+    /// The first symbol that the cycle will still bring of a block that is half sent.
+    pub fn brings_from(&self, block: BlockNo) -> Option<SymbolNo> {
+        self.walk.brings_from(block)
+    }
+
+    /// Begins the next cycle, if one is at its end and something is wanted.
+    pub fn begin_cycle(&mut self) {
+        self.walk.begin_cycle();
+    }
+
+    /// The running cycle has sent all its blocks.
+    pub fn has_cycled(&self) -> bool {
+        self.walk.current().is_none()
+    }
+
+    /// Blocks that are wanted and have not gone out.
+    pub fn blocks_left(&self) -> u64 {
+        self.walk.blocks_left()
+    }
+
+    /// No block is wanted.
+    pub fn is_at_end(&self) -> bool {
+        self.walk.is_at_end()
+    }
+
+    /// What waits to be repaired of a block.
+    pub fn pending(&self, block: BlockNo) -> Option<&Pending> {
+        self.repairs.pending(block)
+    }
+
+    /// Puts symbols of a block in line, by name.
+    pub fn repair(&mut self, block: BlockNo, missing: &SymbolSet) {
+        self.repairs.add(block, missing);
+    }
+
+    /// Puts any `lacking` symbols of a block in line, or those named.
+    pub fn repair_lacking(&mut self, block: BlockNo, lacking: usize, named: Option<&SymbolSet>) {
+        self.repairs.add_lacking(block, lacking, named);
+    }
+
+    /// Nothing waits to be repaired.
+    pub fn is_repaired(&self) -> bool {
+        self.repairs.is_empty()
+    }
+
+    /// Something is to be sent.
+    pub fn has_work(&self) -> bool {
+        self.walk.current().is_some() || !self.repairs.is_empty()
+    }
+
+    /// Symbols that wait to be sent because somebody asked, repairs and whole blocks.
+    pub fn waiting(&self) -> u64 {
+        self.repairs.len() as u64 + self.walk.blocks_left() * u64::from(self.geometry.k())
+    }
+
+    /// Nobody lacks anything any more.
+    pub fn clear(&mut self) {
+        self.walk.clear();
+        self.repairs.clear();
+    }
+
+    /// The number of blocks with repairs is within its cap.
+    pub fn is_bounded(&self) -> bool {
+        self.repairs.blocks() <= Repairs::MAX_BLOCKS
+    }
+
+    /// The block that the next repairs come from.
+    fn next_repair(&self) -> Option<Piece> {
+        let block = self.repairs.current()?;
+        Some(self.repair_of(block))
+    }
+
+    /// A block with repairs, as many as wait.
+    fn repair_of(&self, block: BlockNo) -> Piece {
+        let any = self.repairs.pending(block).map_or(0, |p| p.any);
+        let parity = any > 0 && self.ring.brings_parity(block, any);
+        Piece { block, parity }
+    }
+
+    /// The block that the next fresh data comes from, with the rest of it.
+    fn next_fresh(&self) -> Option<Piece> {
+        let block = self.walk.current()?;
+        let parity = self.ring.brings_parity(block, self.walk.left());
+        Some(Piece { block, parity })
+    }
+
+    /// What goes out now: of repairs, and of fresh data.
+    pub fn current(&self) -> [Option<Piece>; 2] {
+        [self.next_repair(), self.next_fresh()]
+    }
+
+    /// What goes out after that.
+    pub fn upcoming(&self) -> impl Iterator<Item = Piece> + '_ {
+        let fresh = self.walk.upcoming().map(|(block, left)| Piece {
+            block,
+            parity: self.ring.brings_parity(block, left),
+        });
+        let repair = self.repairs.current().and_then(|b| self.repairs.after(b));
+        fresh.chain(repair.map(|block| self.repair_of(block)))
+    }
+
+    /// The next run, of what `is_ready` in memory. A little to repair goes first, because
+    /// somebody's timer runs. A lot takes turns with fresh data, and so does a little that is asked for again
+    /// and again, so that no receiver's losses hold up the others.
+    pub fn next_run(&self, repair_turn: bool, is_ready: impl Fn(Piece) -> bool) -> Option<NextRun> {
+        let backlog = self.repairs.len().max(self.ahead) > self.backlog();
+        let ready = |next: Option<Piece>, is_repair| {
+            next.filter(|&piece| is_ready(piece)).map(|piece| NextRun {
+                piece,
+                is_repair,
+                backlog,
+            })
+        };
+        let repair = ready(self.next_repair(), true);
+        let fresh = ready(self.next_fresh(), false);
+        if backlog && !repair_turn {
+            fresh.or(repair)
+        } else {
+            repair.or(fresh)
+        }
+    }
+
+    /// Takes up to `max` symbols of a run that [`next_run`](Carousel::next_run) gave.
+    pub fn take(&mut self, run: NextRun, max: usize, symbols: &mut Vec<SymbolNo>) {
+        let block = run.piece.block;
+        if run.is_repair {
+            self.repairs.take_named(block, max, symbols);
+            let any = self.repairs.take_any(block, max - symbols.len());
+            self.ring.take(block, any, symbols);
+            // At most a block more than makes them take turns: it is soon made up for.
+            self.ahead = (self.ahead + symbols.len()).min(self.backlog() * 3 / 2);
+        } else if let Some((_, count)) = self.walk.take(max) {
+            self.ring.take(block, count, symbols);
+            self.ahead = self.ahead.saturating_sub(symbols.len());
+        }
+    }
+
+    /// Symbols to repair, or repaired, that take turns with fresh data: two blocks' worth.
+    fn backlog(&self) -> usize {
+        2 * usize::from(self.geometry.k())
+    }
+}
