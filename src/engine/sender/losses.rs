@@ -1,14 +1,8 @@
-//! What receivers lose, as they report it, and so how much parity goes out unasked on each channel, and
-//! over how many blocks a burst of losses is spread.
+//! What receivers lose, as they report it: shares of packets, and bursts of losses.
 
 use core::time::Duration;
 
-use crate::carousel::{Surplus, depth};
 use crate::config;
-use crate::engine::ip_len;
-use crate::engine::sender::rates::Tier;
-use crate::engine::sender::roster::Member;
-use crate::engine::sender::{Channel, Sender};
 use crate::time::Time;
 use crate::units::Rate;
 use crate::wire;
@@ -21,15 +15,15 @@ const LEAST_PACKETS: u64 = 512;
 const WINDOW: u64 = 4_096;
 /// The surplus follows reports this often: what it costs does not grow with the number of reports.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Shorter ones are a queue that overflows: they stop when the rate falls, and windows would delay what
-/// is asked for meanwhile.
-const SHORTEST_FADE: Duration = Duration::from_millis(5);
-/// No longer fade is reckoned with: no memory holds the blocks that would bridge it.
-const LONGEST_FADE: Duration = Duration::from_secs(1);
-/// A fade counts for so much less with each pause: half after 14 s, so that one that comes back every
-/// few seconds is remembered.
+/// Shorter bursts are a queue that overflows: they stop when the rate falls, and windows would
+/// delay what is asked for meanwhile.
+const SHORTEST_BURST: Duration = Duration::from_millis(5);
+/// No longer burst is reckoned with: no memory holds the blocks that would bridge it.
+const LONGEST_BURST: Duration = Duration::from_secs(1);
+/// A burst counts for this share of what it did with each pause: half after 14 s, so that one that
+/// comes back every few seconds is remembered.
 const FORGET: f64 = 0.99;
-/// One receiver in so many may lose more than the surplus is made for: it asks.
+/// One receiver of this many may lose more than the surplus is made for: it asks.
 const OUTLIERS: usize = 20;
 
 /// A receiver's losses in the network of late.
@@ -77,88 +71,69 @@ impl Losses {
     }
 }
 
-impl Sender {
-    /// A report of one who listens on the channel came.
-    pub(super) fn follow_losses(&mut self, now: Time, number: usize) {
-        let tier = &mut self.tiers[number];
-        if now < tier.losses_due {
-            return;
-        }
-        tier.losses_due = now + PAUSE;
-        tier.fade = tier.fade.mul_f64(FORGET);
-        let here = |c: &&mut Channel| c.tier.unwrap_or(0) == number;
-        let mut channels: Vec<&mut Channel> = self.channels.iter_mut().filter(here).collect();
-        for channel in &mut channels {
-            channel.set_depth(tier.fade, self.config.slots);
-        }
-        if self.config.surplus != Surplus::Reported {
-            return;
-        }
-        let listens = |m: &Member| m.unicast.is_none() && m.tier == number && m.is_active();
-        let control = tier.control.as_ref();
-        if let Some(path) = control.and_then(|c| c.path_after_fall(now)) {
-            // What was lost because too much was sent says nothing of what will be.
-            let members = self.roster.members.values_mut();
-            for member in members.filter(|m| listens(m)) {
-                member.losses = Losses::default();
-            }
-            for channel in channels {
-                if let Some(crowd) = &mut channel.crowd {
-                    crowd.forget_losses();
-                }
-                channel.set_surplus(tier.loss.min(path));
-            }
-            tier.loss = tier.loss.min(path);
-            return;
-        }
-        let members = self.roster.members.values().filter(|m| listens(m));
-        let crowds = channels.iter().filter_map(|c| c.crowd.as_ref());
-        let crowd = crowds.flat_map(|c| c.loss_shares());
-        let members = members.filter_map(|m| m.losses.share());
-        let mut shares: Vec<f64> = members.chain(crowd).collect();
-        let Some(at) = (shares.len() - shares.len() / OUTLIERS).checked_sub(1) else {
-            return;
-        };
-        let (_, &mut loss, _) = shares.select_nth_unstable_by(at, f64::total_cmp);
-        tier.loss = loss;
-        for channel in channels {
-            channel.set_surplus(loss);
-        }
-    }
+/// What the receivers of a tier lose.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GroupLoss {
+    /// Share of packets that all but a few of them lose less of, 0 to 1.
+    share: f64,
+    /// The longest time of late for which a receiver lost everything.
+    burst: Duration,
+    /// When it is looked at again.
+    due: Time,
 }
 
-impl Tier {
-    /// A receiver lost so many packets one after another, while so much was sent.
-    pub(super) fn hear_run(&mut self, packets: u32, rate: Rate) {
+impl GroupLoss {
+    /// No share yet, and a burst as long as `burst`.
+    pub(super) fn new(burst: Duration) -> GroupLoss {
+        GroupLoss {
+            share: 0.0,
+            burst,
+            due: Time::ZERO,
+        }
+    }
+
+    pub(super) fn share(&self) -> f64 {
+        self.share
+    }
+
+    pub(super) fn set_share(&mut self, share: f64) {
+        self.share = share;
+    }
+
+    pub(super) fn burst(&self) -> Duration {
+        self.burst
+    }
+
+    /// What was lost is looked at with the next report.
+    pub(super) fn hurry(&mut self, now: Time) {
+        self.due = now;
+    }
+
+    /// A report came: true if it is time to look at what was lost.
+    pub(super) fn is_due(&mut self, now: Time) -> bool {
+        if now < self.due {
+            return false;
+        }
+        self.due = now + PAUSE;
+        self.burst = self.burst.mul_f64(FORGET);
+        true
+    }
+
+    /// A receiver lost `packets` one after another, at this rate.
+    pub(super) fn handle_burst(&mut self, packets: u32, rate: Rate) {
         let each = wire::data_packet_len(config::DEFAULT_SYMBOL_SIZE) as u64;
-        let fade = rate.time_for(u64::from(packets) * each);
-        if fade >= SHORTEST_FADE {
-            self.fade = self.fade.max(fade.min(LONGEST_FADE));
+        let burst = rate.time_for(u64::from(packets) * each);
+        if burst >= SHORTEST_BURST {
+            self.burst = self.burst.max(burst.min(LONGEST_BURST));
         }
     }
 }
 
-impl Channel {
-    /// The rate, the fades or the surplus have changed.
-    pub(super) fn set_depth(&mut self, fade: Duration, slots: u16) {
-        let bytes = self.pacer.rate().bytes_in(fade);
-        for carousel in self.carousels.values_mut() {
-            let g = carousel.geometry;
-            let each = ip_len(self.group, wire::data_packet_len(g.symbol_size()));
-            let block = u64::from(g.k()) * g.symbol_size() as u64;
-            let surplus = carousel.walk.surplus();
-            let blocks = depth(bytes / each, surplus, block, slots.into());
-            carousel.walk.set_depth(blocks);
-        }
-    }
-
-    /// The loss, or who listens, has changed.
-    pub(super) fn set_surplus(&mut self, loss: f64) {
-        for carousel in self.carousels.values_mut() {
-            let surplus = Surplus::for_group(loss, carousel.listeners);
-            carousel.walk.set_surplus(surplus);
-        }
-    }
+/// The highest of the shares that receivers lose, but for a few outliers; none of no shares.
+pub(super) fn highest_share(mut shares: Vec<f64>) -> Option<f64> {
+    let at = (shares.len() - shares.len() / OUTLIERS).checked_sub(1)?;
+    let (_, &mut share, _) = shares.select_nth_unstable_by(at, f64::total_cmp);
+    Some(share)
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub(super) struct Slots {
     by_block: BTreeMap<(ObjectKey, BlockNo), usize>,
     loading: usize,
     clock: u64,
+    /// Blocks that are needed next, kept for its memory.
+    wanted: Vec<WantedBlock>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +33,14 @@ pub(super) struct WantedBlock {
 }
 
 impl WantedBlock {
-    pub(super) fn same_block(&self, other: &WantedBlock) -> bool {
+    fn same_block(&self, other: &WantedBlock) -> bool {
         (self.object, self.block) == (other.object, other.block)
     }
 }
 
 impl Slots {
-    /// Reads under way at a time: enough to keep a disk busy, few enough that the next is soon read.
+    /// Reads under way at a time: enough to keep a disk busy, few enough that the next is soon
+    /// read.
     const MAX_LOADING: usize = 4;
 
     pub(super) fn new(count: u16) -> Slots {
@@ -52,6 +55,7 @@ impl Slots {
             by_block: BTreeMap::new(),
             loading: 0,
             clock: 0,
+            wanted: Vec::new(),
         }
     }
 
@@ -82,23 +86,40 @@ impl Slots {
         held.is_some_and(|s| !s.loading && (s.parity || !parity))
     }
 
-    /// How many there are.
-    pub(super) fn count(&self) -> usize {
-        self.slots.len()
+    /// Another read may begin.
+    fn may_load(&self) -> bool {
+        self.loading < Slots::MAX_LOADING
     }
 
-    /// Another read may begin.
-    pub(super) fn may_load(&self) -> bool {
-        self.loading < Slots::MAX_LOADING
+    /// The next block to read, of those `needed`, the most urgent first. No more of them count than
+    /// there are slots: one more would take the place of another before that is sent, and be read
+    /// again and again.
+    pub(super) fn read_next(
+        &mut self,
+        needed: impl Iterator<Item = WantedBlock>,
+    ) -> Option<ReadCommand> {
+        if !self.may_load() {
+            return None;
+        }
+        let mut wanted = core::mem::take(&mut self.wanted);
+        wanted.clear();
+        for block in needed {
+            match wanted.iter().position(|w| w.same_block(&block)) {
+                Some(known) => wanted[known].parity |= block.parity,
+                None => wanted.push(block),
+            }
+            if wanted.len() >= self.slots.len() {
+                break;
+            }
+        }
+        let command = (0..wanted.len()).find_map(|i| self.want(wanted[i], &wanted));
+        self.wanted = wanted;
+        command
     }
 
     /// A command to read the block, unless it is here, on its way, or must wait. What else is
     /// `wanted` stays.
-    pub(super) fn want(
-        &mut self,
-        block: WantedBlock,
-        wanted: &[WantedBlock],
-    ) -> Option<ReadCommand> {
+    fn want(&mut self, block: WantedBlock, wanted: &[WantedBlock]) -> Option<ReadCommand> {
         let WantedBlock {
             object,
             block,

@@ -1,329 +1,219 @@
-//! What a sender sends to one receiver that the group does not reach.
+//! The receivers that are served by unicast: their paths and channel numbers, whose turn it is, and
+//! what all of them may take.
 
+use core::ops::Bound;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::carousel::Repairs;
-use crate::engine::sender::padded_len;
-use crate::engine::{ObjectKey, PacketKind};
-use crate::ids::{BlockNo, ChannelNo, PacketNo, SymbolNo};
-use crate::object::Geometry;
-use crate::range_set::RangeSet;
-use crate::symbol_set::SymbolSet;
+use crate::engine::sender::lent::Lent;
+use crate::engine::sender::slots::Slots;
+use crate::engine::sender::unicast_path::{PathSync, UnicastPath};
+use crate::ids::{ChannelNo, NO_CHANNEL, PacketNo, ReceiverId, UNICAST_CHANNELS};
+use crate::rate::Pacer;
 use crate::time::Time;
-use crate::unicast_fallback::CongestionPath;
-use crate::wire::{self, Need};
+use crate::units::Rate;
 
-/// A data packet in parts is no larger than this in UDP payload: with IPv6 it stays below 1,280
-/// bytes, which every path carries (RFC 8200 §5).
-const NARROW_PAYLOAD: u16 = 1_200;
-/// Full-sized SYNCs that a receiver must have missed before the path counts as narrow.
-const NARROW_PROBES: u32 = 3;
-
-/// One receiver's path and what it lacks.
+/// Paths, turns and rates of unicast.
 #[derive(Debug)]
-pub(super) struct UnicastPath {
-    /// The path's own channel number.
-    pub(super) channel: ChannelNo,
-    pub(super) next_packet: PacketNo,
-    pub(super) congestion: CongestionPath,
-    /// IP bytes that a symbol takes, in one packet or in parts.
-    pub(super) symbol_len: u64,
-    needs: BTreeMap<ObjectKey, Lacking>,
-    /// The largest UDP payload that the receiver has heard on this path.
-    pub(super) largest_heard: u16,
-    pub(super) sync_due: Time,
-    pub(super) syncs: u32,
-    /// Full-sized SYNCs sent, and how many of them before the receiver was last heard.
-    padded: u32,
-    padded_then_heard: u32,
+pub(super) struct Unicast {
+    paths: BTreeMap<ReceiverId, UnicastPath>,
+    /// Receivers that had a path when they were last counted: they take turns.
+    counted: BTreeSet<ReceiverId>,
+    /// The receiver that was served last.
+    turn: Option<ReceiverId>,
+    numbers: Numbers,
+    /// Paces unicast's share of the rate.
+    share: Pacer,
+    lent: Lent,
 }
 
+/// Channel numbers of paths; none is used twice in a session with the same packet number.
 #[derive(Debug)]
-struct Lacking {
-    geometry: Geometry,
-    /// Blocks of which nothing was sent since they were asked for.
-    whole: RangeSet,
-    /// Symbols of others.
-    partial: Repairs,
+struct Numbers {
+    /// Packet numbers that paths of earlier receivers stopped at.
+    left: BTreeMap<ChannelNo, PacketNo>,
+    next: ChannelNo,
 }
 
-impl UnicastPath {
-    pub(super) fn new(
+impl Numbers {
+    fn is_empty(&self) -> bool {
+        self.next == NO_CHANNEL && self.left.is_empty()
+    }
+
+    /// A channel number, and the packet number it goes on from.
+    fn take(&mut self) -> (ChannelNo, PacketNo) {
+        if let Some(left) = self.left.pop_first() {
+            return left;
+        }
+        let channel = self.next;
+        self.next = channel.saturating_add(1).max(UNICAST_CHANNELS);
+        (channel, 0)
+    }
+}
+
+impl Unicast {
+    pub(super) fn new(share: Pacer, lent: Lent) -> Unicast {
+        Unicast {
+            paths: BTreeMap::new(),
+            counted: BTreeSet::new(),
+            turn: None,
+            numbers: Numbers {
+                left: BTreeMap::new(),
+                next: UNICAST_CHANNELS,
+            },
+            share,
+            lent,
+        }
+    }
+
+    /// A receiver is served by unicast.
+    pub(super) fn serves(&self, id: ReceiverId) -> bool {
+        self.paths.contains_key(&id)
+    }
+
+    pub(super) fn path(&self, id: ReceiverId) -> Option<&UnicastPath> {
+        self.paths.get(&id)
+    }
+
+    pub(super) fn path_mut(&mut self, id: ReceiverId) -> Option<&mut UnicastPath> {
+        self.paths.get_mut(&id)
+    }
+
+    /// Fewer receivers are on unicast than there are numbers for their channels.
+    pub(super) fn has_number(&self) -> bool {
+        !self.numbers.is_empty()
+    }
+
+    /// Opens a path to a receiver that has none.
+    pub(super) fn open(
+        &mut self,
         now: Time,
-        channel: ChannelNo,
-        next_packet: PacketNo,
+        id: ReceiverId,
         packet_len: u64,
         rtt: Option<Duration>,
-    ) -> UnicastPath {
-        UnicastPath {
-            channel,
-            next_packet,
-            congestion: CongestionPath::new(now, packet_len, rtt),
-            symbol_len: packet_len,
-            needs: BTreeMap::new(),
-            largest_heard: 0,
-            sync_due: now,
-            syncs: 0,
-            padded: 0,
-            padded_then_heard: 0,
-        }
-    }
-
-    /// The receiver lacks all of the object.
-    pub(super) fn needs_all(&mut self, object: ObjectKey, geometry: Geometry) {
-        let mut whole = RangeSet::new();
-        whole.insert(0..u64::from(geometry.blocks()));
-        self.needs.insert(
-            object,
-            Lacking {
-                geometry,
-                whole,
-                partial: Repairs::new(),
-            },
-        );
-    }
-
-    /// A NAK says what the receiver lacks of the object, and takes the place of what was known; if it
-    /// had `more` to say, only as far as it goes. What left in packets from `seen_to` on is on its way.
-    pub(super) fn handle_needs(
-        &mut self,
-        object: ObjectKey,
-        geometry: Geometry,
-        seen_to: PacketNo,
-        needs: &[Need],
-        more: bool,
     ) {
-        let mut lacking = Lacking {
-            geometry,
-            whole: RangeSet::new(),
-            partial: Repairs::new(),
+        let path = UnicastPath::new(now, self.numbers.take(), packet_len, rtt);
+        self.paths.insert(id, path);
+    }
+
+    /// Closes a receiver's path; true if it had one.
+    pub(super) fn close(&mut self, id: ReceiverId) -> bool {
+        let Some(path) = self.paths.remove(&id) else {
+            return false;
         };
-        let blocks = geometry.blocks();
-        for need in needs {
-            match need {
-                Need::Blocks { first, count } => {
-                    let end = first.saturating_add(*count).min(blocks);
-                    lacking
-                        .whole
-                        .insert(u64::from(*first)..u64::from(end).max(u64::from(*first)));
-                }
-                Need::Count { block, .. } if *block < blocks => {
-                    lacking
-                        .whole
-                        .insert(u64::from(*block)..u64::from(*block) + 1);
-                }
-                Need::Count { .. } => {}
-                Need::Symbols { block, missing } => {
-                    let mut missing = missing.clone();
-                    missing.intersect_with(&SymbolSet::full(geometry.symbols(*block)));
-                    lacking.partial.add(*block, &missing);
-                }
+        self.numbers.left.insert(path.channel(), path.next_packet());
+        true
+    }
+
+    /// Closes all paths for good.
+    pub(super) fn close_all(&mut self) {
+        self.paths.clear();
+    }
+
+    /// From now on those who have a path take turns.
+    pub(super) fn count(&mut self) {
+        self.counted = self.paths.keys().copied().collect();
+    }
+
+    /// Number of receivers that had a path when they were last counted.
+    pub(super) fn counted(&self) -> usize {
+        self.counted.len()
+    }
+
+    /// Those that were counted, the one after the last served first.
+    pub(super) fn in_turn(&self) -> impl Iterator<Item = ReceiverId> + '_ {
+        let after = self.turn.map_or(Bound::Unbounded, Bound::Excluded);
+        let upto = self.turn.map_or(Bound::Unbounded, Bound::Included);
+        let first = self.counted.range((after, Bound::Unbounded));
+        let rest = self.counted.range((Bound::Unbounded, upto));
+        first.chain(rest).copied().take(self.counted.len())
+    }
+
+    /// Paths of those that were counted.
+    fn paths(&self) -> impl Iterator<Item = &UnicastPath> {
+        self.counted.iter().filter_map(|id| self.paths.get(id))
+    }
+
+    /// Time has passed: packets that are not acknowledged may be lost.
+    pub(super) fn handle_timeout(&mut self, now: Time) {
+        for id in &self.counted {
+            if let Some(path) = self.paths.get_mut(id) {
+                path.handle_timeout(now);
             }
         }
-        if more && let (Some(last), Some(known)) = (needs.last(), self.needs.get(&object)) {
-            lacking.add_beyond(last.first_block(), known);
-        }
-        for (_, tag) in self.congestion.in_flight_from(seen_to) {
-            if tag.object == object.0 {
-                lacking.remove(tag.block, tag.symbol);
+    }
+
+    /// The SYNCs that are due.
+    pub(super) fn poll_syncs(&mut self, now: Time) -> Vec<(ReceiverId, PathSync)> {
+        let mut due = Vec::new();
+        for &id in &self.counted {
+            let path = self.paths.get_mut(&id);
+            if let Some(sync) = path.and_then(|p| p.poll_sync(now)) {
+                due.push((id, sync));
             }
         }
-        self.needs.insert(object, lacking);
+        due
     }
 
-    /// A packet with this symbol was lost.
-    pub(super) fn needs_again(&mut self, object: ObjectKey, block: BlockNo, symbol: SymbolNo) {
-        if let Some(lacking) = self.needs.get_mut(&object)
-            && !lacking.whole.contains(u64::from(block))
-        {
-            let mut set = SymbolSet::new();
-            set.insert(symbol);
-            lacking.partial.add(block, &set);
+    /// When a path is to be looked at next.
+    pub(super) fn next_due(&self) -> Option<Time> {
+        self.paths().map(UnicastPath::next_due).min()
+    }
+
+    /// When data may leave next; none if none is in memory.
+    pub(super) fn next_transmit(&self, slots: &Slots) -> Option<Time> {
+        let next = self.paths().filter_map(|p| p.next_send_at(slots)).min();
+        let next = next.filter(|&t| t != Time::NEVER)?;
+        let pace = self.share.next_at(1).min(self.lent.pacer().next_at(1));
+        Some(next.max(pace))
+    }
+
+    /// The rate of its share.
+    pub(super) fn rate(&self) -> Rate {
+        self.share.rate()
+    }
+
+    pub(super) fn set_rate(&mut self, now: Time, rate: Rate) {
+        self.share.set_rate(now, rate);
+    }
+
+    /// What a path costs beside its data is of unicast's share: IP bytes of that left.
+    pub(super) fn sent_control(&mut self, bytes: u64) {
+        self.share.sent(bytes);
+    }
+
+    /// IP bytes that may leave now, of the share or of what is lent.
+    pub(super) fn may_send(&mut self, now: Time, of_lent: bool) -> u64 {
+        self.pacer_mut(of_lent).may_send(now)
+    }
+
+    /// IP bytes left for a receiver, of the share or of what is lent.
+    pub(super) fn sent(&mut self, id: ReceiverId, bytes: u64, of_lent: bool) {
+        self.pacer_mut(of_lent).sent(bytes);
+        self.lent.sent_by_unicast(bytes);
+        self.turn = Some(id);
+    }
+
+    fn pacer_mut(&mut self, of_lent: bool) -> &mut Pacer {
+        match of_lent {
+            true => self.lent.pacer_mut(),
+            false => &mut self.share,
         }
     }
 
-    /// The receiver has finished with the object, or it is gone.
-    pub(super) fn forget(&mut self, object: ObjectKey) {
-        self.needs.remove(&object);
+    pub(super) fn lent(&self) -> &Lent {
+        &self.lent
     }
 
-    /// The block that the next symbols come from.
-    pub(super) fn current(&mut self) -> Option<(ObjectKey, BlockNo)> {
-        let (&key, lacking) = self.needs.iter_mut().find(|(_, l)| !l.is_empty())?;
-        if lacking.partial.is_empty()
-            && let Some(block) = lacking.whole.first()
-        {
-            lacking.whole.remove(block..block + 1);
-            let block = block as BlockNo;
-            lacking
-                .partial
-                .add(block, &SymbolSet::full(lacking.geometry.symbols(block)));
-        }
-        lacking.partial.current().map(|block| (key, block))
-    }
-
-    /// The same, without taking it up.
-    pub(super) fn next(&self) -> Option<(ObjectKey, BlockNo)> {
-        let (&key, lacking) = self.needs.iter().find(|(_, l)| !l.is_empty())?;
-        let whole = || lacking.whole.first().map(|b| b as BlockNo);
-        lacking
-            .partial
-            .current()
-            .or_else(whole)
-            .map(|block| (key, block))
-    }
-
-    /// The block after that, to be read ahead.
-    pub(super) fn upcoming(&self) -> Option<(ObjectKey, BlockNo)> {
-        let (&key, lacking) = self.needs.iter().find(|(_, l)| !l.is_empty())?;
-        let current = lacking.partial.current();
-        let next = current.and_then(|b| lacking.partial.after(b));
-        next.or_else(|| lacking.whole.first().map(|b| b as BlockNo))
-            .map(|b| (key, b))
-    }
-
-    /// Takes up to `max` symbols of the block to send.
-    pub(super) fn take(
-        &mut self,
-        object: ObjectKey,
-        block: BlockNo,
-        max: usize,
-        symbols: &mut Vec<SymbolNo>,
-    ) {
-        if let Some(lacking) = self.needs.get_mut(&object) {
-            lacking.partial.take_named(block, max, symbols);
-        }
-    }
-
-    /// Nothing is to be sent as far as is known.
-    pub(super) fn is_idle(&self) -> bool {
-        self.needs.values().all(Lacking::is_empty)
-    }
-
-    /// A SYNC left, padded to full size or not.
-    pub(super) fn sync_sent(&mut self, padded: bool) {
-        self.syncs += 1;
-        self.padded += u32::from(padded);
-    }
-
-    /// The receiver was heard, and the largest UDP payload that it has heard is this.
-    pub(super) fn heard(&mut self, largest_heard: u16) {
-        self.largest_heard = self.largest_heard.max(largest_heard);
-        self.padded_then_heard = self.padded;
-    }
-
-    /// The length of parts to send symbols in, when several full-sized packets were lost while
-    /// smaller ones came back.
-    pub(super) fn part_len(&self, symbol_size: u16, sealed: bool) -> Option<u16> {
-        let narrow = self.padded_then_heard >= NARROW_PROBES
-            && self.largest_heard < padded_len(sealed, symbol_size);
-        narrow.then(|| {
-            let around = PacketKind::UnicastData.envelope(sealed) + wire::PART_HEADER_LEN;
-            let room = NARROW_PAYLOAD - (around + wire::TRAILER_LEN) as u16;
-            let parts = symbol_size.div_ceil(room);
-            symbol_size.div_ceil(parts).next_multiple_of(64)
-        })
-    }
-}
-
-impl Lacking {
-    fn is_empty(&self) -> bool {
-        self.whole.is_empty() && self.partial.is_empty()
-    }
-
-    /// Adds what `other` knows of the blocks after `block`.
-    fn add_beyond(&mut self, block: BlockNo, other: &Lacking) {
-        let beyond = u64::from(block) + 1;
-        let ranges = other.whole.iter().filter(|r| r.end > beyond);
-        for range in ranges {
-            self.whole.insert(range.start.max(beyond)..range.end);
-        }
-        let mut at = block;
-        while let Some(next) = other.partial.after(at) {
-            if let Some(pending) = other.partial.pending(next) {
-                self.partial.add(next, &pending.named);
-            }
-            at = next;
-        }
-    }
-
-    fn remove(&mut self, block: BlockNo, symbol: SymbolNo) {
-        if self.whole.remove(u64::from(block)..u64::from(block) + 1) > 0 {
-            self.partial
-                .add(block, &SymbolSet::full(self.geometry.symbols(block)));
-        }
-        self.partial.remove(block, symbol);
+    pub(super) fn lent_mut(&mut self) -> &mut Lent {
+        &mut self.lent
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn path() -> (UnicastPath, Geometry) {
-        let g = Geometry::new(20 * 1024, 1024, 4, 0, 64).unwrap();
-        (UnicastPath::new(Time::ZERO, 0x8000, 0, 1_100, None), g)
-    }
-
-    fn all(p: &mut UnicastPath) -> Vec<(BlockNo, SymbolNo)> {
-        let mut out = Vec::new();
-        while let Some((object, block)) = p.current() {
-            let mut symbols = Vec::new();
-            p.take(object, block, 3, &mut symbols);
-            out.extend(symbols.into_iter().map(|s| (block, s)));
-        }
-        out
-    }
-
-    #[test]
-    fn everything_leaves_once_in_order() {
-        let (mut p, g) = path();
-        p.needs_all(ObjectKey(1), g);
-        let got = all(&mut p);
-        assert_eq!(got.len() as u64, g.total_symbols());
-        assert!(got.windows(2).all(|w| w[0] < w[1]) && p.is_idle());
-    }
-
-    #[test]
-    fn what_is_on_its_way_is_not_sent_again() {
-        let (mut p, g) = path();
-        for (packet, symbol) in [(0, 0), (1, 1)] {
-            p.congestion.on_sent(
-                Time::ZERO,
-                packet,
-                1_100,
-                crate::unicast_fallback::Tag {
-                    object: 1,
-                    block: 3,
-                    symbol,
-                },
-            );
-        }
-        let needs = [Need::Blocks { first: 3, count: 1 }];
-        p.handle_needs(ObjectKey(1), g, 1, &needs, false);
-        assert_eq!(
-            all(&mut p),
-            [(3, 0), (3, 2), (3, 3)],
-            "packet 0 was seen as lost, packet 1 not yet"
-        );
-    }
-
-    #[test]
-    fn a_narrow_path_is_told_from_a_lossy_one() {
-        let (mut p, _) = path();
-        for _ in 0..3 {
-            p.sync_sent(true);
-        }
-        assert_eq!(
-            p.part_len(1_344, false),
-            None,
-            "the receiver has not been heard since"
-        );
-        p.heard(80);
-        let part = p.part_len(1_344, false).unwrap();
-        assert!(part % 64 == 0 && part < 1_200 && part * 2 >= 1_344);
-        p.heard(1_380);
-        assert_eq!(p.part_len(1_344, false), None);
+impl Unicast {
+    /// Leaves no more than `count` channel numbers, of those never used.
+    pub(super) fn leave_numbers(&mut self, count: ChannelNo) {
+        self.numbers.next = NO_CHANNEL - count;
     }
 }

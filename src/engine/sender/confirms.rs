@@ -1,82 +1,83 @@
 //! What is confirmed to everybody: the echo of NAKs, so that those who did not hear them are
 //! suppressed too.
 
-use crate::engine::sender::Sender;
-use crate::engine::sender::carousel::Carousel;
-use crate::engine::{Link, PacketKind};
-use crate::ids::{BlockNo, ChannelNo};
-use crate::time::Time;
-use crate::wire::{self, Need, Needs, SenderBody};
+use std::collections::BTreeSet;
+
+use crate::carousel::{Carousel, Repairs};
+use crate::ids::{BlockNo, ShortCodingId};
+use crate::wire::{self, Need, Needs};
 
 /// A confirm is kept to this many bytes of UDP payload.
 const CONFIRM_LEN: usize = 1_200;
 
-impl Sender {
-    /// Writes what is to be confirmed.
-    pub(super) fn make_confirms(&mut self, now: Time) {
-        // What waits covers all the more of what is asked for meanwhile.
-        if !self.answers.is_open(now) {
-            return;
-        }
-        for number in 0..self.channels.len() {
-            let keys = self.channels[number].carousels.iter();
-            let waits = |c: &Carousel| !c.confirm.is_empty() || !c.confirm_whole.is_empty();
-            let Some((&key, _)) = keys.clone().find(|(_, c)| waits(c)) else {
-                continue;
-            };
-            let carousels = self.channels[number].carousels.range_mut(key..);
-            let packets: Vec<_> = carousels
-                .filter(|(_, c)| waits(c))
-                .flat_map(|(_, c)| c.take_confirms())
-                .collect();
-            for needs in packets {
-                let body = SenderBody::Confirm(needs);
-                let group = self.channels[number].group;
-                self.reply(
-                    now,
-                    (group, Link::GROUP),
-                    number as ChannelNo,
-                    body,
-                    PacketKind::Confirm,
-                );
-            }
-        }
-    }
+/// What is to be confirmed of an object on a channel.
+#[derive(Debug, Default)]
+pub(super) struct Confirms {
+    /// Blocks whose pending repairs are to be confirmed.
+    blocks: BTreeSet<BlockNo>,
+    /// Runs of whole blocks.
+    whole: Vec<Need>,
 }
 
-impl Carousel {
+impl Confirms {
+    /// The pending repairs of a block are to be confirmed.
+    pub(super) fn add(&mut self, block: BlockNo) {
+        self.blocks.insert(block);
+    }
+
+    /// A run of whole blocks is to be confirmed, if there is room for it.
+    pub(super) fn add_whole(&mut self, first: BlockNo, count: u32) {
+        if self.whole.len() < wire::MAX_NEEDS {
+            self.whole.push(Need::Blocks { first, count });
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.whole.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.blocks.clear();
+        self.whole.clear();
+    }
+
     /// For each block all that is about to be repaired, so that it covers the needs of many.
-    fn take_confirms(&mut self) -> Vec<Needs> {
-        let coding = self.coding;
-        let whole = core::mem::take(&mut self.confirm_whole);
-        let blocks = core::mem::take(&mut self.confirm);
-        let repairs = blocks.into_iter().filter_map(|block| {
-            let pending = self.repairs.pending(block)?;
-            if pending.any > 0 {
-                let lacking = (pending.any + pending.named.len()) as u16;
-                return Some(Need::Count { block, lacking });
-            }
-            let missing = &pending.named;
-            Some(
-                if missing.len() == usize::from(self.geometry.symbols(block)) {
-                    Need::Blocks {
-                        first: block,
-                        count: 1,
-                    }
-                } else {
-                    Need::Symbols {
-                        block,
-                        missing: missing.clone(),
-                    }
-                },
-            )
-        });
+    pub(super) fn take(&mut self, coding: ShortCodingId, carousel: &Carousel) -> Vec<Needs> {
+        let whole = core::mem::take(&mut self.whole);
+        let blocks = core::mem::take(&mut self.blocks);
+        let repairs = blocks.into_iter();
+        let repairs = repairs.filter_map(|block| repair(block, carousel));
         let packets = pack(whole, repairs.collect());
         packets
             .into_iter()
             .map(|entries| Needs { coding, entries })
             .collect()
     }
+
+    pub(super) fn are_bounded(&self) -> bool {
+        self.blocks.len() <= Repairs::MAX_BLOCKS && self.whole.len() <= wire::MAX_NEEDS
+    }
+}
+
+/// The need that what waits to be repaired of a block answers.
+fn repair(block: BlockNo, carousel: &Carousel) -> Option<Need> {
+    let pending = carousel.pending(block)?;
+    if pending.any > 0 {
+        let lacking = (pending.any + pending.named.len()) as u16;
+        return Some(Need::Count { block, lacking });
+    }
+    let missing = &pending.named;
+    let all = carousel.geometry().symbols(block);
+    Some(match missing.len() == usize::from(all) {
+        true => Need::Blocks {
+            first: block,
+            count: 1,
+        },
+        false => Need::Symbols {
+            block,
+            missing: missing.clone(),
+        },
+    })
 }
 
 /// Puts needs into packets: whole blocks first, in order and without overlap, then the rest.
@@ -96,7 +97,11 @@ fn pack(mut whole: Vec<Need>, repairs: Vec<Need>) -> Vec<Vec<Need>> {
         }
     }
     let covered = |block: BlockNo| {
-        runs.iter().any(|n| matches!(n, Need::Blocks { first, count } if (*first..*first + *count).contains(&block)))
+        let covers = |run: &Need| match run {
+            Need::Blocks { first, count } => (*first..*first + *count).contains(&block),
+            _ => false,
+        };
+        runs.iter().any(covers)
     };
     let mut all: Vec<Need> = repairs
         .into_iter()
