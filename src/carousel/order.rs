@@ -5,10 +5,14 @@ use core::ops::Range;
 use crate::carousel::{Pending, Repairs, Ring, Surplus, Walk};
 use crate::ids::{BlockNo, SymbolNo};
 use crate::object::Geometry;
+use crate::range_set::RangeSet;
 use crate::symbol_set::SymbolSet;
 use crate::wire::Position;
 
 /// One object's cycles and repairs on one channel.
+///
+/// Only blocks that are here go out. What is asked for of a block that is missing waits until that
+/// comes, and then the block goes out in a cycle.
 #[derive(Clone, Debug)]
 pub struct Carousel {
     geometry: Geometry,
@@ -17,6 +21,10 @@ pub struct Carousel {
     ring: Ring,
     /// Symbols repaired beyond those sent in their turn, of late.
     ahead: usize,
+    /// Blocks that are not here.
+    missing: RangeSet,
+    /// Missing blocks that somebody lacks.
+    awaited: RangeSet,
 }
 
 /// A block that symbols come from, and whether its parity is needed for them.
@@ -40,14 +48,17 @@ pub struct NextRun {
 }
 
 impl Carousel {
-    /// A carousel of an object that nobody has asked anything of.
-    pub fn new(geometry: Geometry, surplus: Surplus) -> Carousel {
+    /// A carousel of an object that nobody has asked anything of; `missing` blocks of it are not
+    /// here.
+    pub fn new(geometry: Geometry, surplus: Surplus, missing: RangeSet) -> Carousel {
         Carousel {
             geometry,
             walk: Walk::new(geometry, surplus),
             repairs: Repairs::new(),
             ring: Ring::new(geometry),
             ahead: 0,
+            missing,
+            awaited: RangeSet::new(),
         }
     }
 
@@ -76,14 +87,45 @@ impl Carousel {
         self.walk.set_depth(depth);
     }
 
-    /// Somebody lacks these blocks: they go out in a cycle.
-    pub fn want(&mut self, blocks: Range<BlockNo>) {
-        self.walk.want(blocks);
+    /// Somebody lacks these blocks: they go out in a cycle. Gives whether all of them are here.
+    pub fn want(&mut self, blocks: Range<BlockNo>) -> bool {
+        if self.missing.is_empty() {
+            self.walk.want(blocks);
+            return true;
+        }
+        let end = blocks.end.min(self.geometry.blocks());
+        let all = u64::from(blocks.start)..u64::from(end);
+        let mut awaited = RangeSet::new();
+        awaited.insert(all.clone());
+        for here in self.missing.gaps(all) {
+            self.walk.want(here.start as BlockNo..here.end as BlockNo);
+            awaited.remove(here);
+        }
+        self.awaited.union_with(&awaited);
+        awaited.is_empty()
     }
 
     /// Somebody lacks all blocks.
     pub fn want_all(&mut self) {
-        self.walk.want(0..self.geometry.blocks());
+        self.want(0..self.geometry.blocks());
+    }
+
+    /// A block that was missing is here.
+    pub fn handle_block(&mut self, block: BlockNo) {
+        let range = u64::from(block)..u64::from(block) + 1;
+        self.missing.remove(range.clone());
+        if self.awaited.remove(range) > 0 {
+            self.walk.want(block..block + 1);
+        }
+    }
+
+    /// Whether a block is missing, and if so waits for it.
+    fn awaits(&mut self, block: BlockNo) -> bool {
+        let missing = self.missing.contains(u64::from(block));
+        if missing {
+            self.awaited.insert(u64::from(block)..u64::from(block) + 1);
+        }
+        missing
     }
 
     /// The cycle will still bring all of this block.
@@ -111,9 +153,9 @@ impl Carousel {
         self.walk.blocks_left()
     }
 
-    /// No block is wanted.
+    /// No block is wanted, here or missing.
     pub fn is_at_end(&self) -> bool {
-        self.walk.is_at_end()
+        self.walk.is_at_end() && self.awaited.is_empty()
     }
 
     /// What waits to be repaired of a block.
@@ -123,12 +165,16 @@ impl Carousel {
 
     /// Puts symbols of a block in line, by name.
     pub fn repair(&mut self, block: BlockNo, missing: &SymbolSet) {
-        self.repairs.add(block, missing);
+        if !self.awaits(block) {
+            self.repairs.add(block, missing);
+        }
     }
 
     /// Puts any `lacking` symbols of a block in line, or those named.
     pub fn repair_lacking(&mut self, block: BlockNo, lacking: usize, named: Option<&SymbolSet>) {
-        self.repairs.add_lacking(block, lacking, named);
+        if !self.awaits(block) {
+            self.repairs.add_lacking(block, lacking, named);
+        }
     }
 
     /// Nothing waits to be repaired.
@@ -150,6 +196,7 @@ impl Carousel {
     pub fn clear(&mut self) {
         self.walk.clear();
         self.repairs.clear();
+        self.awaited.clear();
     }
 
     /// The number of blocks with repairs is within its cap.
@@ -193,8 +240,8 @@ impl Carousel {
     }
 
     /// The next run, of what `is_ready` in memory. A little to repair goes first, because
-    /// somebody's timer runs. A lot takes turns with fresh data, and so does a little that is asked for again
-    /// and again, so that no receiver's losses hold up the others.
+    /// somebody's timer runs. A lot takes turns with fresh data, and so does a little that is asked
+    /// for again and again, so that no receiver's losses hold up the others.
     pub fn next_run(&self, repair_turn: bool, is_ready: impl Fn(Piece) -> bool) -> Option<NextRun> {
         let backlog = self.repairs.len().max(self.ahead) > self.backlog();
         let ready = |next: Option<Piece>, is_repair| {
@@ -231,5 +278,50 @@ impl Carousel {
     /// Symbols to repair, or repaired, that take turns with fresh data: two blocks' worth.
     fn backlog(&self) -> usize {
         2 * usize::from(self.geometry.k())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The blocks that go out now, in order.
+    fn blocks(carousel: &mut Carousel) -> Vec<BlockNo> {
+        let mut blocks = Vec::new();
+        carousel.begin_cycle();
+        while let Some(run) = carousel.next_run(true, |_| true) {
+            let mut symbols = Vec::new();
+            carousel.take(run, 64, &mut symbols);
+            blocks.push(run.piece.block);
+        }
+        blocks.dedup();
+        blocks
+    }
+
+    #[test]
+    fn only_blocks_that_are_here_go_out_and_others_when_they_come() {
+        let geometry = Geometry::new(20 * 1024, 1024, 4, 0, 64).unwrap();
+        let mut missing = RangeSet::new();
+        missing.insert(2..4);
+        let mut carousel = Carousel::new(geometry, Surplus::None, missing);
+        let all: Vec<BlockNo> = (0..geometry.blocks()).collect();
+        carousel.want_all();
+        let here: Vec<BlockNo> = all
+            .iter()
+            .copied()
+            .filter(|b| !(2..4).contains(b))
+            .collect();
+        assert_eq!(blocks(&mut carousel), here);
+        assert!(!carousel.is_at_end() && !carousel.has_work());
+        carousel.handle_block(3);
+        assert_eq!(blocks(&mut carousel), [3]);
+        // Repairs of what is missing wait too; what nobody lacks when it comes does not go out.
+        carousel.clear();
+        carousel.repair(2, &SymbolSet::full(geometry.symbols(2)));
+        assert!(carousel.is_repaired() && !carousel.is_at_end());
+        carousel.handle_block(2);
+        assert_eq!(blocks(&mut carousel), [2]);
+        assert!(carousel.is_at_end() && carousel.want(0..geometry.blocks()));
+        assert_eq!(blocks(&mut carousel), all);
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::sender::channel::Channel;
 use crate::engine::sender::config::SenderConfig;
 use crate::engine::sender::tally::Tallies;
 use crate::engine::sender::transmission::Transmission;
-use crate::ids::{ChannelNo, UNICAST_CHANNELS};
+use crate::ids::{BlockNo, ChannelNo, UNICAST_CHANNELS};
 use crate::rate::Pacer;
 use crate::time::Time;
 
@@ -146,6 +146,15 @@ impl Channels {
             numbers: Vec::new(),
             wanted_at: now,
         });
+    }
+
+    /// A block of an object that was missing is here.
+    pub(super) fn handle_block(&mut self, object: ObjectKey, block: BlockNo) {
+        for channel in &mut self.channels {
+            if let Some(transmission) = channel.transmission(object) {
+                transmission.handle_block(block);
+            }
+        }
     }
 
     /// An object's channel on a tier.

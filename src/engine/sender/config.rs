@@ -123,3 +123,35 @@ impl SenderConfig {
         Some((!self.stay).then_some(cycles.get()))
     }
 }
+
+#[cfg(test)]
+impl SenderConfig {
+    /// One group at a steady 100 Mbit/s, without parity, which stays.
+    pub(super) fn for_tests() -> SenderConfig {
+        use crate::config;
+        use crate::secret::Secret;
+        SenderConfig {
+            session: SessionId(1),
+            seed: 1,
+            secret: [1; 32],
+            key: SigningKey::new(&Secret::new([1; 32])),
+            sealed: false,
+            groups: vec![SocketAddr::from(([239, 192, 7, 1], 4_700))],
+            source: None,
+            group_feedback: false,
+            rate: Rate::from_bps(100_000_000),
+            tiers: Vec::new(),
+            ladder: false,
+            adapt: Adapt::Fixed,
+            min_rate: Rate::ZERO,
+            roster: config::MAX_ROSTER,
+            wait_for: 1,
+            stay: true,
+            one_way: None,
+            surplus: Surplus::None,
+            fade: config::FADE,
+            slots: 8,
+            elsewhere: Vec::new(),
+        }
+    }
+}

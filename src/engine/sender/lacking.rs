@@ -1,5 +1,7 @@
 //! What one receiver on unicast lacks of an object.
 
+use core::ops::Range;
+
 use crate::carousel::Repairs;
 use crate::ids::{BlockNo, SymbolNo};
 use crate::object::Geometry;
@@ -15,48 +17,74 @@ pub(super) struct Lacking {
     whole: RangeSet,
     /// Symbols of others.
     partial: Repairs,
+    /// Blocks that can't be sent yet, as they are not here.
+    awaited: RangeSet,
 }
 
 impl Lacking {
-    /// All of an object.
-    pub(super) fn all(geometry: Geometry) -> Lacking {
-        let mut whole = RangeSet::new();
-        whole.insert(0..u64::from(geometry.blocks()));
+    /// Nothing of an object.
+    fn nothing(geometry: Geometry) -> Lacking {
         Lacking {
-            geometry,
-            whole,
-            partial: Repairs::new(),
-        }
-    }
-
-    /// What a NAK names. Of a block with a count of symbols all of it: which they are was not said.
-    pub(super) fn named(geometry: Geometry, needs: &[Need]) -> Lacking {
-        let mut lacking = Lacking {
             geometry,
             whole: RangeSet::new(),
             partial: Repairs::new(),
-        };
+            awaited: RangeSet::new(),
+        }
+    }
+
+    /// All of an object, of which `missing` blocks are not here.
+    pub(super) fn all(geometry: Geometry, missing: &RangeSet) -> Lacking {
+        let mut lacking = Lacking::nothing(geometry);
+        lacking.add_blocks(0..u64::from(geometry.blocks()), missing);
+        lacking
+    }
+
+    /// What a NAK names, of an object of which `missing` blocks are not here. Of a block with a
+    /// count of symbols all of it: which they are was not said.
+    pub(super) fn named(geometry: Geometry, missing: &RangeSet, needs: &[Need]) -> Lacking {
+        let mut lacking = Lacking::nothing(geometry);
         let blocks = geometry.blocks();
         for need in needs {
             match need {
                 Need::Blocks { first, count } => {
                     let (first, end) = (*first, first.saturating_add(*count).min(blocks));
                     let run = u64::from(first)..u64::from(end.max(first));
-                    lacking.whole.insert(run);
+                    lacking.add_blocks(run, missing);
                 }
                 Need::Count { block, .. } if *block < blocks => {
                     let block = u64::from(*block);
-                    lacking.whole.insert(block..block + 1);
+                    lacking.add_blocks(block..block + 1, missing);
                 }
                 Need::Count { .. } => {}
+                Need::Symbols { block, .. } if missing.contains(u64::from(*block)) => {
+                    let block = u64::from(*block);
+                    lacking.awaited.insert(block..block + 1);
+                }
                 Need::Symbols { block, missing } => {
-                    let mut missing = missing.clone();
-                    missing.intersect_with(&SymbolSet::full(geometry.symbols(*block)));
-                    lacking.partial.add(*block, &missing);
+                    let mut symbols = missing.clone();
+                    symbols.intersect_with(&SymbolSet::full(geometry.symbols(*block)));
+                    lacking.partial.add(*block, &symbols);
                 }
             }
         }
         lacking
+    }
+
+    /// Blocks are lacking, those of them that are here at once.
+    fn add_blocks(&mut self, blocks: Range<u64>, missing: &RangeSet) {
+        self.awaited.insert(blocks.clone());
+        for here in missing.gaps(blocks) {
+            self.awaited.remove(here.clone());
+            self.whole.insert(here);
+        }
+    }
+
+    /// A block that was missing is here.
+    pub(super) fn handle_block(&mut self, block: BlockNo) {
+        let block = u64::from(block);
+        if self.awaited.remove(block..block + 1) > 0 {
+            self.whole.insert(block..block + 1);
+        }
     }
 
     /// A symbol is lacking, again.
@@ -99,7 +127,7 @@ impl Lacking {
         self.partial.take_named(block, max, symbols);
     }
 
-    /// Nothing is lacking.
+    /// Nothing is lacking that is here.
     pub(super) fn is_empty(&self) -> bool {
         self.whole.is_empty() && self.partial.is_empty()
     }
@@ -110,6 +138,9 @@ impl Lacking {
         let ranges = other.whole.iter().filter(|r| r.end > beyond);
         for range in ranges {
             self.whole.insert(range.start.max(beyond)..range.end);
+        }
+        for range in other.awaited.iter().filter(|r| r.end > beyond) {
+            self.awaited.insert(range.start.max(beyond)..range.end);
         }
         let mut at = block;
         while let Some(next) = other.partial.after(at) {
@@ -127,5 +158,38 @@ impl Lacking {
                 .add(block, &SymbolSet::full(self.geometry.symbols(block)));
         }
         self.partial.remove(block, symbol);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_that_are_missing_wait_until_they_come() {
+        let geometry = Geometry::new(20 * 1024, 1024, 4, 0, 64).unwrap();
+        let mut missing = RangeSet::new();
+        missing.insert(1..3);
+        let symbols = Need::Symbols {
+            block: 2,
+            missing: SymbolSet::full(1),
+        };
+        let blocks = Need::Blocks { first: 1, count: 1 };
+        let needs = [blocks, symbols];
+        for mut lacking in [
+            Lacking::named(geometry, &missing, &needs),
+            Lacking::all(geometry, &missing),
+        ] {
+            let mut symbols = Vec::new();
+            while let Some(block) = lacking.begin() {
+                assert!(!(1..3).contains(&block));
+                lacking.take(block, 64, &mut symbols);
+            }
+            assert!(lacking.is_empty() && lacking.next().is_none());
+            lacking.handle_block(2);
+            assert_eq!((lacking.begin(), lacking.upcoming()), (Some(2), None));
+            lacking.handle_block(1);
+            assert_eq!(lacking.upcoming(), Some(1));
+        }
     }
 }

@@ -59,8 +59,9 @@ use crate::engine::sender::serving::Serving;
 use crate::engine::{Burst, Link, ObjectKey, ReadCommand, SenderEvent, SenderStats, Slot, Timer};
 use crate::envelope::Refused;
 use crate::fault::StoreFault;
-use crate::ids::{Cookie, ReceiverId};
+use crate::ids::{BlockNo, Cookie, ReceiverId};
 use crate::object::Description;
+use crate::range_set::RangeSet;
 use crate::time::Time;
 
 /// The sending end of a session: see the [module](crate::engine) for how to drive it.
@@ -86,7 +87,32 @@ impl Sender {
     /// # Errors
     /// The object is on offer already, or too many are.
     pub fn offer(&mut self, now: Time, description: Description) -> Result<ObjectKey, SenderError> {
-        self.serving.offer(now, description)
+        self.serving.offer(now, description, RangeSet::new())
+    }
+
+    /// Offers an object of which only the blocks in `held` are here yet. Others that receivers lack
+    /// go out when [`handle_block`](Sender::handle_block) says that they have come; nothing on the
+    /// wire tells which they are.
+    ///
+    /// # Errors
+    /// The object is on offer already, or too many are.
+    pub fn offer_partial(
+        &mut self,
+        now: Time,
+        description: Description,
+        held: &RangeSet,
+    ) -> Result<ObjectKey, SenderError> {
+        let mut missing = RangeSet::new();
+        let blocks = 0..u64::from(description.geometry.blocks());
+        held.gaps(blocks).for_each(|gap| {
+            missing.insert(gap);
+        });
+        self.serving.offer(now, description, missing)
+    }
+
+    /// A block of an object has come and can be read from now on.
+    pub fn handle_block(&mut self, now: Time, object: ObjectKey, block: BlockNo) {
+        self.serving.handle_block(now, object, block);
     }
 
     /// Stops sending an object and tells everybody why.
@@ -204,3 +230,6 @@ impl Sender {
         self.serving.check_bounds()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::engine::ObjectKey;
 use crate::engine::sender::config::SenderError;
-use crate::ids::{SessionId, ShortCodingId};
+use crate::ids::{BlockNo, SessionId, ShortCodingId};
 use crate::object::{Description, Geometry};
+use crate::range_set::RangeSet;
 use crate::seal::SigningKey;
 use crate::time::Time;
 use crate::wire::{ChannelInfo, Offer, SenderBody, Signature, Wanted};
@@ -21,6 +22,8 @@ pub(super) struct Offered {
     /// Ours, of the description in this session.
     signature: Signature,
     coding: ShortCodingId,
+    /// Blocks that are not here yet, and can't be sent.
+    missing: RangeSet,
     /// Why it is no longer offered, if it is not.
     withdrawn: Option<String>,
 }
@@ -36,6 +39,11 @@ impl Offered {
 
     pub(super) fn coding(&self) -> ShortCodingId {
         self.coding
+    }
+
+    /// Blocks that are not here yet.
+    pub(super) fn missing(&self) -> &RangeSet {
+        &self.missing
     }
 
     pub(super) fn is_withdrawn(&self) -> bool {
@@ -79,12 +87,12 @@ impl Offers {
         }
     }
 
-    /// Adds an object, to be announced at once.
+    /// Adds an object, to be announced at once; `missing` blocks of it are not here.
     pub(super) fn add(
         &mut self,
         now: Time,
         session: SessionId,
-        description: Description,
+        (description, missing): (Description, RangeSet),
         key: &SigningKey,
     ) -> Result<ObjectKey, SenderError> {
         if self.live().count() >= MAX_OFFERS {
@@ -100,12 +108,21 @@ impl Offers {
         self.objects.push(Offered {
             signature: Signature::of(session, &description, key),
             coding,
+            missing,
             withdrawn: None,
             description,
         });
         self.announce_due = now;
         self.announce_next = number.0 as usize;
         Ok(number)
+    }
+
+    /// A block that was missing is here.
+    pub(super) fn handle_block(&mut self, object: ObjectKey, block: BlockNo) {
+        if let Some(offered) = self.objects.get_mut(object.0 as usize) {
+            let block = u64::from(block);
+            offered.missing.remove(block..block + 1);
+        }
     }
 
     /// Takes an object off; gives its coding, none if it was not on offer.

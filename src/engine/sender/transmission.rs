@@ -12,6 +12,7 @@ use crate::engine::sender::sync_timer::{Phase, SyncTerms, SyncTimer};
 use crate::ids::{BlockNo, PacketNo, ReceiverId, ShortCodingId, SymbolNo};
 use crate::nak::backoff::k_for;
 use crate::object::Geometry;
+use crate::range_set::RangeSet;
 use crate::rate::Mark;
 use crate::symbol_set::SymbolSet;
 use crate::time::Time;
@@ -69,10 +70,11 @@ impl Transmission {
         coding: ShortCodingId,
         geometry: Geometry,
         surplus: Surplus,
+        missing: RangeSet,
     ) -> Transmission {
         Transmission {
             coding,
-            carousel: Carousel::new(geometry, surplus),
+            carousel: Carousel::new(geometry, surplus, missing),
             hearings: Hearings::default(),
             confirms: Confirms::default(),
             claims: Claims::default(),
@@ -141,6 +143,11 @@ impl Transmission {
 
     pub(super) fn has_unlisted(&self) -> bool {
         self.unlisted.is_some()
+    }
+
+    /// A block that was missing is here.
+    pub(super) fn handle_block(&mut self, block: BlockNo) {
+        self.carousel.handle_block(block);
     }
 
     /// Somebody lacks all of it.
@@ -274,8 +281,8 @@ impl Transmission {
                 let Some(count) = end.checked_sub(*first).filter(|&n| n > 0) else {
                     return;
                 };
-                self.carousel.want(*first..end);
-                if self.listeners > 1 {
+                let all_here = self.carousel.want(*first..end);
+                if self.listeners > 1 && all_here {
                     self.confirms.add_whole(*first, count);
                 }
             }
@@ -284,7 +291,9 @@ impl Transmission {
                 self.repair_any(asked, log, *block, lacking, None);
             }
             // Which they are was not said, and nothing else will do.
-            Need::Count { block, .. } => self.carousel.want(*block..block.saturating_add(1)),
+            Need::Count { block, .. } => {
+                self.carousel.want(*block..block.saturating_add(1));
+            }
             Need::Symbols { block, missing } => {
                 let mut named = missing.clone();
                 named.intersect_with(&SymbolSet::full(geometry.symbols(*block)));

@@ -5,10 +5,11 @@ use core::ops::Bound;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::engine::ObjectKey;
 use crate::engine::sender::lent::Lent;
 use crate::engine::sender::slots::Slots;
 use crate::engine::sender::unicast_path::{PathSync, UnicastPath};
-use crate::ids::{ChannelNo, NO_CHANNEL, PacketNo, ReceiverId, UNICAST_CHANNELS};
+use crate::ids::{BlockNo, ChannelNo, NO_CHANNEL, PacketNo, ReceiverId, UNICAST_CHANNELS};
 use crate::rate::Pacer;
 use crate::time::Time;
 use crate::units::Rate;
@@ -77,6 +78,12 @@ impl Unicast {
 
     pub(super) fn path_mut(&mut self, id: ReceiverId) -> Option<&mut UnicastPath> {
         self.paths.get_mut(&id)
+    }
+
+    /// A block of an object that was missing is here.
+    pub(super) fn handle_block(&mut self, object: ObjectKey, block: BlockNo) {
+        let paths = self.paths.values_mut();
+        paths.for_each(|p| p.handle_block(object, block));
     }
 
     /// Fewer receivers are on unicast than there are numbers for their channels.

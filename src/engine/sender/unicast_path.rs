@@ -13,6 +13,7 @@ use crate::engine::sender::slots::Slots;
 use crate::engine::{Burst, Link, ObjectKey, PacketKind, Run};
 use crate::ids::{BlockNo, ChannelNo, PacketNo, ShortCodingId, SymbolNo};
 use crate::object::Geometry;
+use crate::range_set::RangeSet;
 use crate::time::Time;
 use crate::unicast_fallback::{CongestionPath, Tag};
 use crate::wire::{self, Ack, DataHeader, Need};
@@ -109,9 +110,16 @@ impl UnicastPath {
         self.next_packet
     }
 
-    /// The receiver lacks all of the object.
-    pub(super) fn needs_all(&mut self, object: ObjectKey, geometry: Geometry) {
-        self.needs.insert(object, Lacking::all(geometry));
+    /// The receiver lacks all of the object, of which `missing` blocks are not here.
+    pub(super) fn needs_all(&mut self, object: ObjectKey, geometry: Geometry, missing: &RangeSet) {
+        self.needs.insert(object, Lacking::all(geometry, missing));
+    }
+
+    /// A block of an object that was missing is here.
+    pub(super) fn handle_block(&mut self, object: ObjectKey, block: BlockNo) {
+        if let Some(lacking) = self.needs.get_mut(&object) {
+            lacking.handle_block(block);
+        }
     }
 
     /// A NAK says what the receiver lacks of the object, and takes the place of what was known; if
@@ -120,12 +128,12 @@ impl UnicastPath {
     pub(super) fn handle_needs(
         &mut self,
         object: ObjectKey,
-        geometry: Geometry,
+        (geometry, missing): (Geometry, &RangeSet),
         seen_to: PacketNo,
         needs: &[Need],
         more: bool,
     ) {
-        let mut lacking = Lacking::named(geometry, needs);
+        let mut lacking = Lacking::named(geometry, missing, needs);
         if more && let (Some(last), Some(known)) = (needs.last(), self.needs.get(&object)) {
             lacking.add_beyond(last.first_block(), known);
         }
@@ -421,7 +429,7 @@ mod tests {
     #[test]
     fn everything_leaves_once_in_order() {
         let (mut p, g) = path();
-        p.needs_all(ObjectKey(1), g);
+        p.needs_all(ObjectKey(1), g, &RangeSet::new());
         let got = all(&mut p);
         assert_eq!(got.len() as u64, g.total_symbols());
         assert!(got.windows(2).all(|w| w[0] < w[1]) && p.is_idle());
@@ -443,7 +451,8 @@ mod tests {
             );
         }
         let needs = [Need::Blocks { first: 3, count: 1 }];
-        p.handle_needs(ObjectKey(1), g, 1, &needs, false);
+        let here = RangeSet::new();
+        p.handle_needs(ObjectKey(1), (g, &here), 1, &needs, false);
         assert_eq!(
             all(&mut p),
             [(3, 0), (3, 2), (3, 3)],

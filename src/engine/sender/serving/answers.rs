@@ -22,7 +22,8 @@ impl Serving {
             return;
         };
         member.count_nak();
-        let geometry = self.offers.get(object).geometry();
+        let offered = self.offers.get(object);
+        let object_here = (offered.geometry(), offered.missing());
         if let Some(path) = self.unicast.path_mut(id) {
             if path.channel() == channel || channel < UNICAST_CHANNELS {
                 // Before it has heard anything on the path, nothing of it is on its way.
@@ -30,7 +31,7 @@ impl Serving {
                     true => nak.seen_to,
                     false => MAX_PACKET_NO,
                 };
-                path.handle_needs(object, geometry, seen_to, &nak.needs.entries, nak.more);
+                path.handle_needs(object, object_here, seen_to, &nak.needs.entries, nak.more);
             }
             if channel < UNICAST_CHANNELS {
                 self.handle_exile(now, id);

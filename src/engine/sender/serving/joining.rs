@@ -176,8 +176,8 @@ impl Serving {
             self.open_channel(now, key, tier);
         }
         for (key, again) in fresh {
-            let geometry = self.offers.get(key).geometry();
-            let bytes = geometry.total_symbols() * self.packet_len(join.from, key);
+            let offered = self.offers.get(key);
+            let bytes = offered.symbols() * self.packet_len(join.from, key);
             let number = self.channels.number(key, tier);
             let limited = again && !join.is_unicast() && !request.holds;
             let granted = !limited || number.is_none_or(|n| self.may_have_all(now, id, n, bytes));
@@ -189,8 +189,9 @@ impl Serving {
                 continue;
             }
             if join.is_unicast() {
+                let offered = self.offers.get(key);
                 if let Some(path) = self.unicast.path_mut(id) {
-                    path.needs_all(key, geometry);
+                    path.needs_all(key, offered.geometry(), offered.missing());
                 }
             } else if granted {
                 transmission.want_all();
@@ -288,44 +289,17 @@ mod tests {
     use core::net::SocketAddr;
 
     use super::*;
-    use crate::carousel::Surplus;
-    use crate::config;
     use crate::engine::{Burst, SenderConfig};
-    use crate::ids::{NO_CHANNEL, SessionId};
+    use crate::ids::NO_CHANNEL;
     use crate::object::Description;
-    use crate::rate::Adapt;
-    use crate::seal::SigningKey;
-    use crate::secret::Secret;
+    use crate::range_set::RangeSet;
     use crate::units::Rate;
     use crate::wire::{self, FromReceiver, Packet, ReceiverBody, Request, Stage};
 
     fn serving() -> Serving {
-        let config = SenderConfig {
-            session: SessionId(1),
-            seed: 1,
-            secret: [1; 32],
-            key: SigningKey::new(&Secret::new([1; 32])),
-            sealed: false,
-            groups: vec![SocketAddr::from(([239, 192, 7, 1], 4_700))],
-            source: None,
-            group_feedback: false,
-            rate: Rate::from_bps(100_000_000),
-            tiers: Vec::new(),
-            ladder: false,
-            adapt: Adapt::Fixed,
-            min_rate: Rate::ZERO,
-            roster: config::MAX_ROSTER,
-            wait_for: 1,
-            stay: true,
-            one_way: None,
-            surplus: Surplus::None,
-            fade: config::FADE,
-            slots: 8,
-            elsewhere: Vec::new(),
-        };
-        let mut serving = Serving::new(config, Time::ZERO);
+        let mut serving = Serving::new(SenderConfig::for_tests(), Time::ZERO);
         let film = Description::pretend("film", 1_000_000, 1_344, 64).unwrap();
-        serving.offer(Time::ZERO, film).unwrap();
+        serving.offer(Time::ZERO, film, RangeSet::new()).unwrap();
         serving
     }
 

@@ -9,8 +9,9 @@ use crate::engine::sender::serving::Serving;
 use crate::engine::sender::transmission::Transmission;
 use crate::engine::{ObjectKey, PacketKind, SenderEvent, Slot};
 use crate::fault::StoreFault;
-use crate::ids::{ChannelNo, ReceiverId};
+use crate::ids::{BlockNo, ChannelNo, ReceiverId};
 use crate::object::Description;
+use crate::range_set::RangeSet;
 use crate::time::Time;
 use crate::wire::{ChannelInfo, Feedback, Notice, NoticeCode, SenderBody};
 
@@ -18,14 +19,15 @@ use crate::wire::{ChannelInfo, Feedback, Notice, NoticeCode, SenderBody};
 const CONTROL_SHARE: f64 = 0.01;
 
 impl Serving {
-    /// Offers an object from now on.
+    /// Offers an object from now on, of which `missing` blocks are not here yet.
     pub(crate) fn offer(
         &mut self,
         now: Time,
         description: Description,
+        missing: RangeSet,
     ) -> Result<ObjectKey, SenderError> {
-        let key = &self.config.key;
-        let object = self.offers.add(now, self.session.id, description, key)?;
+        let (session, key) = (self.session.id, &self.config.key);
+        let object = self.offers.add(now, session, (description, missing), key)?;
         self.channels.add_object(now);
         if self.session.one_way {
             (0..self.tiers.len()).for_each(|tier| self.open_channel(now, object, tier));
@@ -33,10 +35,10 @@ impl Serving {
             self.open_channel(now, object, 0);
         }
         // Receivers that wait for all, or for this one, learn of it at once.
-        let geometry = self.offers.get(object).geometry();
+        let offered = self.offers.get(object);
         for (id, _) in self.members.lacking(object) {
             if let Some(path) = self.unicast.path_mut(id) {
-                path.needs_all(object, geometry);
+                path.needs_all(object, offered.geometry(), offered.missing());
             }
         }
         for tier in self.members.tiers_lacking(object) {
@@ -48,6 +50,14 @@ impl Serving {
         self.members.mark_stale();
         self.update(now);
         Ok(object)
+    }
+
+    /// A block of an object that was missing is here: it goes out to those who lack it.
+    pub(crate) fn handle_block(&mut self, now: Time, object: ObjectKey, block: BlockNo) {
+        self.offers.handle_block(object, block);
+        self.channels.handle_block(object, block);
+        self.unicast.handle_block(object, block);
+        self.update(now);
     }
 
     /// Stops sending an object and tells everybody why.
@@ -112,7 +122,10 @@ impl Serving {
             return;
         }
         let surplus = self.config.surplus;
-        let begin = || Transmission::new(now, offered.coding(), offered.geometry(), surplus);
+        let begin = || {
+            let missing = offered.missing().clone();
+            Transmission::new(now, offered.coding(), offered.geometry(), surplus, missing)
+        };
         let Some(channel) = self.channels.open(now, object, tier, begin) else {
             return;
         };
