@@ -2,13 +2,14 @@
 
 /// The most: a NAK for a block waits until its whole window has passed.
 const MOST: u64 = 16;
-/// Bytes of source symbols in a window, at most: half of a receiver's buffers (`store::DEFAULT_POOL`),
-/// as the blocks of the last window are on their way to its disk when those of the next come.
+/// Bytes of source symbols in a window, at most: half of a receiver's buffers
+/// (`store::DEFAULT_POOL`), as the blocks of the last window are on their way to its disk when
+/// those of the next come.
 const WINDOW: u64 = 16 << 20;
 
-/// Blocks of `block_bytes` to send in turn, so that a burst of `burst` packets takes no more from any of
-/// them than half of its `surplus`: the other half is for what else is lost. 1 without a surplus, as what
-/// is lost is then asked for wherever it was.
+/// Blocks of `block_bytes` to send in turn, so that a burst of `burst` packets takes no more from
+/// any of them than half of its `surplus`: the other half is for what else is lost. 1 without a
+/// surplus, as what is lost is then asked for wherever it was.
 ///
 /// A sender with `slots` buffers keeps one window in them, reads the next, and has one left.
 pub fn depth(burst: u64, surplus: u16, block_bytes: u64, slots: usize) -> u16 {
@@ -27,7 +28,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_fade_takes_half_of_the_surplus_of_each() {
+    fn a_burst_takes_half_of_the_surplus_of_each() {
         // 100 ms at 100 Mbit/s are 890 packets.
         assert_eq!(
             depth(890, 410, 4_096 * 1_344, 7),

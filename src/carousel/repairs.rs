@@ -61,8 +61,8 @@ impl Repairs {
     }
 
     /// Somebody lacks `lacking` symbols of a block with parity; when only few, `missing` says which
-    /// source symbols would do. While all who ask name the same few, those go out; otherwise as many
-    /// fresh symbols as anyone lacks, which serve everybody.
+    /// source symbols would do. While all who ask name the same few, those go out; otherwise as
+    /// many fresh symbols as anyone lacks, which serve everybody.
     pub fn add_lacking(
         &mut self,
         block: BlockNo,

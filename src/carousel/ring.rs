@@ -5,10 +5,10 @@ use crate::object::Geometry;
 
 /// For each block the next of its symbols on the channel: source symbols, then parity, then round.
 ///
-/// A cycle takes as many as the block has source symbols, a repair as many as are lacked; both go on
-/// where the other stopped. So the first cycle carries source symbols, the next parity, and whatever
-/// a receiver has lost, the next symbols are new to it until the ring has gone round. Without
-/// parity a ring is the source symbols.
+/// A cycle takes as many as the block has source symbols, a repair as many as are lacked; both go
+/// on where the other stopped. So the first cycle carries source symbols, the next parity, and
+/// whatever a receiver has lost, the next symbols are new to it until the ring has gone round.
+/// Without parity a ring is the source symbols.
 #[derive(Clone, Debug)]
 pub struct Ring {
     geometry: Geometry,

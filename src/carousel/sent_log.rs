@@ -12,15 +12,16 @@ use crate::symbol_set::SymbolSet;
 ///
 /// A NAK says up to which packet number its sender has seen; what left from there on is on its way
 /// and not lacking. Exact as long as the log reaches back to that number: it holds
-/// [`RUNS`](SentLog::RUNS) runs. What a NAK costs to look up does not grow with how far back that is, but
-/// with the runs of the blocks that it names.
+/// [`RUNS`](SentLog::RUNS) runs. What a NAK costs to look up does not grow with how far back that
+/// is, but with the runs of the blocks that it names.
 #[derive(Clone, Debug, Default)]
 pub struct SentLog {
     runs: VecDeque<SentRun>,
     /// Runs that there were before those.
     gone: u64,
-    /// The latest run of each block that has one, counted from the first ever. Nothing goes through it in order, so
-    /// that it need not have one, and a run that leaves costs a quarter of what it costs with one.
+    /// The latest run of each block that has one, counted from the first ever. Nothing goes through
+    /// it in order, so that it need not have one, and a run that leaves costs a quarter of what it
+    /// costs with one.
     latest: HashMap<(u32, BlockNo), u64, BuildHasherDefault<DefaultHasher>>,
 }
 
@@ -43,8 +44,8 @@ impl SentRun {
 }
 
 impl SentLog {
-    /// Runs that are remembered. A run is about 1 ms of fresh data, so this is seconds of it, and at
-    /// least this many single repairs.
+    /// Runs that are remembered. A run is about 1 ms of fresh data, so this is seconds of it, and
+    /// at least this many single repairs.
     pub const RUNS: usize = 8_192;
 
     /// An empty log.

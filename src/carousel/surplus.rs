@@ -29,10 +29,10 @@ impl Surplus {
 
     /// What suits so many receivers that can ask, of which the worst lose this share of packets.
     ///
-    /// One of them is then short of an average block, by a little, and asks for just that. A smaller
-    /// chance costs more wire than it spares: 100 receivers at 20 % of loss, simulated, are sent 1.432
-    /// times the file with this one, and 1.434 with half of it. The receivers of a very large group ask
-    /// for one block in a million.
+    /// One of them is then short of an average block, by a little, and asks for just that. A
+    /// smaller chance costs more wire than it spares: 100 receivers at 20 % of loss, simulated, are
+    /// sent 1.432 times the file with this one, and 1.434 with half of it. The receivers of a very
+    /// large group ask for one block in a million.
     pub fn for_group(loss: f64, receivers: u32) -> Surplus {
         if loss <= 0.0 || receivers == 0 {
             return Surplus::None;
@@ -41,9 +41,9 @@ impl Surplus {
         Surplus::ForLoss { loss, chance }
     }
 
-    /// Symbols to add to the last `n` that are sent because so many receivers asked, of which the worst
-    /// lose this share: no data comes after them, so that each further round of asking is waited for. One
-    /// in a hundred is then still needed.
+    /// Symbols to add to the last `n` that are sent because so many receivers asked, of which the
+    /// worst lose this share: no data comes after them, so that each further round of asking is
+    /// waited for. One in a hundred is then still needed.
     pub fn for_last(loss: f64, receivers: u32, n: u16) -> u16 {
         let chance = 0.01 / f64::from(receivers.max(1));
         for_loss(n, loss.clamp(0.0, 0.5), chance, u16::MAX)

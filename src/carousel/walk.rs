@@ -8,16 +8,16 @@ use crate::object::Geometry;
 use crate::range_set::RangeSet;
 use crate::wire::Position;
 
-/// One object's cycles: blocks in increasing order, of each as many symbols as it has source symbols,
-/// and its surplus.
+/// One object's cycles: blocks in increasing order, of each as many symbols as it has source
+/// symbols, and its surplus.
 ///
 /// A cycle carries only blocks that somebody lacks. What is asked for ahead of the position joins
 /// the running cycle, the rest waits for the next.
 ///
 /// The blocks go out in windows: those of one in turn, a run of each, so that a burst of losses is
-/// spread over them. A window is of one block unless [`set_depth`](Walk::set_depth) says otherwise. The
-/// position is the window's first block, and only what leaves of that block tells it: so a block
-/// below the position has gone out whole, and receivers need not know how deep windows are.
+/// spread over them. A window is of one block unless [`set_depth`](Walk::set_depth) says otherwise.
+/// The position is the window's first block, and only what leaves of that block tells it: so a
+/// block below the position has gone out whole, and receivers need not know how deep windows are.
 #[derive(Clone, Debug)]
 pub struct Walk {
     geometry: Geometry,
@@ -32,8 +32,8 @@ pub struct Walk {
     /// Of this cycle, after the window.
     todo: RangeSet,
     next: RangeSet,
-    /// Blocks that go out in turn, increasing, and how many symbols of each have gone. Empty between
-    /// cycles.
+    /// Blocks that go out in turn, increasing, and how many symbols of each have gone. Empty
+    /// between cycles.
     window: Vec<(BlockNo, SymbolNo)>,
     /// Whose turn in the window it is: of a block that has symbols left.
     turn: usize,
@@ -80,8 +80,8 @@ impl Walk {
         self.depth = depth.max(1);
     }
 
-    /// Below which all blocks of the cycle have gone out: at the first cycle's beginning before it has
-    /// begun, so that nobody takes its first data for those of the next.
+    /// Below which all blocks of the cycle have gone out: at the first cycle's beginning before it
+    /// has begun, so that nobody takes its first data for those of the next.
     pub fn position(&self) -> Position {
         let rest = if self.begun {
             self.geometry.blocks()
@@ -150,9 +150,9 @@ impl Walk {
         !self.window.is_empty()
     }
 
-    /// Takes the next blocks into the window. The windows of what is left are within one block of each
-    /// other, so that the last is not a single block that a burst can empty. What comes before the content
-    /// is small and goes out block by block.
+    /// Takes the next blocks into the window. The windows of what is left are within one block of
+    /// each other, so that the last is not a single block that a burst can empty. What comes before
+    /// the content is small and goes out block by block.
     fn open_window(&mut self) {
         self.window.clear();
         self.turn = 0;
@@ -180,8 +180,9 @@ impl Walk {
         self.window.get(self.turn).map(|&(block, _)| block)
     }
 
-    /// The blocks of this cycle whose turn comes after that of the current one, and how many symbols of
-    /// each are left: those of the window, then two or a window's worth of those after it.
+    /// The blocks of this cycle whose turn comes after that of the current one, and how many
+    /// symbols of each are left: those of the window, then two or a window's worth of those after
+    /// it.
     pub fn upcoming(&self) -> impl Iterator<Item = (BlockNo, usize)> + '_ {
         let places = (1..self.window.len()).map(|i| (self.turn + i) % self.window.len());
         let window = places.map(|i| (self.window[i].0, self.left_of(i)));
@@ -379,8 +380,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the depth and the runs: every symbol goes out once, no more blocks than the depth are
-        /// half sent, and what is below the position has gone out whole.
+        /// Whatever the depth and the runs: every symbol goes out once, no more blocks than the
+        /// depth are half sent, and what is below the position has gone out whole.
         #[test]
         fn windows_bring_what_block_by_block_does(
             blocks in 1_u64..40,
