@@ -16,11 +16,11 @@ use crate::wire::{MoveCause, Outcome, Report, Request};
 
 /// What a receiver may not do any more, and why.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Exile {
+pub(super) enum Eviction {
     /// It was told, then, to leave its groups: it is served by unicast and nothing else.
-    Unicast(MoveCause, Time),
+    FromGroups(MoveCause, Time),
     /// It is not served any more.
-    Everything(MoveCause),
+    FromSession(MoveCause),
 }
 
 /// A receiver.
@@ -37,7 +37,7 @@ pub(super) struct Member {
     held: bool,
     /// It fell silent, or had to go.
     gone: bool,
-    exile: Option<Exile>,
+    eviction: Option<Eviction>,
     figures: Figures,
     losses: Losses,
     /// Whether it gets too little.
@@ -85,7 +85,7 @@ impl Member {
             tier: 0,
             held: false,
             gone: false,
-            exile: None,
+            eviction: None,
             figures: Figures {
                 report: Report {
                     throughput: Rate::from_bps(0),
@@ -206,19 +206,19 @@ impl Member {
         self.gone = true;
     }
 
-    pub(super) fn exile(&self) -> Option<Exile> {
-        self.exile
+    pub(super) fn eviction(&self) -> Option<Eviction> {
+        self.eviction
     }
 
     /// It is served by unicast and nothing else from now on.
-    pub(super) fn send_to_unicast(&mut self, now: Time, cause: MoveCause) {
-        self.exile = Some(Exile::Unicast(cause, now));
+    pub(super) fn evict_from_groups(&mut self, now: Time, cause: MoveCause) {
+        self.eviction = Some(Eviction::FromGroups(cause, now));
     }
 
     /// It is not served any more.
     pub(super) fn evict(&mut self, cause: MoveCause) {
         self.gone = true;
-        self.exile = Some(Exile::Everything(cause));
+        self.eviction = Some(Eviction::FromSession(cause));
     }
 
     pub(super) fn figures(&self) -> &Figures {

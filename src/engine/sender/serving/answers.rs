@@ -34,7 +34,7 @@ impl Serving {
                 path.handle_needs(object, object_here, seen_to, &nak.needs.entries, nak.more);
             }
             if channel < UNICAST_CHANNELS {
-                self.handle_exile(now, id);
+                self.handle_evicted(now, id);
             }
             return;
         }

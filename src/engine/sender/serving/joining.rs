@@ -1,7 +1,7 @@
 //! Who joins, where it is served, and who is done.
 
 use crate::engine::sender::join::Join;
-use crate::engine::sender::member::{Exile, Member};
+use crate::engine::sender::member::{Eviction, Member};
 use crate::engine::sender::notices::heard;
 use crate::engine::sender::serving::Serving;
 use crate::engine::{DropReason, Link, ObjectKey, PacketKind, SenderEvent};
@@ -67,13 +67,13 @@ impl Serving {
     fn admit(&mut self, now: Time, join: &Join<'_>) -> Option<bool> {
         let (id, from, link) = (join.packet.receiver, join.from, join.link);
         let unicast = join.is_unicast();
-        match self.members.get(id).and_then(|m| m.exile()) {
-            Some(Exile::Everything(_)) => {
-                self.tell_exile(now, from, link, id);
+        match self.members.get(id).and_then(|m| m.eviction()) {
+            Some(Eviction::FromSession(_)) => {
+                self.tell_eviction(now, from, link, id);
                 return None;
             }
-            Some(Exile::Unicast(..)) if !unicast => {
-                self.handle_exile(now, id);
+            Some(Eviction::FromGroups(..)) if !unicast => {
+                self.handle_evicted(now, id);
                 return None;
             }
             _ => {}

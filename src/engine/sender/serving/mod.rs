@@ -3,14 +3,14 @@
 //! * this file: the parts, and what time does;
 //! * [`offering`]: objects that come and go; [`progress`]: what each does next, and when all is
 //!   over;
-//! * [`requests`]: what receivers say; [`joining`]: who joins and who is done; [`strangers`]: who
+//! * [`requests`]: what receivers say; [`joining`]: who joins and who is done; [`unlisted`]: who
 //!   is not listed; [`listeners`]: who lacks something, counted;
-//! * [`answers`]: what is lacked; [`exile`]: what one receiver may cost the others;
+//! * [`answers`]: what is lacked; [`eviction`]: what one receiver may cost the others;
 //! * [`syncs`]: what is said unasked; [`transmit`], [`reading`]: what leaves next; [`rates`]: how
 //!   fast; [`figures`]: for people.
 
 mod answers;
-mod exile;
+mod eviction;
 mod figures;
 mod joining;
 mod listeners;
@@ -19,9 +19,9 @@ mod progress;
 mod rates;
 mod reading;
 mod requests;
-mod strangers;
 mod syncs;
 mod transmit;
+mod unlisted;
 
 use core::time::Duration;
 

@@ -114,8 +114,8 @@ impl Serving {
         let Some(member) = self.members.get(id) else {
             return;
         };
-        if member.exile().is_some() && !report.unicast {
-            return self.handle_exile(now, id);
+        if member.eviction().is_some() && !report.unicast {
+            return self.handle_evicted(now, id);
         }
         if !report.unicast && !self.unicast.serves(id) {
             self.follow_report(now, id, channel, delivered, (&before, &report));

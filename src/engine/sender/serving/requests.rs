@@ -129,7 +129,7 @@ impl Serving {
         let ReceiverBody::Done(done) = &packet.body else {
             let heard = !is_known && self.hear_unlisted(now, packet, rtt);
             if !heard || self.members.may_have_room() {
-                self.tell_exile(now, from, link, id);
+                self.tell_eviction(now, from, link, id);
             }
             return;
         };

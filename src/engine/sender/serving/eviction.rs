@@ -5,7 +5,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::engine::sender::member::Exile;
+use crate::engine::sender::member::Eviction;
 use crate::engine::sender::notices::notice;
 use crate::engine::sender::serving::Serving;
 use crate::engine::{Link, ObjectKey, PacketKind, SenderEvent};
@@ -73,7 +73,7 @@ impl Serving {
         let packet_len = self.packet_len(address, wanted);
         self.unicast.open(now, id, packet_len, None);
         if let Some(member) = self.members.get_mut(id) {
-            member.send_to_unicast(now, cause);
+            member.evict_from_groups(now, cause);
             member.restart_lag(now);
         }
         self.members.mark_stale();
@@ -83,7 +83,7 @@ impl Serving {
             tier: self.tiers.rate_of(tier),
             cause,
         });
-        self.tell_exile(now, address, link, id);
+        self.tell_eviction(now, address, link, id);
     }
 
     /// The rate that one more receiver on unicast would have.
@@ -110,31 +110,31 @@ impl Serving {
             cause,
             reason: self.in_words(cause),
         });
-        self.tell_exile(now, address, link, id);
+        self.tell_eviction(now, address, link, id);
     }
 
     /// One that was told to leave the groups has spoken there: it is told again, until that is
     /// enough.
-    pub(super) fn handle_exile(&mut self, now: Time, id: ReceiverId) {
+    pub(super) fn handle_evicted(&mut self, now: Time, id: ReceiverId) {
         let Some(member) = self.members.get(id) else {
             return;
         };
         let (address, link) = member.address();
-        match member.exile() {
-            Some(Exile::Unicast(cause, at)) if now.since(at) > LEAVING => {
+        match member.eviction() {
+            Some(Eviction::FromGroups(cause, at)) if now.since(at) > LEAVING => {
                 self.evict(now, id, cause)
             }
-            Some(_) => self.tell_exile(now, address, link, id),
+            Some(_) => self.tell_eviction(now, address, link, id),
             None => {}
         }
     }
 
     /// Tells a receiver what it is to do, if it may not do as it likes; a stranger may ask anew.
-    pub(super) fn tell_exile(&mut self, now: Time, to: SocketAddr, link: Link, id: ReceiverId) {
+    pub(super) fn tell_eviction(&mut self, now: Time, to: SocketAddr, link: Link, id: ReceiverId) {
         let member = self.members.get(id);
-        let (code, cause) = match member.map(|m| (m.exile(), m.is_gone())) {
-            Some((Some(Exile::Everything(cause)), _)) => (NoticeCode::Evicted, cause),
-            Some((Some(Exile::Unicast(cause, _)), false)) => (NoticeCode::UseUnicast, cause),
+        let (code, cause) = match member.map(|m| (m.eviction(), m.is_gone())) {
+            Some((Some(Eviction::FromSession(cause)), _)) => (NoticeCode::Evicted, cause),
+            Some((Some(Eviction::FromGroups(cause, _)), false)) => (NoticeCode::UseUnicast, cause),
             Some(_) => (NoticeCode::Evicted, MoveCause::Silent),
             None => (NoticeCode::Evicted, MoveCause::None),
         };
