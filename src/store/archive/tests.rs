@@ -104,9 +104,13 @@ fn a_damaged_archive_leaves_nothing_behind() {
     let files = [("a", content(3 << 20, 1)), ("b", content(10, 2))];
     let job = pack(dir.path(), &files, None);
     let packed = job.run(&Progress::default()).unwrap();
-    let file = File::options().write(true).open(&job.out).unwrap();
+    let mut options = File::options();
+    let file = options.read(true).write(true).open(&job.out).unwrap();
     // In the last frame of content: all others hold.
-    file.write_at(b"?", packed.archive - 100).unwrap();
+    let mut byte = [0];
+    file.read_at(&mut byte, packed.archive - 100).unwrap();
+    byte[0] ^= 1;
+    file.write_at(&byte, packed.archive - 100).unwrap();
     let into = dir.path().join("out");
     fs::create_dir(&into).unwrap();
     fs::write(into.join("a"), "what was here").unwrap();
