@@ -54,6 +54,15 @@ impl Holdings {
         }
     }
 
+    /// Everything is here.
+    pub fn whole(geometry: Geometry) -> Holdings {
+        let mut holdings = Holdings::new(geometry);
+        holdings.held = geometry.total_symbols();
+        let blocks = u64::from(holdings.geometry.blocks());
+        holdings.complete.insert(0..blocks);
+        holdings
+    }
+
     /// The object's geometry.
     pub fn geometry(&self) -> &Geometry {
         &self.geometry

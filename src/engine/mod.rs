@@ -15,12 +15,14 @@
 //! as an argument and must not run backwards; chance comes from the seed given at the start.
 
 mod events;
+mod library;
 mod output;
 mod receiver;
 mod sender;
 mod stats;
 
 pub use events::{PathChoice, ReceiverEvent, SenderEvent};
+pub use library::{Library, Object, ObjectState};
 use output::ip_len;
 pub use output::{Burst, Command, Link, ObjectKey, ReadCommand, Run, Slot, Timer, Verdict, Via};
 pub use receiver::{Backlog, ObjectProgress, Receiver, ReceiverConfig, Target, Trust};

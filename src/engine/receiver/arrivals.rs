@@ -6,22 +6,23 @@ use core::time::Duration;
 use crate::assemble::{Insert, SourceNo};
 use crate::config;
 use crate::engine::receiver::channel::{Arrival, UnicastRx};
-use crate::engine::receiver::download::{Download, State};
-use crate::engine::receiver::{BELIEVED, MAX_DOWNLOADS, Receiver, Session, Target};
+use crate::engine::receiver::object::ObjectRx;
+use crate::engine::receiver::{BELIEVED, MAX_OBJECTS, Receiver, Session, Target};
 use crate::engine::{
-    Command, DropReason, ObjectKey, PacketKind, ReceiverEvent, Verdict, Via, ip_len,
+    Command, DropReason, Object, ObjectKey, ObjectState, PacketKind, ReceiverEvent, Verdict, Via,
+    ip_len,
 };
 use crate::envelope::Refused;
 use crate::ids::{ChannelNo, Cookie, SessionId, ShortCodingId, UNICAST_CHANNELS};
 use crate::nak::Timing;
 use crate::nak::backoff::k_for;
-use crate::object::BlockKind;
+use crate::object::Description;
 use crate::time::Time;
 use crate::unicast_fallback::Course;
 use crate::units::Rate;
 use crate::wire::{
-    self, Challenge, DataHeader, Feedback, FromReceiver, FromSender, Heard, MoveCause, Needs,
-    Notice, NoticeCode, Offer, Outcome, Packet, ReceiverBody, SenderBody, Sync,
+    self, Challenge, ChannelInfo, DataHeader, Feedback, FromReceiver, FromSender, Heard, MoveCause,
+    Needs, Notice, NoticeCode, Offer, Outcome, Packet, ReceiverBody, SenderBody, Sync,
 };
 
 /// The mean time between reports before SYNC has told it.
@@ -83,8 +84,8 @@ impl Receiver {
             self.stats.dropped.add(DropReason::OtherSession);
             return Verdict::Ignore;
         }
-        let source = self.sources.number(from);
-        if self.sources.is_shut_out(now, source) {
+        let source = self.library.sources_mut().number(from);
+        if self.library.sources().is_shut_out(now, source) {
             self.stats.dropped.add(DropReason::Doubted);
             return Verdict::Ignore;
         }
@@ -125,39 +126,45 @@ impl Receiver {
             let course = self.probe.heard_full(now);
             self.take_course(now, course);
         }
-        let Some(at) = self.find(header.coding) else {
+        let Some(key) = self.library.find(header.coding) else {
             self.stats.dropped.add(DropReason::NotWanted);
             return Verdict::Ignore;
         };
         let timing = self.timing();
-        let download = &mut self.downloads[at];
-        if !download.geometry().has(header.block, header.symbol) {
-            self.stats.dropped.add(DropReason::OutOfRange);
-            return Verdict::Ignore;
+        let rx = &mut self.objects[key.0 as usize];
+        let tells = !header.repair && arrival != Arrival::Late && rx.listens_on(header.channel);
+        if let Some(object) = self.library.get(key) {
+            if !object.geometry().has(header.block, header.symbol) {
+                self.stats.dropped.add(DropReason::OutOfRange);
+                return Verdict::Ignore;
+            }
+            if !object.is_lacking() {
+                self.stats.dropped.add(DropReason::NotWanted);
+                return Verdict::Ignore;
+            }
+            if !unicast && tells && !self.silent && !self.probe.is_on_unicast() {
+                rx.saw_data(now, object.holdings(), header.block, timing, &mut self.rng);
+            }
         }
-        if !download.is_receiving() {
-            self.stats.dropped.add(DropReason::NotWanted);
-            return Verdict::Ignore;
-        }
-        let tells =
-            !header.repair && arrival != Arrival::Late && download.listens_on(header.channel);
-        if !unicast && tells && !self.silent && !self.probe.is_on_unicast() {
-            download.saw_data(now, header.block, timing, &mut self.rng);
-        }
-        if download.doubts(header.block, header.symbol, source) {
+        self.take_data(key, header, source)
+    }
+
+    /// Takes a symbol, or a part of one, unless its block is in doubt or it is here.
+    fn take_data(&mut self, object: ObjectKey, header: &DataHeader, source: SourceNo) -> Verdict {
+        let (block, symbol) = (header.block, header.symbol);
+        if self.library.doubts(object, block, symbol, source) {
             self.stats.dropped.add(DropReason::Doubted);
             return Verdict::Ignore;
         }
-        if header.part.is_some() {
-            if download.holdings.contains(header.block, header.symbol) {
-                self.stats.dropped.add(DropReason::Duplicate);
-                return Verdict::Ignore;
-            }
-            return Verdict::Part {
-                object: download.key,
-            };
+        if header.part.is_none() {
+            return self.take_symbol(object, header, source);
         }
-        self.take_symbol(at, header, source)
+        let held = |o: &Object| o.holdings().contains(block, symbol);
+        if self.library.get(object).is_some_and(held) {
+            self.stats.dropped.add(DropReason::Duplicate);
+            return Verdict::Ignore;
+        }
+        Verdict::Part { object }
     }
 
     /// All parts of a symbol have come, from one address: as [`handle_data`](Receiver::handle_data), for the
@@ -168,57 +175,43 @@ impl Receiver {
         from: SocketAddr,
         header: &DataHeader,
     ) -> Verdict {
-        let source = self.sources.number(from);
-        match self.find(header.coding) {
-            Some(at) if self.downloads[at].is_receiving() => self.take_symbol(at, header, source),
+        let source = self.library.sources_mut().number(from);
+        match self.library.find(header.coding) {
+            Some(key) if self.library.is_lacking(key) => self.take_symbol(key, header, source),
             _ => Verdict::Ignore,
         }
     }
 
-    fn take_symbol(&mut self, at: usize, header: &DataHeader, source: SourceNo) -> Verdict {
-        let download = &mut self.downloads[at];
-        let object = download.key;
-        match download.insert(header.block, header.symbol, source) {
+    fn take_symbol(&mut self, object: ObjectKey, header: &DataHeader, source: SourceNo) -> Verdict {
+        let block = header.block;
+        match self.library.insert(object, block, header.symbol, source) {
             Insert::Duplicate => {
                 self.stats.dropped.add(DropReason::Duplicate);
                 return Verdict::Ignore;
             }
             Insert::New => {}
             Insert::Completed => {
-                if !matches!(
-                    download.geometry().kind(header.block),
-                    BlockKind::Pages { .. }
-                ) {
-                    self.commands.push_back(Command::Check {
-                        object,
-                        block: header.block,
-                    });
-                } else {
+                self.objects[object.0 as usize].naks.filled(block);
+                if self.library.is_verified(object, block) {
                     self.finish_if_verified(object);
+                } else {
+                    self.commands.push_back(Command::Check { object, block });
                 }
             }
         }
         Verdict::Store { object }
     }
 
-    /// The download of a coding.
-    fn find(&mut self, coding: ShortCodingId) -> Option<usize> {
-        let wanted = |d: &Download| d.coding == coding && !matches!(d.state, State::Withdrawn(_));
-        if self.downloads.get(self.last_download).is_some_and(wanted) {
-            return Some(self.last_download);
-        }
-        let at = *self.by_coding.get(&coding)?;
-        if !wanted(&self.downloads[at]) {
-            return None;
-        }
-        self.last_download = at;
-        Some(at)
-    }
-
     fn was_withdrawn_of_late(&self, now: Time, coding: ShortCodingId) -> bool {
-        let at = self.by_coding.get(&coding).copied();
-        let state = at.map(|at| self.downloads[at].state);
-        matches!(state, Some(State::Withdrawn(at)) if now.since(at) < BELIEVED)
+        let latest = self
+            .library
+            .latest(coding)
+            .and_then(|o| self.library.get(o));
+        let withdrawn = |o: &Object| match o.state() {
+            ObjectState::Withdrawn(at) => now.since(at) < BELIEVED,
+            _ => false,
+        };
+        latest.is_some_and(withdrawn)
     }
 
     /// It is served by unicast, on this path: another may take its place once nothing comes on it.
@@ -317,7 +310,7 @@ impl Receiver {
             return false;
         }
         let timing = self.timing();
-        self.sources.set_sender(from);
+        self.library.sources_mut().set_sender(from);
         self.session = Some(Session {
             id: packet.session,
             address: from,
@@ -359,8 +352,8 @@ impl Receiver {
     /// What is heard on a channel shows that data gets here: on one that something it lacks runs on, or on
     /// any while it does not know of one. That announcements get here says nothing of another group.
     fn proves(&self, number: ChannelNo) -> bool {
-        let live = || self.downloads.iter().filter(|d| d.is_receiving());
-        live().next().is_none() || live().any(|d| d.listens_on(number))
+        let lacking_none = self.lacking().next().is_none();
+        lacking_none || self.lacking().any(|(rx, _)| rx.listens_on(number))
     }
 
     fn note_time(&mut self, now: Time, sent_at: u64) {
@@ -383,8 +376,8 @@ impl Receiver {
         if timing.longest() >= before.longest() {
             return;
         }
-        for download in &mut self.downloads {
-            download.naks.hasten(now, timing, &mut self.rng);
+        for rx in &mut self.objects {
+            rx.naks.hasten(now, timing, &mut self.rng);
         }
         self.joining.hasten(now, timing.grtt, &mut self.rng);
         self.seat.hasten(now, timing.grtt);
@@ -401,7 +394,7 @@ impl Receiver {
         if session.cookie != challenge.cookie {
             session.cookie = challenge.cookie;
             session.address = from;
-            self.sources.set_sender(from);
+            self.library.sources_mut().set_sender(from);
             self.joining.got_cookie(now);
         }
     }
@@ -420,9 +413,9 @@ impl Receiver {
             receivers: sync.receivers,
         };
         let ours = self
-            .downloads
+            .objects
             .iter()
-            .any(|d| d.channel.is_some_and(|c| c.number == number));
+            .any(|rx| rx.channel.is_some_and(|c| c.number == number));
         if ours {
             self.hear_timing(now, timing);
         }
@@ -452,18 +445,20 @@ impl Receiver {
         }
         // The sender knows who has joined anywhere, and answers it where it is now.
         let held_back = self.joining.is_unknown();
-        let Some(at) = self.find(sync.coding) else {
+        let Some(key) = self.library.find(sync.coding) else {
             return;
         };
-        let download = &mut self.downloads[at];
-        if !current || !download.is_receiving() || !download.listens_on(number) {
+        let rx = &mut self.objects[key.0 as usize];
+        let object = self.library.get(key).filter(|o| o.is_lacking());
+        let Some(object) = object.filter(|_| current && rx.listens_on(number)) else {
             return;
-        }
-        download.saw_position(now, sync.position, timing, &mut self.rng);
+        };
+        let holdings = object.holdings();
+        rx.saw_position(now, holdings, sync.position, timing, &mut self.rng);
         // A sender at rest that has not begun knows from our join that we lack everything.
-        let begun = download.holdings.held() > 0 || sync.next_packet > 0;
+        let begun = holdings.held() > 0 || sync.next_packet > 0;
         if (sync.query || sync.idle && begun) && !held_back {
-            download.saw_end(now, timing, &mut self.rng);
+            rx.saw_end(now, holdings, timing, &mut self.rng);
         }
     }
 
@@ -475,10 +470,7 @@ impl Receiver {
         };
         self.hear_timing(now, timing);
         let missed = self.channel(number).told(now, sync.next_packet);
-        let lacking = self
-            .downloads
-            .iter()
-            .any(|d| d.is_receiving() && !d.holdings.is_whole());
+        let lacking = !self.library.needs_nothing();
         let path = self.unicast_path(now, number);
         if lacking && (missed || sync.query) {
             path.ask_soon(now, sync.grtt);
@@ -506,64 +498,70 @@ impl Receiver {
             return self.check_all_ended(now);
         }
         let coding = offer.description.coding().short();
-        let at = match self.find(coding) {
-            Some(at) => at,
-            None if self.downloads.len() >= MAX_DOWNLOADS => return,
+        let key = match self.library.find(coding) {
+            Some(key) => key,
+            None if self.library.len() >= MAX_OBJECTS => return,
             // Each time takes a place for good: somebody else may withdraw it whenever it is offered.
             None if self.was_withdrawn_of_late(now, coding) => return,
             None => {
-                let at = self.downloads.len();
-                let object = ObjectKey(at as u32);
-                let (name, length) = (
-                    offer.description.name.clone(),
-                    offer.description.geometry.length(),
-                );
-                self.downloads
-                    .push(Download::new(object, offer.description.clone()));
-                self.by_coding.insert(coding, at);
-                self.events.push_back(ReceiverEvent::Started {
-                    object,
-                    name,
-                    length,
-                });
-                if length > self.config.max_size {
-                    self.downloads[at].state = State::Ended(Outcome::Failed);
-                    let reason = format!(
-                        "it has {length} bytes, more than the {} allowed",
-                        self.config.max_size
-                    );
-                    self.events
-                        .push_back(ReceiverEvent::Failed { object, reason });
+                let Some(key) = self.take_up(now, offer.description) else {
                     return self.check_all_ended(now);
-                }
-                let description = Box::new(offer.description);
-                self.commands.push_back(Command::Open {
-                    object,
-                    description,
-                });
-                let timing = self.timing();
-                self.joining
-                    .found_object(now, timing, self.session_rate(), &mut self.rng);
-                at
+                };
+                key
             }
         };
-        if self.downloads[at].has_ended() {
+        if self.library.has_ended(key) {
             return self.check_all_ended(now);
         }
-        let channel = self.seat.choose(&offer.channels, self.config.downlink);
-        self.downloads[at].channels = offer.channels;
+        self.take_channels(now, key, offer.channels);
+    }
+
+    /// Takes up an object that is wanted, unless it is too long.
+    fn take_up(&mut self, now: Time, description: Description) -> Option<ObjectKey> {
+        let (name, length) = (description.name.clone(), description.geometry.length());
+        let object = self.library.add_wanted(description.clone());
+        self.objects.push(ObjectRx::new(object));
+        self.events.push_back(ReceiverEvent::Started {
+            object,
+            name,
+            length,
+        });
+        let most = self.config.max_size;
+        if length > most {
+            self.library.end(object, Outcome::Failed);
+            let reason = format!("it has {length} bytes, more than the {most} allowed");
+            self.events
+                .push_back(ReceiverEvent::Failed { object, reason });
+            return None;
+        }
+        let description = Box::new(description);
+        self.commands.push_back(Command::Open {
+            object,
+            description,
+        });
+        let timing = self.timing();
+        self.joining
+            .found_object(now, timing, self.session_rate(), &mut self.rng);
+        Some(object)
+    }
+
+    /// An object runs on these channels: the one that suits is listened to.
+    fn take_channels(&mut self, now: Time, key: ObjectKey, channels: Vec<ChannelInfo>) {
+        let channel = self.seat.choose(&channels, self.config.downlink);
+        let at = key.0 as usize;
+        self.objects[at].channels = channels;
         if let Some(channel) = channel {
             if self.config.via != Some(Via::Unicast) && !self.probe.stays_away(now) {
                 self.join(channel);
             }
-            let before = self.downloads[at].channel.replace(channel);
+            let before = self.objects[at].channel.replace(channel);
             if before.is_none() && self.joining.is_pending() {
                 let timing = self.timing();
                 self.joining
                     .ask_on(now, timing, self.session_rate(), &mut self.rng);
             }
             if before.is_some_and(|c| c.group != channel.group) {
-                self.downloads[at].lose_position();
+                self.objects[at].lose_position();
                 self.leave_if_unused(before);
             }
         }
@@ -589,21 +587,21 @@ impl Receiver {
     /// A confirm, or another receiver's NAK.
     fn handle_needs(&mut self, now: Time, channel: ChannelNo, needs: &Needs) {
         let timing = self.timing();
-        let Some(at) = self.find(needs.coding) else {
+        let Some(key) = self.library.find(needs.coding) else {
             return;
         };
-        let Download {
-            naks,
-            holdings,
-            channel: own,
-            ..
-        } = &mut self.downloads[at];
-        if own.is_none_or(|c| c.number != channel) || naks.is_empty() {
+        let rx = &mut self.objects[key.0 as usize];
+        let runs_there = rx.channel.is_some_and(|c| c.number == channel);
+        let Some(object) = self.library.get(key).filter(|_| runs_there) else {
+            return;
+        };
+        if rx.naks.is_empty() {
             return;
         }
         for need in &needs.entries {
-            let missing = |block| holdings.missing(block);
-            self.stats.naks_suppressed += naks.heard(now, need, missing, timing, &mut self.rng);
+            let missing = |block| object.holdings().missing(block);
+            let heard = rx.naks.heard(now, need, missing, timing, &mut self.rng);
+            self.stats.naks_suppressed += heard;
         }
     }
 
@@ -660,11 +658,11 @@ impl Receiver {
             {
                 self.handle_eviction(now, &notice);
             }
-            NoticeCode::NotFound if to_us && self.downloads.iter().all(Download::has_ended) => {
+            NoticeCode::NotFound if to_us && self.active().next().is_none() => {
                 self.tell(&notice);
                 self.give_up(notice.text);
             }
-            NoticeCode::Elsewhere if to_us && self.downloads.iter().all(Download::has_ended) => {
+            NoticeCode::Elsewhere if to_us && self.active().next().is_none() => {
                 self.redirect(now, &notice);
             }
             _ => {}
@@ -707,14 +705,14 @@ impl Receiver {
     }
 
     fn handle_withdrawn(&mut self, now: Time, coding: ShortCodingId, reason: String) {
-        let Some(at) = self.find(coding) else { return };
-        let download = &mut self.downloads[at];
-        if download.has_ended() {
+        let Some(object) = self.library.find(coding) else {
+            return;
+        };
+        if self.library.has_ended(object) {
             return;
         }
-        download.state = State::Withdrawn(now);
-        download.naks.clear();
-        let object = download.key;
+        self.library.withdraw(now, object);
+        self.objects[object.0 as usize].naks.clear();
         self.commands.push_back(Command::Abandon {
             object,
             keep: false,

@@ -1,6 +1,6 @@
 //! What must hold of a receiver after any input, for simulations and fuzzing.
 
-use crate::engine::receiver::{MAX_CHANNELS, MAX_DOWNLOADS, MAX_GROUPS, MAX_QUEUED, Receiver};
+use crate::engine::receiver::{MAX_CHANNELS, MAX_GROUPS, MAX_OBJECTS, MAX_QUEUED, Receiver};
 use crate::nak::NakTable;
 
 impl Receiver {
@@ -20,7 +20,7 @@ impl Receiver {
             "too many groups are joined",
         )?;
         ensure(
-            self.downloads.len() <= MAX_DOWNLOADS,
+            self.library.len() <= MAX_OBJECTS,
             "too many objects are taken",
         )?;
         ensure(
@@ -28,17 +28,13 @@ impl Receiver {
             "too many other sessions are known",
         )?;
         ensure(
-            self.downloads
+            self.objects
                 .iter()
-                .all(|d| d.naks.len() <= NakTable::MAX_ENTRIES),
+                .all(|rx| rx.naks.len() <= NakTable::MAX_ENTRIES),
             "too many blocks wait to be asked for",
         )?;
         ensure(
-            self.sources.is_bounded()
-                && self
-                    .downloads
-                    .iter()
-                    .all(|d| d.origins.is_bounded(d.geometry().blocks())),
+            self.library.is_bounded(),
             "too many sources are known, or blocks in doubt",
         )?;
         self.joining.check_bounds()

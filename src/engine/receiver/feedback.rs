@@ -38,34 +38,35 @@ impl Receiver {
         let Some(sender) = self.session.as_ref().map(|s| s.address) else {
             return;
         };
-        for at in 0..self.downloads.len() {
-            let download = &mut self.downloads[at];
-            if !download.is_receiving() || download.naks.next_due().is_none_or(|due| due > now) {
+        for at in 0..self.objects.len() {
+            let rx = &mut self.objects[at];
+            let object = self.library.get(rx.key).filter(|o| o.is_lacking());
+            let is_due = rx.naks.next_due().is_some_and(|due| due <= now);
+            let Some(object) = object.filter(|_| is_due) else {
                 continue;
-            }
-            let Some(channel) = download.channel else {
+            };
+            let Some(channel) = rx.channel else {
                 // Its data is heard, but not yet where it runs: the end of the cycle asks again.
-                download.naks.clear();
+                rx.naks.clear();
                 continue;
             };
             let mut blocks = Vec::new();
-            download
-                .naks
+            rx.naks
                 .take_due(now, MAX_BLOCKS, timing, &mut self.rng, &mut blocks);
             let runs = blocks.iter().map(|&b| b..b + 1);
-            let (entries, next) = needs_of(&download.holdings, runs, true);
+            let (entries, next) = needs_of(object.holdings(), runs, true);
             if let Some(next) = next {
                 let rest: Vec<BlockNo> = blocks.into_iter().filter(|&b| b >= next).collect();
-                download.naks.put_back(now, &rest);
+                rx.naks.put_back(now, &rest);
             }
             // A block of which nothing is here comes with the next cycle once the sender knows of it:
             // until that has passed, or the sender asks again, there is nothing to repeat.
             for entry in &entries {
                 if let Need::Blocks { first, count } = *entry {
-                    (first..first.saturating_add(count)).for_each(|b| download.naks.filled(b));
+                    (first..first.saturating_add(count)).for_each(|b| rx.naks.filled(b));
                 }
             }
-            let coding = download.coding;
+            let coding = object.coding();
             let to = channel.feedback_group().unwrap_or(sender);
             if !entries.is_empty() {
                 let needs: usize = entries.iter().map(Need::encoded_len).sum();
@@ -90,15 +91,16 @@ impl Receiver {
         let Some(to) = self.session.as_ref().map(|s| s.address) else {
             return;
         };
-        for at in 0..self.downloads.len() {
-            let download = &self.downloads[at];
-            if !download.is_receiving() || download.holdings.is_whole() {
+        for at in 0..self.objects.len() {
+            let rx = &self.objects[at];
+            let object = self.library.get(rx.key);
+            let Some(object) = object.filter(|o| !o.needs_nothing()) else {
                 continue;
-            }
-            let (entries, next) =
-                needs_of(&download.holdings, download.holdings.incomplete(), false);
-            let number = channel.unwrap_or_else(|| download.channel.map_or(0, |c| c.number));
-            let coding = download.coding;
+            };
+            let holdings = object.holdings();
+            let (entries, next) = needs_of(holdings, holdings.incomplete(), false);
+            let number = channel.unwrap_or_else(|| rx.channel.map_or(0, |c| c.number));
+            let coding = object.coding();
             self.send_nak(now, to, number, coding, entries, next.is_some());
         }
     }

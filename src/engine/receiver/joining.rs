@@ -4,9 +4,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use crate::engine::receiver::download::{Download, State};
-use crate::engine::receiver::{BELIEVED, MAX_DOWNLOADS, Receiver, Target};
-use crate::engine::{PacketKind, ReceiverEvent, Via};
+use crate::engine::receiver::{BELIEVED, MAX_OBJECTS, Receiver, Target};
+use crate::engine::{Object, ObjectKey, ObjectState, PacketKind, ReceiverEvent, Via};
 use crate::ids::{NO_CHANNEL, ShortCodingId};
 use crate::nak::Timing;
 use crate::range_set::RangeSet;
@@ -172,7 +171,7 @@ impl Joining {
             self.total = Some(total);
         }
         // No sender makes more offers, and what was seen must not grow for ever.
-        if (index as usize) < MAX_DOWNLOADS {
+        if (index as usize) < MAX_OBJECTS {
             self.seen.insert(u64::from(index)..u64::from(index) + 1);
         }
     }
@@ -213,8 +212,8 @@ impl Joining {
         match () {
             () if self.joins.len() > 16 => Err("too many joins wait to be heard"),
             () if self.done_packets.len() > 16 => Err("too many dones wait to be heard"),
-            () if self.dones.len() > MAX_DOWNLOADS + 1 => Err("too many dones wait"),
-            () if self.seen.range_count() > MAX_DOWNLOADS => Err("too many offers were seen"),
+            () if self.dones.len() > MAX_OBJECTS + 1 => Err("too many dones wait"),
+            () if self.seen.range_count() > MAX_OBJECTS => Err("too many offers were seen"),
             () => Ok(()),
         }
     }
@@ -281,8 +280,8 @@ impl Receiver {
         }
         let everything = self.config.name.is_none();
         let unseen = self.joining.unseen();
-        let active: Vec<_> = self.downloads.iter().filter(|d| !d.has_ended()).collect();
-        let unplaced = !self.on_unicast() && active.iter().any(|d| d.channel.is_none());
+        let active: Vec<_> = self.active().collect();
+        let unplaced = !self.on_unicast() && active.iter().any(|(rx, _)| rx.channel.is_none());
         let nothing_known = self.session.is_none() || active.is_empty();
         let stage = if nothing_known || unplaced {
             Some(Stage::Ask)
@@ -302,7 +301,7 @@ impl Receiver {
             return;
         };
         // What is held from an earlier run must not be sent again.
-        if stage != Stage::Ask && active.iter().any(|d| !d.opened) {
+        if stage != Stage::Ask && active.iter().any(|(_, o)| !o.is_opened()) {
             self.joining.request_due = None;
             self.joining.waits_for_disk = true;
             return;
@@ -312,24 +311,27 @@ impl Receiver {
                 from: unseen.or(self.joining.total).unwrap_or(0),
             },
             Some(name) if active.is_empty() => Wanted::Name(name.clone()),
-            Some(_) => Wanted::Codings(active.iter().take(PER_PACKET).map(|d| d.coding).collect()),
+            Some(_) => {
+                let codings = active.iter().map(|(_, o)| o.coding());
+                Wanted::Codings(codings.take(PER_PACKET).collect())
+            }
         };
         let wanted = match wanted {
             // Offers that were seen without a channel are asked for by what they are.
             Wanted::All { .. } if unplaced && !nothing_known => {
                 let codings = active
                     .iter()
-                    .filter(|d| d.channel.is_none())
+                    .filter(|(rx, _)| rx.channel.is_none())
                     .take(PER_PACKET)
-                    .map(|d| d.coding);
+                    .map(|(_, o)| o.coding());
                 Wanted::Codings(codings.collect())
             }
             wanted => wanted,
         };
-        let holds = self.downloads.iter().any(|d| d.holdings.held() > 0);
+        let holds = self.library.symbols_held() > 0;
         let channel = active
             .iter()
-            .find_map(|d| d.channel)
+            .find_map(|(rx, _)| rx.channel)
             .map_or(NO_CHANNEL, |c| c.number);
         let body = ReceiverBody::Request(Request {
             wanted,
@@ -397,8 +399,10 @@ impl Receiver {
                 None => self.send_unicast_naks(now),
             }
         } else {
-            for download in self.downloads.iter_mut().filter(|d| d.is_receiving()) {
-                download.catch_up(now, timing, &mut self.rng);
+            for rx in &mut self.objects {
+                if let Some(object) = self.library.get(rx.key).filter(|o| o.is_lacking()) {
+                    rx.catch_up(now, object.holdings(), timing, &mut self.rng);
+                }
             }
         }
     }
@@ -421,16 +425,11 @@ impl Receiver {
 
     /// If all that is wanted has ended, the receiver leaves.
     pub(super) fn check_all_ended(&mut self, now: Time) {
-        let mut live = self
-            .downloads
-            .iter()
-            .filter(|d| !matches!(d.state, State::Withdrawn(_)))
-            .peekable();
-        let known = match self.config.name {
-            Some(_) => live.peek().is_some(),
-            None => self.joining.unseen().is_none() && live.peek().is_some(),
-        };
-        if known && !self.joining.leaving && live.all(Download::has_ended) {
+        let live = |(_, o): &(ObjectKey, &Object)| !o.is_withdrawn();
+        let any = self.library.iter().any(|o| live(&o));
+        let known = any && (self.config.name.is_some() || self.joining.unseen().is_none());
+        let ended = known && self.active().next().is_none();
+        if ended && !self.joining.leaving {
             self.leave(now);
         }
     }
@@ -442,8 +441,8 @@ impl Receiver {
         self.joining.leaving = true;
         self.joining.request_due = None;
         self.report_due = None;
-        let outcomes = self.downloads.iter().filter_map(|d| match d.state {
-            State::Ended(outcome) => Some(outcome),
+        let outcomes = self.library.iter().filter_map(|(_, o)| match o.state() {
+            ObjectState::Ended(outcome) => Some(outcome),
             _ => None,
         });
         let worst = |a: Outcome, b: Outcome| if a == Outcome::Complete { b } else { a };
@@ -483,9 +482,9 @@ impl Receiver {
             .collect();
         let upto = self.joining.dones_heard + batch.len();
         let channel = self
-            .downloads
+            .objects
             .iter()
-            .find_map(|d| d.channel)
+            .find_map(|rx| rx.channel)
             .map_or(NO_CHANNEL, |c| c.number);
         let channel = if self.on_unicast() {
             NO_CHANNEL
@@ -536,8 +535,7 @@ impl Receiver {
             return self.check_left();
         }
         // What is here in full may still be on its way through the hash to the disk.
-        let whole = |d: &Download| !d.is_receiving() || d.holdings.is_whole();
-        if !self.downloads.is_empty() && self.downloads.iter().all(whole) {
+        if !self.library.is_empty() && self.library.needs_nothing() {
             // What is being synced will be finished; nobody is left to be told.
             self.session = None;
             return;

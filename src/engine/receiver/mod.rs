@@ -7,14 +7,15 @@
 //! * [`seat`]: the tier it listens on;
 //! * [`trust`]: whose descriptions it takes;
 //! * [`watch`]: whether its sender is alive, and giving up;
-//! * [`download`] and [`channel`]: its parts.
+//! * [`object`] and [`channel`]: its parts; what is here, and what is not, is in its
+//!   [`Library`](crate::engine::Library).
 
 mod arrivals;
 mod bounds;
 mod channel;
-mod download;
 mod feedback;
 mod joining;
+mod object;
 mod report;
 mod seat;
 mod trust;
@@ -26,20 +27,19 @@ pub use trust::Trust;
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use crate::assemble::Sources;
 use crate::config;
 use crate::engine::output::earliest;
 use crate::engine::receiver::channel::{ChannelRx, UnicastRx};
-use crate::engine::receiver::download::{Download, State};
 use crate::engine::receiver::joining::Joining;
+use crate::engine::receiver::object::ObjectRx;
 use crate::engine::receiver::report::Reported;
 use crate::engine::receiver::seat::Seat;
 use crate::engine::receiver::trust::Trusted;
 use crate::engine::{
-    Burst, Command, DropReason, Link, ObjectKey, PacketKind, PathChoice, ReceiverEvent,
-    ReceiverStats, Timer, Via,
+    Burst, Command, DropReason, Library, Link, Object, ObjectKey, ObjectState, PacketKind,
+    PathChoice, ReceiverEvent, ReceiverStats, Timer, Via,
 };
 use crate::fault::{FaultKind, StoreFault};
 use crate::ids::{BlockNo, ChannelNo, Cookie, ReceiverId, SessionId, ShortCodingId};
@@ -142,7 +142,7 @@ const SENDER_SILENCE: Duration = Duration::from_secs(10);
 /// key any host can send one. Packets that overtake each other are milliseconds apart.
 const BELIEVED: Duration = Duration::from_secs(1);
 /// Most objects that a receiver takes from one session.
-const MAX_DOWNLOADS: usize = 100_000;
+const MAX_OBJECTS: usize = 100_000;
 /// Packets of a session come on as many channels as it has groups, and one of unicast.
 const MAX_CHANNELS: usize = 2_048;
 /// Most groups that it joins in one session.
@@ -167,15 +167,11 @@ pub struct Receiver {
     course: Option<Course>,
     joining: Joining,
     seat: Seat,
-    downloads: Vec<Download>,
-    /// The latest download of each coding.
-    by_coding: BTreeMap<ShortCodingId, usize>,
-    /// The download that the last data packet was for.
-    last_download: usize,
+    library: Library,
+    /// The library's objects as the session sends them, by key.
+    objects: Vec<ObjectRx>,
     channels: Vec<ChannelRx>,
     unicast: Option<UnicastRx>,
-    /// Where data comes from.
-    sources: Sources,
     /// Groups that the driver was told to join.
     groups: Vec<ChannelInfo>,
     /// The number of its next packet.
@@ -241,12 +237,10 @@ impl Receiver {
             course: None,
             joining: Joining::new(now, config.target, &mut rng),
             seat: Seat::new(now),
-            downloads: Vec::new(),
-            by_coding: BTreeMap::new(),
-            last_download: 0,
+            library: Library::new(),
+            objects: Vec::new(),
             channels: Vec::new(),
             unicast: None,
-            sources: Sources::default(),
             groups: Vec::new(),
             counter: 0,
             largest_heard: 0,
@@ -309,21 +303,16 @@ impl Receiver {
         object: ObjectKey,
         result: Result<RangeSet, StoreFault>,
     ) {
-        let Some(download) = self
-            .downloads
-            .get_mut(object.0 as usize)
-            .filter(|d| d.is_receiving())
-        else {
+        if !self.library.is_lacking(object) {
             return;
-        };
-        download.opened = true;
+        }
         self.joining.disk_has_answered(now);
         match result {
             Ok(blocks) => {
+                self.library.open(object, &blocks);
+                let rx = &mut self.objects[object.0 as usize];
                 for block in blocks.iter().flatten() {
-                    download.holdings.insert_block(block as BlockNo);
-                    download.naks.filled(block as BlockNo);
-                    download.verify(block as BlockNo);
+                    rx.naks.filled(block as BlockNo);
                 }
                 self.finish_if_verified(object);
             }
@@ -340,28 +329,18 @@ impl Receiver {
         block: BlockNo,
         result: Result<(), StoreFault>,
     ) {
-        let Some(download) = self
-            .downloads
-            .get_mut(object.0 as usize)
-            .filter(|d| d.is_receiving())
-        else {
+        if !self.library.is_lacking(object) {
             return;
-        };
+        }
         match result {
             Ok(()) => {
-                let spoilers = download.verify(block);
-                for source in spoilers.iter() {
-                    if self.sources.shut_out(now, source) {
-                        let address = self.sources.address(source);
-                        self.events.push_back(ReceiverEvent::ShutOut { address });
-                    }
+                for address in self.library.verify(now, object, block) {
+                    self.events.push_back(ReceiverEvent::ShutOut { address });
                 }
                 self.finish_if_verified(object);
             }
             Err(fault) if fault.kind() == FaultKind::Mismatch => {
-                download.holdings.remove_block(block);
-                download.unverify(block);
-                let from = self.sources.blame(download.origins.failed(block));
+                let from = self.library.unverify(object, block);
                 self.stats.bad_blocks += 1;
                 self.events.push_back(ReceiverEvent::BadBlock {
                     object,
@@ -376,28 +355,22 @@ impl Receiver {
 
     /// A symbol that was to be stored was not: its page does not prove itself, or there was no room.
     pub fn handle_refused(&mut self, now: Time, object: ObjectKey, header: &DataHeader) {
-        let Some(download) = self
-            .downloads
-            .get_mut(object.0 as usize)
-            .filter(|d| d.is_receiving())
-        else {
-            return;
-        };
-        download.holdings.remove(header.block, header.symbol);
-        download.unverify(header.block);
-        self.lack(now, object, header.block);
+        if self.library.is_lacking(object) {
+            self.library.remove(object, header.block, header.symbol);
+            self.lack(now, object, header.block);
+        }
     }
 
     /// A block that was here is lacking after all: it is asked for like any other.
     fn lack(&mut self, now: Time, object: ObjectKey, block: BlockNo) {
         let timing = self.timing();
         let on_unicast = self.on_unicast();
-        let download = &mut self.downloads[object.0 as usize];
+        let rx = &mut self.objects[object.0 as usize];
         match &mut self.unicast {
             Some(path) if on_unicast => path.ask_soon(now, timing.grtt),
             // All that is lacking is told when the join is heard.
             _ if on_unicast || self.silent => {}
-            _ => download.naks.passed(now, block, timing, &mut self.rng),
+            _ => rx.naks.passed(now, block, timing, &mut self.rng),
         }
     }
 
@@ -408,49 +381,45 @@ impl Receiver {
         object: ObjectKey,
         result: Result<(), StoreFault>,
     ) {
-        let Some(download) = self.downloads.get_mut(object.0 as usize) else {
+        let Some(finishing) = self.library.get(object) else {
             return;
         };
-        if download.state != State::Finishing {
+        if finishing.state() != ObjectState::Finishing {
             return;
         }
+        let coding = finishing.coding();
         match result {
             Ok(()) => {
-                download.state = State::Ended(Outcome::Complete);
-                let done = Done {
-                    coding: download.coding,
-                    outcome: Outcome::Complete,
-                };
+                let outcome = Outcome::Complete;
+                self.library.end(object, outcome);
                 self.events.push_back(ReceiverEvent::Complete { object });
-                self.announce_done(now, done);
+                self.announce_done(now, Done { coding, outcome });
             }
             Err(fault) => self.fail(now, object, fault),
         }
     }
 
     fn finish_if_verified(&mut self, object: ObjectKey) {
-        let download = &mut self.downloads[object.0 as usize];
-        if download.is_receiving() && download.is_verified() {
-            download.state = State::Finishing;
-            download.naks.clear();
+        if self.library.finish(object) {
+            self.objects[object.0 as usize].naks.clear();
             self.commands.push_back(Command::Finish { object });
         }
     }
 
     fn fail(&mut self, now: Time, object: ObjectKey, fault: StoreFault) {
-        let download = &mut self.downloads[object.0 as usize];
-        let reason = fault.to_string();
-        download.state = State::Ended(Outcome::Failed);
-        download.naks.clear();
-        let done = Done {
-            coding: download.coding,
-            outcome: Outcome::Failed,
+        let Some(failed) = self.library.get(object) else {
+            return;
         };
+        let coding = failed.coding();
+        let reason = fault.to_string();
+        let outcome = Outcome::Failed;
+        self.library.end(object, outcome);
+        self.objects[object.0 as usize].naks.clear();
         self.commands
             .push_back(Command::Abandon { object, keep: true });
         self.events
             .push_back(ReceiverEvent::Failed { object, reason });
-        self.announce_done(now, done);
+        self.announce_done(now, Done { coding, outcome });
     }
 
     /// A group could not be joined. The receiver goes on by unicast.
@@ -462,16 +431,21 @@ impl Receiver {
 
     /// Tells the sender that it leaves, and then [`ReceiverEvent::Finished`].
     pub fn stop(&mut self, now: Time) {
-        for at in 0..self.downloads.len() {
-            if !self.downloads[at].has_ended() {
-                self.downloads[at].state = State::Ended(Outcome::Left);
-                let object = self.downloads[at].key;
-                self.downloads[at].naks.clear();
+        self.abandon_all(Outcome::Left);
+        self.leave(now);
+    }
+
+    /// Gives up on all objects that have not ended; what came of them stays.
+    fn abandon_all(&mut self, outcome: Outcome) {
+        for rx in &mut self.objects {
+            let object = rx.key;
+            if !self.library.has_ended(object) {
+                self.library.end(object, outcome);
+                rx.naks.clear();
                 self.commands
                     .push_back(Command::Abandon { object, keep: true });
             }
         }
-        self.leave(now);
     }
 
     /// Time has passed.
@@ -499,9 +473,7 @@ impl Receiver {
         }
         self.events
             .push_back(ReceiverEvent::Path(PathChoice::from(course)));
-        for download in &mut self.downloads {
-            download.lose_position();
-        }
+        self.objects.iter_mut().for_each(ObjectRx::lose_position);
         if !course.is_unicast() {
             self.unicast = None;
         }
@@ -512,6 +484,24 @@ impl Receiver {
                 session.unlisted = false;
             }
         }
+    }
+
+    /// Objects of the session that something is lacking of.
+    fn lacking(&self) -> impl Iterator<Item = (&ObjectRx, &Object)> {
+        self.offered().filter(|(_, o)| o.is_lacking())
+    }
+
+    /// Objects of the session that have not ended.
+    fn active(&self) -> impl Iterator<Item = (&ObjectRx, &Object)> {
+        self.offered().filter(|(_, o)| !o.has_ended())
+    }
+
+    /// Objects of the session that are wanted, or were.
+    fn offered(&self) -> impl Iterator<Item = (&ObjectRx, &Object)> {
+        let object = |rx: &ObjectRx| self.library.get(rx.key);
+        self.objects
+            .iter()
+            .filter_map(move |rx| Some((rx, object(rx)?)))
     }
 
     /// It is to be served by unicast.
@@ -629,10 +619,8 @@ impl Receiver {
             return None;
         }
         let nak = self
-            .downloads
-            .iter()
-            .filter(|d| d.is_receiving())
-            .filter_map(|d| d.naks.next_due())
+            .lacking()
+            .filter_map(|(rx, _)| rx.naks.next_due())
             .min();
         let nak = nak.map(|at| at.max(self.nak_share.next_at(self.own_share())));
         let unicast_nak = self.unicast.as_ref().and_then(|u| u.nak_due);
@@ -658,44 +646,43 @@ impl Receiver {
 
     /// Figures since the start.
     pub fn stats(&self) -> ReceiverStats {
-        let bytes_verified = self.downloads.iter().map(|d| d.bytes_verified).sum();
         ReceiverStats {
             lost: self.lost(),
-            bytes_verified,
+            bytes_verified: self.library.bytes_verified(),
             ..self.stats
         }
     }
 
     /// Addresses that had a part in blocks whose hash was wrong, and in how many; at most 16.
     pub fn bad_sources(&self) -> impl Iterator<Item = (SocketAddr, u64)> + '_ {
-        self.sources.blamed()
+        self.library.sources().blamed()
     }
 
     /// How far each object has come.
     pub fn progress(&self) -> impl Iterator<Item = ObjectProgress> + '_ {
-        self.downloads.iter().map(|d| ObjectProgress {
-            object: d.key,
-            symbols: d.geometry().total_symbols(),
-            held: d.holdings.held(),
-            length: d.geometry().length(),
-            verified: d.bytes_verified,
-            complete: d.state == State::Ended(Outcome::Complete),
+        self.library.iter().map(|(key, o)| ObjectProgress {
+            object: key,
+            symbols: o.geometry().total_symbols(),
+            held: o.holdings().held(),
+            length: o.geometry().length(),
+            verified: o.bytes_verified(),
+            complete: o.state() == ObjectState::Ended(Outcome::Complete),
         })
     }
 
     /// Blocks that the sender has passed and that something is lacking of.
     pub fn blocks_waiting(&self) -> usize {
-        self.downloads.iter().map(|d| d.naks.len()).sum()
+        self.objects.iter().map(|rx| rx.naks.len()).sum()
     }
 
     /// What an object is said to be, also of one that was refused.
     pub fn description(&self, object: ObjectKey) -> Option<&Description> {
-        Some(&self.downloads.get(object.0 as usize)?.description)
+        self.library.description(object)
     }
 
     /// The coding of an object.
     pub fn coding(&self, object: ObjectKey) -> Option<ShortCodingId> {
-        self.downloads.get(object.0 as usize).map(|d| d.coding)
+        self.library.get(object).map(Object::coding)
     }
 
     /// What it was told at its start.

@@ -199,22 +199,22 @@ impl Receiver {
         let measured = now.since(before.at).max(Duration::from_micros(1));
         let taken = self.reported.taken - before.taken;
         let throughput = taken as f64 * 8.0 / measured.as_secs_f64();
-        let live: Vec<_> = self.downloads.iter().filter(|d| !d.has_ended()).collect();
-        let coding = if let [only] = live[..] {
-            only.coding
+        let live: Vec<_> = self.active().collect();
+        let coding = if let [(_, only)] = live[..] {
+            only.coding()
         } else {
             ShortCodingId(0)
         };
         let channel = live
             .first()
-            .and_then(|d| d.channel)
+            .and_then(|(rx, _)| rx.channel)
             .map_or(NO_CHANNEL, |c| c.number);
         let lost = self.lost();
         let runs = self.channels.iter_mut().map(ChannelRx::take_longest_run);
         let longest_run = runs.max().unwrap_or(0).min(u32::MAX.into()) as u32;
         let body = ReceiverBody::Report(Report {
             coding,
-            symbols_held: self.downloads.iter().map(|d| d.holdings.held()).sum(),
+            symbols_held: self.library.symbols_held(),
             throughput: Rate::from_bps(throughput as u64),
             measured,
             packets: came.packets,

@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use crate::engine::receiver::channel::ChannelRx;
-use crate::engine::receiver::download::Download;
+use crate::engine::receiver::object::ObjectRx;
 use crate::engine::receiver::{Receiver, Target};
 use crate::engine::{Command, ReceiverEvent, Via};
 use crate::rate::{self, Cause, LEAVE_TIME, Move, Placement, Round};
@@ -137,8 +137,8 @@ impl Receiver {
     fn heard_so_far(&self, now: Time) -> Heard {
         // All that it listens to on its tier: the objects share what it gets there.
         let listens = |c: &&ChannelRx| {
-            let mut receiving = self.downloads.iter().filter(|d| d.is_receiving());
-            receiving.any(|d| d.channel.is_some_and(|on| on.number == c.number))
+            self.lacking()
+                .any(|(rx, _)| rx.channel.is_some_and(|on| on.number == c.number))
         };
         let channels: Vec<_> = self.channels.iter().filter(listens).collect();
         let count = |of: fn(&ChannelRx) -> u64| channels.iter().map(|c| of(c)).sum::<u64>();
@@ -212,11 +212,14 @@ impl Receiver {
         self.seat.stop();
         self.leave_tiers(Some(tier));
         let mut joins = Vec::new();
-        for download in self.downloads.iter_mut().filter(|d| !d.has_ended()) {
-            let channel = download.channels.iter().find(|c| c.tier == tier).copied();
-            if channel.is_some() && channel != download.channel {
-                download.channel = channel;
-                download.lose_position();
+        for rx in &mut self.objects {
+            if self.library.has_ended(rx.key) {
+                continue;
+            }
+            let channel = rx.channels.iter().find(|c| c.tier == tier).copied();
+            if channel.is_some() && channel != rx.channel {
+                rx.channel = channel;
+                rx.lose_position();
                 joins.extend(channel);
             }
         }
@@ -235,7 +238,7 @@ impl Receiver {
     /// Stops listening to the groups of all tiers but one. A group that carries announcements only
     /// stays.
     pub(super) fn leave_tiers(&mut self, but: Option<u8>) {
-        let channels = self.downloads.iter().flat_map(|d| &d.channels);
+        let channels = self.objects.iter().flat_map(|rx| &rx.channels);
         let tier_of = |c: &ChannelInfo| {
             channels
                 .clone()
@@ -255,8 +258,8 @@ impl Receiver {
     /// Leaves the groups of what has ended. That the sender has heard of it comes on them.
     pub(super) fn leave_settled(&mut self) {
         for coding in core::mem::take(&mut self.joining.settled) {
-            if let Some(&at) = self.by_coding.get(&coding) {
-                self.leave_if_unused(self.downloads[at].channel);
+            if let Some(key) = self.library.latest(coding) {
+                self.leave_if_unused(self.objects[key.0 as usize].channel);
             }
         }
     }
@@ -268,8 +271,8 @@ impl Receiver {
             return;
         };
         let announces = matches!(self.joining.target, Target::Group { group: g, .. } if g == group);
-        let runs = |d: &Download| !d.has_ended() && d.channel.is_some_and(|c| c.group == group);
-        if announces || self.downloads.iter().any(runs) {
+        let runs_here = |rx: &ObjectRx| rx.channel.is_some_and(|c| c.group == group);
+        if announces || self.active().any(|(rx, _)| runs_here(rx)) {
             return;
         }
         let (gone, stay) = self.groups.iter().partition(|c| c.group == group);

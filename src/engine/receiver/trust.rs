@@ -133,8 +133,8 @@ impl Receiver {
 
     /// What is known under the coding of an offer.
     fn known(&self, offer: &Offer) -> Option<&Description> {
-        let at = *self.by_coding.get(&offer.description.coding().short())?;
-        Some(&self.downloads[at].description)
+        let coding = offer.description.coding().short();
+        self.library.description(self.library.latest(coding)?)
     }
 
     /// A session is that of the sender trusted: one that nobody has vouched for makes room.

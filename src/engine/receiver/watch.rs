@@ -1,8 +1,8 @@
 //! Whether the sender is alive: who is waited for, how long, and what is said in the end.
 
-use crate::engine::receiver::download::{Download, State};
+use crate::engine::receiver::object::ObjectRx;
 use crate::engine::receiver::{Receiver, SENDER_SILENCE};
-use crate::engine::{Command, ReceiverEvent};
+use crate::engine::{Object, ObjectState, ReceiverEvent};
 use crate::time::Time;
 use crate::unicast_fallback::Probe;
 use crate::wire::{MoveCause, Outcome};
@@ -20,12 +20,12 @@ impl Receiver {
     /// When it gives up waiting for the sender. What is here in full may still be on its way through the hash to
     /// the disk, which takes as long as it takes.
     pub(super) fn gives_up_at(&self) -> Option<Time> {
-        let on_its_way = |d: &Download| match d.state {
-            State::Finishing => true,
-            State::Receiving => d.holdings.is_whole(),
-            State::Ended(_) | State::Withdrawn(_) => false,
+        let on_its_way = |o: &Object| match o.state() {
+            ObjectState::Finishing => true,
+            ObjectState::Lacking => o.holdings().is_whole(),
+            ObjectState::Ended(_) | ObjectState::Withdrawn(_) => false,
         };
-        let waits = !self.downloads.iter().any(on_its_way);
+        let waits = !self.library.iter().any(|(_, o)| on_its_way(o));
         waits.then(|| self.alive_at() + self.config.sender_timeout)
     }
 
@@ -81,7 +81,7 @@ impl Receiver {
         self.session = None;
         self.unicast = None;
         self.forget_channels();
-        self.downloads.iter_mut().for_each(Download::lose_position);
+        self.objects.iter_mut().for_each(ObjectRx::lose_position);
         self.report_due = None;
         self.joining.restart(now, &mut self.rng);
     }
@@ -105,12 +105,11 @@ impl Receiver {
 
     /// What is lacking, for people, where nobody can be asked for it.
     fn say_what_lacks(&self) -> String {
-        let lacking = self.downloads.iter().filter(|d| !d.has_ended());
-        let words: Vec<String> = lacking
-            .map(|d| {
-                let g = d.geometry();
-                let (lacks, blocks) = (d.blocks_lacking(), g.blocks());
-                format!("{lacks} of {blocks} blocks of {}", d.description.name)
+        let words: Vec<String> = self
+            .active()
+            .map(|(_, o)| {
+                let (lacks, blocks) = (o.blocks_lacking(), o.geometry().blocks());
+                format!("{lacks} of {blocks} blocks of {}", o.description().name)
             })
             .take(10)
             .collect();
@@ -125,8 +124,7 @@ impl Receiver {
 
     /// The sender serves it no more: it leaves in peace and keeps what came.
     pub(super) fn be_evicted(&mut self, now: Time, cause: MoveCause, text: &str) {
-        let whole = |d: &Download| !d.is_receiving() || d.holdings.is_whole();
-        if !self.downloads.iter().all(whole) && !self.joining.is_leaving() {
+        if !self.library.needs_nothing() && !self.joining.is_leaving() {
             let reason = format!("the sender does not serve this receiver any more: {text}");
             self.evicted = Some((reason, cause));
             self.stop(now);
@@ -141,15 +139,7 @@ impl Receiver {
             reason += &self.say_what_lacks();
         }
         reason += &self.say_whom_met();
-        for download in &mut self.downloads {
-            if !download.has_ended() {
-                download.state = State::Ended(Outcome::Failed);
-                self.commands.push_back(Command::Abandon {
-                    object: download.key,
-                    keep: true,
-                });
-            }
-        }
+        self.abandon_all(Outcome::Failed);
         self.ended = true;
         self.outbox.clear();
         self.events.push_back(ReceiverEvent::GaveUp {

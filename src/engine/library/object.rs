@@ -1,0 +1,215 @@
+//! One object: what it is, what of it is here, from whom, and what is verified.
+
+use crate::assemble::{Holdings, Insert, Origins, SourceNo, SourceSet};
+use crate::ids::{BlockNo, ShortCodingId, SymbolNo};
+use crate::object::{BlockKind, Description, Geometry};
+use crate::range_set::RangeSet;
+use crate::time::Time;
+use crate::wire::Outcome;
+
+/// How far an object has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ObjectState {
+    /// Something is lacking: symbols are taken.
+    Lacking,
+    /// All is verified, and is being synced and named.
+    Finishing,
+    /// Nothing more is done about it here: it is complete, or given up.
+    Ended(Outcome),
+    /// Its sender withdrew it at this time.
+    Withdrawn(Time),
+}
+
+/// An object of a [`Library`](crate::engine::Library).
+#[derive(Debug)]
+pub struct Object {
+    description: Description,
+    coding: ShortCodingId,
+    holdings: Holdings,
+    origins: Origins,
+    /// Blocks that have the hash that they should and can be read.
+    verified: RangeSet,
+    bytes_verified: u64,
+    state: ObjectState,
+    opened: bool,
+}
+
+impl Object {
+    /// An object of which nothing is here.
+    pub(super) fn wanted(description: Description) -> Object {
+        Object {
+            coding: description.coding().short(),
+            holdings: Holdings::new(description.geometry),
+            origins: Origins::default(),
+            verified: RangeSet::new(),
+            bytes_verified: 0,
+            state: ObjectState::Lacking,
+            opened: false,
+            description,
+        }
+    }
+
+    /// An object that is here as a whole.
+    pub(super) fn whole(description: Description) -> Object {
+        let mut object = Object::wanted(description);
+        let blocks = object.geometry().blocks();
+        object.holdings = Holdings::whole(object.description.geometry);
+        object.verified.insert(0..u64::from(blocks));
+        object.bytes_verified = object.geometry().length();
+        object.state = ObjectState::Ended(Outcome::Complete);
+        object.opened = true;
+        object
+    }
+
+    /// What it is.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// How it is cut into blocks and symbols.
+    pub fn geometry(&self) -> &Geometry {
+        &self.description.geometry
+    }
+
+    /// Short form of its coding id, which data packets carry.
+    pub fn coding(&self) -> ShortCodingId {
+        self.coding
+    }
+
+    /// Symbols and blocks that are here, verified or not.
+    pub fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
+    /// How far it has come.
+    pub fn state(&self) -> ObjectState {
+        self.state
+    }
+
+    /// Something of it is lacking or not verified yet, and symbols are taken.
+    pub fn is_lacking(&self) -> bool {
+        self.state == ObjectState::Lacking
+    }
+
+    /// Nothing more will be done about it here.
+    pub fn has_ended(&self) -> bool {
+        matches!(
+            self.state,
+            ObjectState::Ended(_) | ObjectState::Withdrawn(_)
+        )
+    }
+
+    /// Its sender withdrew it.
+    pub fn is_withdrawn(&self) -> bool {
+        matches!(self.state, ObjectState::Withdrawn(_))
+    }
+
+    /// Nothing more has to come: all symbols are here, or it has ended in one way or another. Blocks may
+    /// still be on their way through the hash to the disk.
+    pub fn needs_nothing(&self) -> bool {
+        !self.is_lacking() || self.holdings.is_whole()
+    }
+
+    /// Its place on disk is known, and what is there from an earlier run.
+    pub fn is_opened(&self) -> bool {
+        self.opened
+    }
+
+    /// Bytes of content that are verified.
+    pub fn bytes_verified(&self) -> u64 {
+        self.bytes_verified
+    }
+
+    /// The block is verified and can be read.
+    pub fn is_verified(&self, block: BlockNo) -> bool {
+        self.verified.contains(u64::from(block))
+    }
+
+    /// First verified block at or after `from` and before `to`.
+    pub fn next_verified(&self, from: BlockNo, to: BlockNo) -> Option<BlockNo> {
+        let run = self.verified.next_range_at(u64::from(from))?;
+        let block = run.start.max(u64::from(from)) as BlockNo;
+        (block < to).then_some(block)
+    }
+
+    /// Number of blocks that are not verified.
+    pub fn blocks_lacking(&self) -> u64 {
+        u64::from(self.geometry().blocks()) - self.verified.total()
+    }
+
+    /// Every block is verified.
+    pub fn is_all_verified(&self) -> bool {
+        self.verified
+            .contains_range(0..u64::from(self.geometry().blocks()))
+    }
+
+    /// Blocks in doubt, and blocks whose origin is kept, are within their caps.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.origins.is_bounded(self.geometry().blocks())
+    }
+
+    pub(super) fn set_state(&mut self, state: ObjectState) {
+        self.state = state;
+    }
+
+    /// Its place on disk is known, with these blocks from an earlier run.
+    pub(super) fn open(&mut self, blocks: &RangeSet) {
+        self.opened = true;
+        for block in blocks.iter().flatten() {
+            self.holdings.insert_block(block as BlockNo);
+            self.verify(block as BlockNo);
+        }
+    }
+
+    /// Whether a symbol that is lacking is not taken from this source now, because its block was wrong
+    /// and is put together from one source at a time.
+    pub(super) fn doubts(&mut self, block: BlockNo, symbol: SymbolNo, source: SourceNo) -> bool {
+        let symbols = self.geometry().symbols(block);
+        !self.origins.is_clear()
+            && !self.holdings.contains(block, symbol)
+            && !self.origins.takes(block, source, symbols)
+    }
+
+    /// Takes a symbol. Blocks of hash pages prove themselves: complete, they are verified.
+    pub(super) fn insert(&mut self, block: BlockNo, symbol: SymbolNo, source: SourceNo) -> Insert {
+        let insert = self.holdings.insert(block, symbol);
+        if insert != Insert::Duplicate {
+            self.origins.came(block, source);
+        }
+        if insert == Insert::Completed && self.proves_itself(block) {
+            self.verify(block);
+        }
+        insert
+    }
+
+    /// Whether a block needs no check: each symbol of it was proved when it came.
+    pub(super) fn proves_itself(&self, block: BlockNo) -> bool {
+        matches!(self.geometry().kind(block), BlockKind::Pages { .. })
+    }
+
+    /// Marks a block as verified; gives the sources that had a part in it when it was wrong, and none now.
+    pub(super) fn verify(&mut self, block: BlockNo) -> SourceSet {
+        let new = self.verified.insert(u64::from(block)..u64::from(block) + 1) > 0;
+        if let (true, BlockKind::Content { len, .. }) = (new, self.geometry().kind(block)) {
+            self.bytes_verified += u64::from(len);
+        }
+        self.origins.verified(block)
+    }
+
+    /// Takes out a block that was wrong; gives the sources that had a part in it.
+    pub(super) fn remove_block(&mut self, block: BlockNo) -> SourceSet {
+        self.holdings.remove_block(block);
+        self.unverify(block);
+        self.origins.failed(block)
+    }
+
+    /// Takes out a symbol that could not be kept.
+    pub(super) fn remove(&mut self, block: BlockNo, symbol: SymbolNo) {
+        self.holdings.remove(block, symbol);
+        self.unverify(block);
+    }
+
+    fn unverify(&mut self, block: BlockNo) {
+        self.verified.remove(u64::from(block)..u64::from(block) + 1);
+    }
+}
