@@ -6,7 +6,7 @@
 
 mod sources;
 
-pub use sources::{Origins, SourceNo, SourceSet, Sources};
+pub use sources::{Origins, SENDER, SourceNo, SourceSet, Sources};
 
 use core::ops::Range;
 use std::collections::BTreeMap;

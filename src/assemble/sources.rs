@@ -1,10 +1,10 @@
 //! Whose symbols a block is put together from, once its hash was wrong.
 //!
-//! Takes note of which addresses each block's symbols came from. One that was wrong and came from several is
-//! put together anew from one address at a time, the sender's first. Comes it out right, then those that
-//! had a part in the wrong one and none in the right one are shut out for a while. An address proves
-//! nothing, as it can be forged: so the sender's own is never shut out, and nobody for long. It sees
-//! numbers and addresses, no bytes.
+//! Takes note of which addresses each block's symbols came from. One that was wrong and came from
+//! several is put together anew from one address at a time, the sender's first. Comes it out right,
+//! then those that had a part in the wrong one and none in the right one are shut out for a while.
+//! An address proves nothing, as it can be forged: so the sender's own is never shut out, and
+//! nobody for long. It sees numbers and addresses, no bytes.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
@@ -13,20 +13,24 @@ use std::collections::BTreeMap;
 use crate::ids::BlockNo;
 use crate::time::Time;
 
-/// Most addresses told apart; the last number stands for all others. A session has one, or two where its sender
-/// answers from another than it multicasts from.
+/// Most addresses told apart; the last number stands for all others. A session has one, or two
+/// where its sender answers from another than it multicasts from.
 const MAX_SOURCES: usize = 16;
-/// Most blocks of an object that are taken from one source at a time; more at once are fetched from all.
+/// Most blocks of an object that are taken from one source at a time; more at once are fetched from
+/// all.
 const MAX_DOUBTED: usize = 4_096;
-/// How long nothing is taken from a source that spoilt a block. Long beside what finding out cost, and short enough for one
-/// that was shut out because others used its address.
+/// How long nothing is taken from a source that spoilt a block. Long beside what finding out cost,
+/// and short enough for one that was shut out because others used its address.
 const SHUT_OUT: Duration = Duration::from_secs(60);
 
 /// The number of an address in [`Sources`].
 pub type SourceNo = u8;
 
-/// The number of the address that the sender answers from.
-const SENDER: SourceNo = 0;
+/// Number of the address that the first sender answers from.
+pub const SENDER: SourceNo = 0;
+
+/// Address of a sender that is not known yet.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// A set of sources.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -74,6 +78,8 @@ struct Source {
     bad_blocks: u64,
     /// Until when nothing is taken from it.
     shut_until: Time,
+    /// A sender that is followed answers from there.
+    is_sender: bool,
 }
 
 impl Source {
@@ -82,27 +88,39 @@ impl Source {
             address,
             bad_blocks: 0,
             shut_until: Time::ZERO,
+            is_sender: false,
         }
     }
 }
 
 impl Default for Sources {
-    /// Of a sender that is not known yet.
+    /// Those of one sender that is not known yet.
     fn default() -> Sources {
-        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-        Sources {
-            known: vec![Source::new(nowhere)],
+        let mut sources = Sources {
+            known: Vec::new(),
             last: 0,
-        }
+        };
+        sources.add_sender();
+        sources
     }
 }
 
 impl Sources {
-    /// The sender answers from here.
-    pub fn set_sender(&mut self, address: SocketAddr) {
-        self.known[usize::from(SENDER)].address = address;
+    /// A number for one more sender that is followed. The first has one from the start.
+    pub fn add_sender(&mut self) -> SourceNo {
+        let at = self.known.len().min(MAX_SOURCES - 1);
+        if at == self.known.len() {
+            self.known.push(Source::new(NOWHERE));
+        }
+        self.known[at].is_sender = true;
+        at as SourceNo
+    }
+
+    /// A sender that is followed answers from here.
+    pub fn set_sender(&mut self, sender: SourceNo, address: SocketAddr) {
+        self.known[usize::from(sender)].address = address;
         // Data from there may have had another number until now.
-        self.last = usize::from(SENDER);
+        self.last = usize::from(sender);
     }
 
     /// The number of an address.
@@ -144,9 +162,10 @@ impl Sources {
         now < self.known[usize::from(source)].shut_until
     }
 
-    /// Nothing is taken from it for a while, unless it is the sender; true if something was until now.
+    /// Nothing is taken from it for a while, unless it is a sender that is followed; true if
+    /// something was until now.
     pub fn shut_out(&mut self, now: Time, source: SourceNo) -> bool {
-        if source == SENDER {
+        if self.known[usize::from(source)].is_sender {
             return false;
         }
         let is_new = !self.is_shut_out(now, source);
@@ -191,8 +210,8 @@ impl Origins {
         }
     }
 
-    /// Whether a new symbol of a block may be put into it. One whose turn it is, and who brings nothing while
-    /// others bring as many as the `symbols` of the block, has had its turn.
+    /// Whether a new symbol of a block may be put into it. One whose turn it is, and who brings
+    /// nothing while others bring as many as the `symbols` of the block, has had its turn.
     pub fn takes(&mut self, block: BlockNo, source: SourceNo, symbols: u16) -> bool {
         let Some(doubt) = self.doubted.get_mut(&block) else {
             return true;
@@ -352,7 +371,7 @@ mod tests {
     fn addresses_are_few_and_the_sender_stays() {
         let now = Time::from_millis(5);
         let mut sources = Sources::default();
-        sources.set_sender(address(0));
+        sources.set_sender(SENDER, address(0));
         for n in 0..1_000 {
             assert_eq!(
                 usize::from(sources.number(address(n))),
@@ -370,7 +389,7 @@ mod tests {
         assert!(sources.is_shut_out(now, 3) && !sources.is_shut_out(now, 4));
         assert!(!sources.is_shut_out(now + SHUT_OUT, 3));
         assert_eq!(sources.number(address(3)), 3);
-        sources.set_sender(address(3));
+        sources.set_sender(SENDER, address(3));
         assert_eq!(sources.number(address(3)), SENDER);
     }
 }

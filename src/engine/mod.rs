@@ -15,6 +15,7 @@
 //! as an argument and must not run backwards; chance comes from the seed given at the start.
 
 mod events;
+mod following;
 mod library;
 mod output;
 mod receiver;
@@ -22,9 +23,10 @@ mod sender;
 mod stats;
 
 pub use events::{PathChoice, ReceiverEvent, SenderEvent};
+pub use following::{Backlog, ReceiverConfig, Target, Trust};
 pub use library::{Library, Object, ObjectState};
 use output::ip_len;
 pub use output::{Burst, Command, Link, ObjectKey, ReadCommand, Run, Slot, Timer, Verdict, Via};
-pub use receiver::{Backlog, ObjectProgress, Receiver, ReceiverConfig, Target, Trust};
+pub use receiver::{ObjectProgress, Receiver};
 pub use sender::{ChannelFigures, ReceiverFigures, Sender, SenderConfig, SenderError};
 pub use stats::{Counter, DropReason, PacketKind, ReceiverStats, SenderStats};

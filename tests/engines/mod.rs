@@ -241,6 +241,8 @@ pub struct Net {
     pub receivers: Vec<(SocketAddr, Receiver)>,
     pub sender_events: Vec<Vec<SenderEvent>>,
     pub events: Vec<Vec<ReceiverEvent>>,
+    /// Whether a data packet from an address is lost on its way; none is when not set.
+    pub loses: Option<fn(SocketAddr, &DataHeader) -> bool>,
 }
 
 impl Net {
@@ -291,6 +293,9 @@ impl Net {
                 }
             }
             for (to, header, len) in sent.data {
+                if self.loses.is_some_and(|loses| loses(from, &header)) {
+                    continue;
+                }
                 for (address, receiver) in &mut self.receivers {
                     if to == group() || to == *address {
                         let via = if to == group() {

@@ -1,9 +1,12 @@
-//! What is here: objects, which of their symbols and blocks are held, from whom, and what is verified.
+//! What is here: objects, which of their symbols and blocks are held, from whom, and what is
+//! verified.
 //!
-//! A library knows no session and asks nobody. It takes symbols and proven blocks, and answers what is
-//! here and what is lacking. A receiver fills one; a sender walks over the blocks that one has verified.
+//! A library knows no session and asks nobody. It takes symbols and proven blocks, and answers what
+//! is here and what is lacking. A receiver fills one; a sender walks over the blocks that one has
+//! verified.
 //!
-//! Keys of objects are given once and stay: an object that was withdrawn and comes again is another.
+//! Keys of objects are given once and stay: an object that was withdrawn and comes again is
+//! another.
 
 mod object;
 
@@ -87,6 +90,11 @@ impl Library {
         self.get(key).is_some_and(Object::has_ended)
     }
 
+    /// Nothing more will be done about any object.
+    pub fn has_all_ended(&self) -> bool {
+        self.objects.iter().all(Object::has_ended)
+    }
+
     /// Nothing more has to come of any object.
     pub fn needs_nothing(&self) -> bool {
         self.objects.iter().all(Object::needs_nothing)
@@ -139,8 +147,8 @@ impl Library {
         }
     }
 
-    /// Whether a symbol is not taken from this source now: its block was wrong before, and it is another
-    /// source's turn.
+    /// Whether a symbol is not taken from this source now: its block was wrong before, and it is
+    /// another source's turn.
     pub fn doubts(
         &mut self,
         key: ObjectKey,
@@ -152,8 +160,8 @@ impl Library {
             .is_some_and(|o| o.doubts(block, symbol, source))
     }
 
-    /// Takes a symbol. A block that it completes is to be checked, unless it is verified then: blocks of hash
-    /// pages prove themselves.
+    /// Takes a symbol. A block that it completes is to be checked, unless it is verified then:
+    /// blocks of hash pages prove themselves.
     pub fn insert(
         &mut self,
         key: ObjectKey,
@@ -165,8 +173,8 @@ impl Library {
             .map_or(Insert::Duplicate, |o| o.insert(block, symbol, source))
     }
 
-    /// A block has the hash that it should and can be read. Gives the addresses that are shut out from now
-    /// on, because it was wrong while they had a part in it.
+    /// A block has the hash that it should and can be read. Gives the addresses that are shut out
+    /// from now on, because it was wrong while they had a part in it.
     pub fn verify(&mut self, now: Time, key: ObjectKey, block: BlockNo) -> Vec<SocketAddr> {
         let Some(object) = self.lacking_mut(key) else {
             return Vec::new();
@@ -195,7 +203,8 @@ impl Library {
         }
     }
 
-    /// If every block of an object is verified, it is being finished from now on; true if that is new.
+    /// If every block of an object is verified, it is being finished from now on; true if that is
+    /// new.
     pub fn finish(&mut self, key: ObjectKey) -> bool {
         let Some(object) = self.lacking_mut(key).filter(|o| o.is_all_verified()) else {
             return false;

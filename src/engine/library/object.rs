@@ -104,8 +104,8 @@ impl Object {
         matches!(self.state, ObjectState::Withdrawn(_))
     }
 
-    /// Nothing more has to come: all symbols are here, or it has ended in one way or another. Blocks may
-    /// still be on their way through the hash to the disk.
+    /// Nothing more has to come: all symbols are here, or it has ended in one way or another.
+    /// Blocks may still be on their way through the hash to the disk.
     pub fn needs_nothing(&self) -> bool {
         !self.is_lacking() || self.holdings.is_whole()
     }
@@ -161,8 +161,8 @@ impl Object {
         }
     }
 
-    /// Whether a symbol that is lacking is not taken from this source now, because its block was wrong
-    /// and is put together from one source at a time.
+    /// Whether a symbol that is lacking is not taken from this source now, because its block was
+    /// wrong and is put together from one source at a time.
     pub(super) fn doubts(&mut self, block: BlockNo, symbol: SymbolNo, source: SourceNo) -> bool {
         let symbols = self.geometry().symbols(block);
         !self.origins.is_clear()
@@ -187,7 +187,8 @@ impl Object {
         matches!(self.geometry().kind(block), BlockKind::Pages { .. })
     }
 
-    /// Marks a block as verified; gives the sources that had a part in it when it was wrong, and none now.
+    /// Marks a block as verified; gives the sources that had a part in it when it was wrong, and
+    /// none now.
     pub(super) fn verify(&mut self, block: BlockNo) -> SourceSet {
         let new = self.verified.insert(u64::from(block)..u64::from(block) + 1) > 0;
         if let (true, BlockKind::Content { len, .. }) = (new, self.geometry().kind(block)) {

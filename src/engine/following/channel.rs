@@ -1,14 +1,14 @@
 //! What came and what did not on one channel, by packet numbers.
 
 use core::ops::Range;
-use core::time::Duration;
 
-use crate::engine::receiver::BELIEVED;
+use crate::engine::following::limits::BELIEVED;
 use crate::ids::{ChannelNo, PacketNo};
 use crate::range_set::RangeSet;
 use crate::time::Time;
 
-/// Gaps in a channel's packet numbers that are remembered, newest first: what is overtaken comes soon.
+/// Gaps in a channel's packet numbers that are remembered, newest first: what is overtaken comes
+/// soon.
 const MAX_GAPS: usize = 64;
 
 /// A channel as it is heard.
@@ -101,7 +101,7 @@ impl ChannelRx {
     }
 
     /// The most packets lost one after another since this was last asked.
-    pub(super) fn take_longest_run(&mut self) -> u64 {
+    fn take_longest_run(&mut self) -> u64 {
         core::mem::take(&mut self.longest_run)
     }
 
@@ -126,76 +126,68 @@ impl ChannelRx {
     }
 }
 
-/// The state of acknowledging a unicast path.
-#[derive(Debug)]
-pub(super) struct UnicastRx {
-    pub(super) channel: ChannelNo,
-    came: RangeSet,
-    pub(super) newest_at: Time,
-    unacknowledged: u32,
-    /// When an acknowledgement is due.
-    pub(super) ack_due: Option<Time>,
-    /// When a NAK of all that is lacking is due.
-    pub(super) nak_due: Option<Time>,
-    pub(super) nak_sent: Option<Time>,
+/// Most channels that are told apart: a session has as many as it has groups, and one of unicast.
+const MAX_CHANNELS: usize = 2_048;
+
+/// The channels of a session that something was heard on.
+#[derive(Debug, Default)]
+pub(super) struct Channels {
+    known: Vec<ChannelRx>,
+    /// Packets lost on channels that were forgotten.
+    lost_before: u64,
+    /// Largest UDP payload that came by unicast.
+    largest_heard: u16,
 }
 
-/// Packets after which an acknowledgement is sent at once.
-const ACK_EVERY: u32 = 8;
-/// The longest that an acknowledgement waits.
-const ACK_DELAY: Duration = Duration::from_millis(5);
-/// Ranges in an acknowledgement, and so the most that are kept.
-const ACK_RANGES: usize = 32;
-/// What packets that overtake each other may differ by.
-const REORDERING: Duration = Duration::from_millis(2);
-
-impl UnicastRx {
-    pub(super) fn new(now: Time, channel: ChannelNo) -> UnicastRx {
-        UnicastRx {
-            channel,
-            came: RangeSet::new(),
-            newest_at: now,
-            unacknowledged: 0,
-            ack_due: None,
-            nak_due: None,
-            nak_sent: None,
+impl Channels {
+    /// A channel by its number.
+    pub(super) fn get(&mut self, number: ChannelNo) -> &mut ChannelRx {
+        if let Some(at) = self.known.iter().position(|c| c.number == number) {
+            return &mut self.known[at];
         }
+        if self.known.len() >= MAX_CHANNELS {
+            self.forget();
+        }
+        self.known.push(ChannelRx::new(number));
+        let last = self.known.len() - 1;
+        &mut self.known[last]
     }
 
-    /// A data packet came, after a gap or not.
-    pub(super) fn arrived(&mut self, now: Time, packet: PacketNo, gap: bool) {
-        if self.came.last().is_none_or(|last| packet > last) {
-            self.newest_at = now;
-        }
-        self.came.insert(packet..packet + 1);
-        while self.came.range_count() > ACK_RANGES
-            && let Some(lowest) = self.came.next_range_at(0)
-        {
-            self.came.remove(lowest);
-        }
-        self.unacknowledged += 1;
-        let wait = if gap || self.unacknowledged >= ACK_EVERY {
-            Duration::ZERO
-        } else {
-            ACK_DELAY
-        };
-        let due = now + wait;
-        self.ack_due = Some(self.ack_due.map_or(due, |at| at.min(due)));
+    /// Forgets all channels. What was lost on them stays lost.
+    pub(super) fn forget(&mut self) {
+        self.lost_before = self.lost();
+        self.known.clear();
     }
 
-    /// Something is known to be lost: it is asked for at once, but not more than once in `pause`.
-    pub(super) fn ask_soon(&mut self, now: Time, pause: Duration) {
-        let due = self.nak_sent.map_or(now, |at| (at + pause).max(now)) + REORDERING;
-        self.nak_due = Some(self.nak_due.map_or(due, |at| at.min(due)));
+    /// Packets that did not come, since the start.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost_before + self.known.iter().map(|c| c.lost).sum::<u64>()
     }
 
-    /// What an acknowledgement says: ranges, highest first, and the delay. Its wait ends.
-    pub(super) fn take_ack(&mut self, now: Time) -> (Vec<(PacketNo, PacketNo)>, Duration) {
-        self.ack_due = None;
-        self.unacknowledged = 0;
-        let mut ranges: Vec<_> = self.came.iter().map(|r| (r.start, r.end)).collect();
-        ranges.reverse();
-        (ranges, now.since(self.newest_at))
+    /// All channels that are known.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ChannelRx> {
+        self.known.iter()
+    }
+
+    /// The most packets lost one after another on a channel since this was last asked.
+    pub(super) fn take_longest_run(&mut self) -> u64 {
+        let runs = self.known.iter_mut().map(ChannelRx::take_longest_run);
+        runs.max().unwrap_or(0)
+    }
+
+    /// A packet with a UDP payload of `len` bytes came by unicast.
+    pub(super) fn heard_size(&mut self, len: usize) {
+        self.largest_heard = self.largest_heard.max(len as u16);
+    }
+
+    /// Largest UDP payload that came by unicast.
+    pub(super) fn largest_heard(&self) -> u16 {
+        self.largest_heard
+    }
+
+    /// No more channels are told apart than may be.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.known.len() <= MAX_CHANNELS
     }
 }
 
@@ -246,25 +238,5 @@ mod tests {
         assert_eq!(c.arrived(ms(1_003), 106, 0), Arrival::Newest { skipped: 0 });
         assert!(!c.told(ms(9_000), 107) && !c.told(ms(9_001), 105));
         assert_eq!(c.seen_to, 107, "a SYNC that was overtaken");
-    }
-
-    #[test]
-    fn acknowledgements_come_every_few_packets_and_at_gaps() {
-        let mut u = UnicastRx::new(Time::ZERO, 0x8000);
-        let now = Time::from_millis(1);
-        u.arrived(now, 0, false);
-        assert_eq!(u.ack_due, Some(now + ACK_DELAY));
-        u.arrived(now, 3, true);
-        assert_eq!(u.ack_due, Some(now));
-        assert_eq!(u.take_ack(now).0, [(3, 4), (0, 1)]);
-        for p in 4..4 + u64::from(ACK_EVERY) {
-            u.arrived(now, p, false);
-        }
-        assert_eq!(u.ack_due, Some(now));
-        for p in 0..100 {
-            u.arrived(now, 100 + 2 * p, true);
-        }
-        let (ranges, _) = u.take_ack(now);
-        assert_eq!((ranges.len(), ranges[0]), (ACK_RANGES, (298, 299)));
     }
 }
