@@ -22,7 +22,8 @@ mod receiver;
 mod sender;
 mod stats;
 
-pub use events::{PathChoice, ReceiverEvent, SenderEvent};
+pub use crate::unicast_fallback::PathChoice;
+pub use events::{ReceiverEvent, SenderEvent};
 pub use following::{Backlog, ReceiverConfig, Target, Trust};
 pub use library::{Library, Object, ObjectState};
 use output::ip_len;

@@ -3,23 +3,7 @@
 use core::time::Duration;
 
 use crate::time::Time;
-
-/// How a receiver is to get its data.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Course {
-    /// On the group: it gets through.
-    Group,
-    /// By unicast: it was told to.
-    UnicastAsked,
-    /// By unicast: nothing came on the group in time.
-    UnicastSilent,
-    /// By unicast: small packets came on the group, full-sized ones did not.
-    UnicastNoData,
-    /// By unicast: the group carries more than the path.
-    TooSlow,
-    /// By unicast: the sender said so.
-    Told,
-}
+use crate::unicast_fallback::choice::PathChoice;
 
 /// Judges the group by what is heard on it.
 ///
@@ -47,7 +31,7 @@ pub struct Probe {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Mode {
-    Forced(Option<Course>),
+    Forced(Option<PathChoice>),
     Undecided,
     Probing {
         since: Time,
@@ -90,19 +74,19 @@ impl Probe {
 
     /// A receiver that was told which way to use.
     pub fn forced(unicast: bool) -> Probe {
-        let course = if unicast {
-            Course::UnicastAsked
+        let choice = if unicast {
+            PathChoice::UnicastAsked
         } else {
-            Course::Group
+            PathChoice::Group
         };
         Probe {
-            mode: Mode::Forced(Some(course)),
+            mode: Mode::Forced(Some(choice)),
             ..Probe::new(Duration::MAX)
         }
     }
 
-    /// The receiver learned where the group is. Gives its course if that is settled by this.
-    pub fn described(&mut self, now: Time) -> Option<Course> {
+    /// The receiver learned where the group is. Gives its path if that is settled by this.
+    pub fn described(&mut self, now: Time) -> Option<PathChoice> {
         match self.mode {
             Mode::Undecided => {
                 self.mode = Mode::Probing { since: now };
@@ -113,19 +97,19 @@ impl Probe {
                     None
                 }
             }
-            Mode::Forced(ref mut course) => course.take(),
+            Mode::Forced(ref mut choice) => choice.take(),
             _ => None,
         }
     }
 
-    fn settle(&mut self) -> Option<Course> {
+    fn settle(&mut self) -> Option<PathChoice> {
         self.mode = Mode::Group;
         self.starving = None;
-        Some(Course::Group)
+        Some(PathChoice::Group)
     }
 
     /// A packet as large as data came on the group.
-    pub fn heard_full(&mut self, now: Time) -> Option<Course> {
+    pub fn heard_full(&mut self, now: Time) -> Option<PathChoice> {
         self.full = Some(now);
         let expect = self.heard.map_or(Duration::ZERO, |(_, d)| d);
         self.heard = Some((now, expect));
@@ -171,14 +155,14 @@ impl Probe {
     }
 
     /// Even the slowest group is more than the path carries.
-    pub fn too_slow(&mut self, now: Time) -> Option<Course> {
-        matches!(self.mode, Mode::Group).then(|| self.fall_back(now, Course::TooSlow))
+    pub fn too_slow(&mut self, now: Time) -> Option<PathChoice> {
+        matches!(self.mode, Mode::Group).then(|| self.fall_back(now, PathChoice::UnicastTooSlow))
     }
 
     /// The sender wants it to use unicast: it comes back only after the longest hold-down, in case it was not the sender.
-    pub fn told(&mut self, now: Time) -> Course {
+    pub fn told(&mut self, now: Time) -> PathChoice {
         self.hold_down = MAX_HOLD_DOWN;
-        self.fall_back(now, Course::Told)
+        self.fall_back(now, PathChoice::UnicastTold)
     }
 
     /// The group is not to be joined now.
@@ -195,17 +179,17 @@ impl Probe {
     }
 
     /// The group can't be used at all: it could not be joined.
-    pub fn cannot_join(&mut self, now: Time) -> Option<Course> {
+    pub fn cannot_join(&mut self, now: Time) -> Option<PathChoice> {
         match self.mode {
             Mode::Probing { .. } | Mode::Group | Mode::Undecided => {
-                Some(self.fall_back(now, Course::UnicastSilent))
+                Some(self.fall_back(now, PathChoice::UnicastSilent))
             }
             _ => None,
         }
     }
 
-    fn fall_back(&mut self, now: Time, why: Course) -> Course {
-        let away = matches!(why, Course::TooSlow | Course::Told);
+    fn fall_back(&mut self, now: Time, why: PathChoice) -> PathChoice {
+        let away = matches!(why, PathChoice::UnicastTooSlow | PathChoice::UnicastTold);
         self.mode = Mode::Unicast { since: now, away };
         self.unicast = None;
         self.fulls = 0;
@@ -233,8 +217,8 @@ impl Probe {
         }
     }
 
-    /// Time has passed. Gives the new course if the group has failed.
-    pub fn handle_timeout(&mut self, now: Time) -> Option<Course> {
+    /// Time has passed. Gives the new path if the group has failed.
+    pub fn handle_timeout(&mut self, now: Time) -> Option<PathChoice> {
         if self.deadline().is_none_or(|at| at > now) {
             return None;
         }
@@ -243,9 +227,9 @@ impl Probe {
             _ => self.starving.is_some(),
         };
         let why = if small_only {
-            Course::UnicastNoData
+            PathChoice::UnicastNoData
         } else {
-            Course::UnicastSilent
+            PathChoice::UnicastSilent
         };
         Some(self.fall_back(now, why))
     }
@@ -267,7 +251,7 @@ mod tests {
         assert_eq!(p.described(at(100)), None);
         assert_eq!(p.deadline(), Some(at(2_100)));
         assert_eq!(p.handle_timeout(at(2_099)), None);
-        assert_eq!(p.handle_timeout(at(2_100)), Some(Course::UnicastSilent));
+        assert_eq!(p.handle_timeout(at(2_100)), Some(PathChoice::UnicastSilent));
         assert_eq!(p.deadline(), None);
     }
 
@@ -276,14 +260,18 @@ mod tests {
         let mut p = Probe::new(2 * S);
         p.described(at(0));
         p.heard_small(at(50), true, S / 10);
-        assert_eq!(p.handle_timeout(at(2_000)), Some(Course::UnicastNoData));
+        assert_eq!(p.handle_timeout(at(2_000)), Some(PathChoice::UnicastNoData));
         let mut p = Probe::new(2 * S);
         p.described(at(0));
-        assert_eq!(p.heard_full(at(10)), Some(Course::Group));
+        assert_eq!(p.heard_full(at(10)), Some(PathChoice::Group));
         for t in 1..25 {
             p.heard_small(at(t * 100), t > 2, S / 10);
             let change = p.handle_timeout(at(t * 100));
-            assert_eq!(change, (t == 23).then_some(Course::UnicastNoData), "at {t}");
+            assert_eq!(
+                change,
+                (t == 23).then_some(PathChoice::UnicastNoData),
+                "at {t}"
+            );
             if change.is_some() {
                 return;
             }
@@ -298,7 +286,10 @@ mod tests {
         p.heard_full(at(10));
         p.expect(at(20), 30 * S);
         assert_eq!(p.handle_timeout(at(40_000)), None);
-        assert_eq!(p.handle_timeout(at(61_020)), Some(Course::UnicastSilent));
+        assert_eq!(
+            p.handle_timeout(at(61_020)),
+            Some(PathChoice::UnicastSilent)
+        );
     }
 
     #[test]
@@ -309,8 +300,8 @@ mod tests {
         p.heard_unicast(at(2_001));
         assert_eq!(p.heard_full(at(3_000)), None, "held down");
         assert_eq!(p.heard_full(at(7_000)), None);
-        assert_eq!(p.heard_full(at(7_001)), Some(Course::Group));
-        assert_eq!(p.handle_timeout(at(9_100)), Some(Course::UnicastSilent));
+        assert_eq!(p.heard_full(at(7_001)), Some(PathChoice::Group));
+        assert_eq!(p.handle_timeout(at(9_100)), Some(PathChoice::UnicastSilent));
         p.heard_unicast(at(9_101));
         assert_eq!(
             (p.heard_full(at(15_000)), p.heard_full(at(15_001))),
@@ -318,7 +309,7 @@ mod tests {
         );
         assert_eq!(
             (p.heard_full(at(19_200)), p.heard_full(at(19_201))),
-            (None, Some(Course::Group))
+            (None, Some(PathChoice::Group))
         );
     }
 
@@ -328,16 +319,16 @@ mod tests {
             let mut p = Probe::new(2 * S);
             p.described(at(0));
             p.heard_full(at(10));
-            assert_eq!(p.handle_timeout(at(2_010)), Some(Course::UnicastSilent));
+            assert_eq!(p.handle_timeout(at(2_010)), Some(PathChoice::UnicastSilent));
             p
         };
         let mut p = silent();
         p.heard_unicast(at(4_000));
-        assert_eq!(p.heard_full(at(4_900)), Some(Course::Group));
+        assert_eq!(p.heard_full(at(4_900)), Some(PathChoice::Group));
         let mut p = silent();
         assert_eq!(
             p.heard_full(at(3_000)),
-            Some(Course::Group),
+            Some(PathChoice::Group),
             "nothing by unicast yet"
         );
         let mut p = silent();
@@ -356,9 +347,9 @@ mod tests {
     fn what_was_heard_before_the_description_counts() {
         let mut p = Probe::new(2 * S);
         p.heard_full(at(1));
-        assert_eq!(p.described(at(2)), Some(Course::Group));
+        assert_eq!(p.described(at(2)), Some(PathChoice::Group));
         let mut p = Probe::forced(true);
-        assert_eq!(p.described(at(2)), Some(Course::UnicastAsked));
+        assert_eq!(p.described(at(2)), Some(PathChoice::UnicastAsked));
         assert_eq!((p.heard_full(at(3)), p.deadline()), (None, None));
     }
 }

@@ -55,8 +55,8 @@ impl Following {
         if listens && unicast {
             self.unicast_came(cx.now, header, arrival, len);
         } else if listens && via == Via::Group {
-            let course = self.path.probe().heard_full(cx.now);
-            self.take_course(cx, course);
+            let choice = self.path.probe().heard_full(cx.now);
+            self.take_path(cx, choice);
         }
         let key = cx.library.find(header.coding);
         let key = key.ok_or(DropReason::NotWanted)?;

@@ -149,8 +149,8 @@ impl Following {
 
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, cx: &mut Context<'_>) {
-        let course = self.path.probe().handle_timeout(cx.now);
-        self.take_course(cx, course);
+        let choice = self.path.probe().handle_timeout(cx.now);
+        self.take_path(cx, choice);
         self.send_due_naks(cx);
         self.send_due_acks(cx);
         self.end_due_round(cx);

@@ -1,14 +1,14 @@
 //! Moves between tiers and paths, and which groups are left for them.
 
+use crate::engine::ReceiverEvent;
 use crate::engine::following::Following;
 use crate::engine::following::channel::ChannelRx;
 use crate::engine::following::config::Target;
 use crate::engine::following::context::Context;
 use crate::engine::following::object::ObjectRx;
 use crate::engine::following::tier::Heard;
-use crate::engine::{PathChoice, ReceiverEvent};
 use crate::rate::{Cause, LEAVE_TIME, Move};
-use crate::unicast_fallback::Course;
+use crate::unicast_fallback::PathChoice;
 use crate::units::Rate;
 use crate::wire::ChannelInfo;
 
@@ -48,9 +48,9 @@ impl Following {
         match self.tier.end_round(heard, grtt, listens, downlink, cx.rng) {
             Some((Move::Down(to) | Move::Up(to), cause)) => self.move_to(cx, to, cause),
             Some((Move::Unicast, _)) if cx.config.via.is_none() => {
-                if let Some(course) = self.path.probe().too_slow(cx.now) {
+                if let Some(choice) = self.path.probe().too_slow(cx.now) {
                     self.leave_tiers(cx, None);
-                    self.take_course(cx, Some(course));
+                    self.take_path(cx, Some(choice));
                 }
             }
             Some((Move::Unicast, _)) | None => {}
@@ -86,12 +86,11 @@ impl Following {
     }
 
     /// The path may have changed.
-    pub(super) fn take_course(&mut self, cx: &mut Context<'_>, course: Option<Course>) {
-        let Some(course) = course else { return };
-        let Some(before) = self.path.take(course) else {
+    pub(super) fn take_path(&mut self, cx: &mut Context<'_>, choice: Option<PathChoice>) {
+        let Some(choice) = choice else { return };
+        let Some(before) = self.path.take(choice) else {
             return;
         };
-        let choice = PathChoice::from(course);
         cx.out.event(ReceiverEvent::Path(choice));
         self.objects.lose_position();
         if !choice.is_unicast() {
@@ -109,8 +108,8 @@ impl Following {
     /// A group could not be joined: it goes on by unicast.
     pub(crate) fn join_failed(&mut self, cx: &mut Context<'_>, channel: &ChannelInfo) {
         self.groups.join_failed(channel.group);
-        let course = self.path.probe().cannot_join(cx.now);
-        self.take_course(cx, course);
+        let choice = self.path.probe().cannot_join(cx.now);
+        self.take_path(cx, choice);
     }
 
     /// Stops listening to the groups of all tiers but one. A group that carries announcements only

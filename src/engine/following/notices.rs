@@ -59,8 +59,8 @@ impl Following {
                 tell(cx, notice);
                 self.tier.set_cause(notice.cause);
                 self.leave_tiers(cx, None);
-                let course = self.path.probe().told(cx.now);
-                self.take_course(cx, Some(course));
+                let choice = self.path.probe().told(cx.now);
+                self.take_path(cx, Some(choice));
             }
             _ => {
                 let invited = self.session.as_ref().is_some_and(|s| s.is_unlisted());

@@ -81,8 +81,8 @@ impl Following {
             }
         }
         if channel.is_some() || unicast_only {
-            let course = self.path.probe().described(cx.now);
-            self.take_course(cx, course);
+            let choice = self.path.probe().described(cx.now);
+            self.take_path(cx, choice);
         }
     }
 }

@@ -188,15 +188,15 @@ impl Following {
         let current = sync.next_packet == channel.seen_to;
         if via == Via::Group {
             let probe = self.path.probe();
-            let course = if sync.padded_to > 0 {
-                let course = probe.heard_full(cx.now);
+            let choice = if sync.padded_to > 0 {
+                let choice = probe.heard_full(cx.now);
                 probe.expect(cx.now, sync.next_sync);
-                course
+                choice
             } else {
                 probe.heard_small(cx.now, missed, sync.next_sync);
                 None
             };
-            self.take_course(cx, course);
+            self.take_path(cx, choice);
         }
         if current && !self.silent && !self.path.is_off_group() {
             self.hear_position(cx, number, timing, sync);

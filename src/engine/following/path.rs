@@ -2,18 +2,17 @@
 
 use core::time::Duration;
 
-use crate::engine::PathChoice;
 use crate::engine::Via;
 use crate::engine::following::config::ReceiverConfig;
 use crate::time::Time;
-use crate::unicast_fallback::{Course, Probe};
+use crate::unicast_fallback::{PathChoice, Probe};
 
 /// The path of a following.
 #[derive(Debug)]
 pub(super) struct Path {
     probe: Probe,
     /// What was chosen, once that is settled.
-    chosen: Option<Course>,
+    chosen: Option<PathChoice>,
 }
 
 impl Path {
@@ -60,32 +59,18 @@ impl Path {
     }
 
     /// Takes a path; if that is a change, gives what was chosen before.
-    pub(super) fn take(&mut self, course: Course) -> Option<Option<Course>> {
-        let before = self.chosen.replace(course);
-        (before != Some(course)).then_some(before)
+    pub(super) fn take(&mut self, choice: PathChoice) -> Option<Option<PathChoice>> {
+        let before = self.chosen.replace(choice);
+        (before != Some(choice)).then_some(before)
     }
 
     /// It is to be served by unicast.
     pub(super) fn is_unicast(&self) -> bool {
-        self.chosen
-            .is_some_and(|course| PathChoice::from(course).is_unicast())
+        self.chosen.is_some_and(PathChoice::is_unicast)
     }
 
     /// The sender wants it to use unicast, and it does.
     pub(super) fn was_told(&self) -> bool {
-        self.chosen == Some(Course::Told)
-    }
-}
-
-impl From<Course> for PathChoice {
-    fn from(course: Course) -> PathChoice {
-        match course {
-            Course::Group => PathChoice::Group,
-            Course::UnicastAsked => PathChoice::UnicastAsked,
-            Course::UnicastSilent => PathChoice::UnicastSilent,
-            Course::UnicastNoData => PathChoice::UnicastNoData,
-            Course::TooSlow => PathChoice::UnicastTooSlow,
-            Course::Told => PathChoice::UnicastTold,
-        }
+        self.chosen == Some(PathChoice::UnicastTold)
     }
 }
