@@ -24,8 +24,8 @@ pub(super) struct Checker {
     /// The least counter that a receiver may use next.
     counters: BTreeMap<u32, u64>,
     held: BTreeMap<(u32, ObjectKey), Held>,
-    /// By engine (none is the sender): wake-ups asked for at this moment.
-    wakes: BTreeMap<Option<u32>, (Time, u32)>,
+    /// By engine: wake-ups asked for at this moment.
+    wakes: BTreeMap<Engine, (Time, u32)>,
 }
 
 /// In no stretch of time may more be sent than the rate, a burst (2 ms of it, or 128 KiB but no more than 8 ms), some
@@ -63,6 +63,13 @@ impl Meter {
             self.excess / NANOBITS
         );
     }
+}
+
+/// An engine by the number of its machine.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Engine {
+    Sender(u32),
+    Receiver(u32),
 }
 
 /// What a receiver was given of an object.
@@ -185,11 +192,11 @@ impl Checker {
         }
     }
 
-    pub(super) fn sender_drained(&mut self, now: Time, sender: &Sender) {
+    pub(super) fn sender_drained(&mut self, now: Time, server: u32, sender: &Sender) {
         if let Err(what) = sender.check_bounds() {
             panic!("at {now:?}: {what}");
         }
-        self.wake(now, None, sender.poll_timeout());
+        self.wake(now, Engine::Sender(server), sender.poll_timeout());
     }
 
     pub(super) fn host_drained(&mut self, now: Time, host: u32, receiver: &Receiver) {
@@ -209,10 +216,10 @@ impl Checker {
                 "{progress:?}"
             );
         }
-        self.wake(now, Some(host), receiver.poll_timeout());
+        self.wake(now, Engine::Receiver(host), receiver.poll_timeout());
     }
 
-    fn wake(&mut self, now: Time, who: Option<u32>, at: Option<(Time, Timer)>) {
+    fn wake(&mut self, now: Time, who: Engine, at: Option<(Time, Timer)>) {
         let entry = self.wakes.entry(who).or_insert((now, 0));
         if entry.0 != now {
             *entry = (now, 0);
@@ -221,7 +228,7 @@ impl Checker {
             entry.1 += 1;
             assert!(
                 entry.1 <= WAKES,
-                "{who:?} (none: the sender) asks again and again to be woken at {now:?} by {at:?}"
+                "{who:?} asks again and again to be woken at {now:?} by {at:?}"
             );
         }
     }

@@ -14,10 +14,11 @@ use crate::wire::{self, DataHeader};
 
 #[derive(Debug)]
 pub(super) enum Event {
-    SenderStart,
-    SenderWake,
-    /// End of a pause of the sender's process, unless a later pause has extended it.
-    SenderResume,
+    /// A server's process starts anew.
+    ServerStart(u32),
+    ServerWake(u32),
+    /// End of a pause of a server's process, unless a later pause has extended it.
+    ServerResume(u32),
     Wake(u32),
     Start(u32),
     /// Change of a receiver's link.
@@ -30,23 +31,26 @@ pub(super) enum Event {
     DownOne(u32, Arc<Packets>, u16, Via),
     /// A datagram of somebody else's for a receiver, by the group, and the address on it.
     Foreign(u32, SocketAddr, Arc<Vec<u8>>),
-    /// A datagram for the sender.
-    Up(u32, Arc<Vec<u8>>),
-    /// One from somebody who is not simulated.
+    /// A datagram of a receiver's for a server.
+    Up(u32, u32, Arc<Vec<u8>>),
+    /// One for the first server from somebody who is not simulated.
     Said(SocketAddr, Vec<u8>),
-    /// A block is read, for the sender's run of this number.
-    Read(u32, Slot, ObjectKey, BlockNo),
+    /// A block is read, for a server's run of this number.
+    Read(u32, u32, Slot, ObjectKey, BlockNo),
     Checked(u32, ObjectKey, BlockNo),
     Finished(u32, ObjectKey),
 }
 
 impl Event {
-    /// Whether the sender's process handles it.
-    pub(super) fn is_for_sender(&self) -> bool {
-        matches!(
-            self,
-            Event::SenderWake | Event::Up(..) | Event::Said(..) | Event::Read(..)
-        )
+    /// The server whose process handles it.
+    pub(super) fn server(&self) -> Option<u32> {
+        match *self {
+            Event::ServerWake(server) | Event::Up(_, server, _) | Event::Read(server, ..) => {
+                Some(server)
+            }
+            Event::Said(..) => Some(0),
+            _ => None,
+        }
     }
 }
 
@@ -79,9 +83,16 @@ impl Ord for Scheduled {
     }
 }
 
-/// What the sender sent at once.
+/// What was sent at once, and from where.
 #[derive(Debug)]
-pub(super) enum Packets {
+pub(super) struct Packets {
+    pub(super) from: SocketAddr,
+    pub(super) what: What,
+}
+
+/// One control packet, or a run of data packets.
+#[derive(Debug)]
+pub(super) enum What {
     Control(Vec<u8>),
     Data {
         headers: Vec<DataHeader>,
@@ -98,38 +109,38 @@ const REMEMBERED: usize = 64;
 impl Packets {
     /// Adds those with real bytes to what somebody remembers.
     pub(super) fn write_to(&self, heard: &mut VecDeque<Vec<u8>>) {
-        let all = match self {
-            Packets::Control(bytes) => core::slice::from_ref(bytes),
-            Packets::Data { bytes, .. } => bytes.as_deref().unwrap_or_default(),
+        let all = match &self.what {
+            What::Control(bytes) => core::slice::from_ref(bytes),
+            What::Data { bytes, .. } => bytes.as_deref().unwrap_or_default(),
         };
         heard.extend(all.iter().cloned());
         heard.drain(..heard.len().saturating_sub(REMEMBERED));
     }
 
     pub(super) fn count(&self) -> usize {
-        match self {
-            Packets::Control(_) => 1,
-            Packets::Data { headers, .. } => headers.len(),
+        match &self.what {
+            What::Control(_) => 1,
+            What::Data { headers, .. } => headers.len(),
         }
     }
 
     /// Bytes of the UDP payload of one of them.
     pub(super) fn payload(&self, i: usize) -> usize {
-        match self {
-            Packets::Control(bytes) => bytes.len(),
-            Packets::Data { headers, len, .. } if headers[i].part.is_none() => *len,
-            Packets::Data { .. } => self.piece(i).len() + wire::PART_HEADER_LEN + wire::TRAILER_LEN,
+        match &self.what {
+            What::Control(bytes) => bytes.len(),
+            What::Data { headers, len, .. } if headers[i].part.is_none() => *len,
+            What::Data { .. } => self.piece(i).len() + wire::PART_HEADER_LEN + wire::TRAILER_LEN,
         }
     }
 
     /// Where in the symbol the payload of one of them lies; all of it, but for a part.
     pub(super) fn piece(&self, i: usize) -> Range<u16> {
-        let Packets::Data {
+        let What::Data {
             headers,
             len,
             symbol_size,
             ..
-        } = self
+        } = &self.what
         else {
             return 0..0;
         };

@@ -37,7 +37,7 @@ pub(super) struct Host {
     pub(super) parts: Parts,
     /// Some of what went to it, and of what it sent, to be told again.
     pub(super) caught: Caught<(Arc<Packets>, u16, Via)>,
-    pub(super) caught_up: Caught<Arc<Vec<u8>>>,
+    pub(super) caught_up: Caught<(Arc<Vec<u8>>, u32)>,
     pub(super) started: bool,
     pub(super) killed: bool,
     pub(super) outcome: Outcome,

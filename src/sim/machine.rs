@@ -1,4 +1,6 @@
-//! What happens to the sender's and the receivers' machines, event by event.
+//! What happens to servers' and receivers' machines, event by event.
+
+use core::net::SocketAddr;
 
 use crate::engine::Link as Socket;
 use crate::engine::{Command, ObjectKey, ReceiverEvent, Slot};
@@ -11,21 +13,17 @@ use crate::time::Time;
 
 impl World {
     pub(super) fn handle(&mut self, event: Event) {
-        if self.sender_pauses_until.is_some() && event.is_for_sender() {
-            return self.pending.push(event);
+        if let Some(server) = event.server()
+            && let server = &mut self.servers[server as usize]
+            && server.pauses_until.is_some()
+        {
+            return server.pending.push(event);
         }
         match event {
-            Event::SenderStart => self.start_sender(),
-            Event::SenderResume => self.resume_sender(),
+            Event::ServerStart(server) => self.start_server(server),
+            Event::ServerResume(server) => self.resume_server(server),
             Event::Link(host, link) => self.set_link(host as usize, *link),
-            Event::SenderWake => {
-                if self.sender_wake == self.now && self.sender_up {
-                    self.sender_wake = Time::NEVER;
-                    self.note(1, 0);
-                    self.sender.handle_timeout(self.now);
-                    self.drain_sender();
-                }
-            }
+            Event::ServerWake(index) => self.wake_server(index),
             Event::Start(host) => {
                 self.hosts[host as usize].started = true;
                 self.drain_host(host);
@@ -59,45 +57,21 @@ impl World {
                 self.deliver_foreign(host, from, &bytes);
                 self.drain_host(host);
             }
-            Event::Up(host, bytes) => {
-                if !self.sender_up {
+            Event::Up(host, server, bytes) => {
+                if !self.servers[server as usize].up {
                     return;
                 }
                 self.note(4, u64::from(host));
                 let from = self.hosts[host as usize].address;
-                self.sender
-                    .handle_datagram(self.now, from, Socket(1), &bytes);
-                self.drain_sender();
+                self.say_to(server, from, &bytes);
             }
-            Event::Said(from, bytes) => {
-                self.sender
-                    .handle_datagram(self.now, from, Socket(1), &bytes);
-                self.drain_sender();
-            }
-            Event::Read(run, slot, object, block) => {
-                if run != self.sender_run {
-                    return;
-                }
-                self.read(slot, object, block);
+            Event::Said(from, bytes) => self.say_to(0, from, &bytes),
+            Event::Read(server, run, slot, object, block) => {
+                self.read(server, run, slot, object, block);
             }
             Event::Checked(host, object, block) => self.checked(host, object, block),
             Event::Finished(host, object) => self.finished(host, object),
         }
-    }
-
-    fn read(&mut self, slot: Slot, object: ObjectKey, block: BlockNo) {
-        let mut result = Ok(());
-        if let Some(Some(content)) = self.contents.get(object.0 as usize) {
-            let g = content.description().geometry;
-            let symbols = usize::from(g.symbols(block)) + usize::from(g.parity(block));
-            let mut bytes = vec![0; symbols * usize::from(g.symbol_size())];
-            let store = content.store();
-            let read = store.read_block_with_parity(block, &mut bytes, &mut Encoder::new());
-            result = read.map(|_| ());
-            self.slots.insert(slot, bytes);
-        }
-        self.sender.handle_read(self.now, slot, result);
-        self.drain_sender();
     }
 
     fn checked(&mut self, index: u32, object: ObjectKey, block: BlockNo) {
@@ -158,62 +132,112 @@ impl World {
             .find(|c| c.description().coding().short() == coding)
     }
 
-    /// Ends a pause of the sender's process. As in the driver's loop, timers come before datagrams.
-    fn resume_sender(&mut self) {
-        if self.sender_pauses_until.is_none_or(|end| end > self.now) {
+    fn wake_server(&mut self, index: u32) {
+        let server = &mut self.servers[index as usize];
+        if server.wake == self.now && server.up {
+            server.wake = Time::NEVER;
+            server.sender.handle_timeout(self.now);
+            self.note(1, u64::from(index));
+            self.drain_server(index);
+        }
+    }
+
+    /// A datagram reaches a server.
+    fn say_to(&mut self, index: u32, from: SocketAddr, bytes: &[u8]) {
+        let server = &mut self.servers[index as usize];
+        let sender = &mut server.sender;
+        sender.handle_datagram(self.now, from, Socket(1), bytes);
+        self.drain_server(index);
+    }
+
+    /// A server has read a block.
+    fn read(&mut self, index: u32, run: u32, slot: Slot, object: ObjectKey, block: BlockNo) {
+        let server = &mut self.servers[index as usize];
+        if run != server.run {
             return;
         }
-        self.sender_pauses_until = None;
-        self.sender_wake = Time::NEVER;
-        let due = self.sender.poll_timeout();
-        if self.sender_up && due.is_some_and(|(at, _)| at <= self.now) {
-            self.sender.handle_timeout(self.now);
+        let mut result = Ok(());
+        if let Some(Some(content)) = server.contents.get(object.0 as usize) {
+            let g = content.description().geometry;
+            let symbols = usize::from(g.symbols(block)) + usize::from(g.parity(block));
+            let mut bytes = vec![0; symbols * usize::from(g.symbol_size())];
+            let store = content.store();
+            let read = store.read_block_with_parity(block, &mut bytes, &mut Encoder::new());
+            result = read.map(|_| ());
+            server.slots.insert(slot, bytes);
         }
-        self.drain_sender();
-        let pending = core::mem::take(&mut self.pending);
+        server.sender.handle_read(self.now, slot, result);
+        self.drain_server(index);
+    }
+
+    /// Ends a pause of a server's process. As in the driver's loop, timers come before datagrams.
+    fn resume_server(&mut self, index: u32) {
+        let server = &mut self.servers[index as usize];
+        if server.pauses_until.is_none_or(|end| end > self.now) {
+            return;
+        }
+        server.pauses_until = None;
+        server.wake = Time::NEVER;
+        let due = server.sender.poll_timeout();
+        if server.up && due.is_some_and(|(at, _)| at <= self.now) {
+            server.sender.handle_timeout(self.now);
+        }
+        self.drain_server(index);
+        let pending = core::mem::take(&mut self.servers[index as usize].pending);
         for event in pending {
-            if !matches!(event, Event::SenderWake) {
+            if !matches!(event, Event::ServerWake(_)) {
                 self.handle(event);
             }
         }
     }
 
-    pub(super) fn drain_sender(&mut self) {
-        if !self.sender_up || self.sender_pauses_until.is_some() {
+    pub(super) fn drain_server(&mut self, index: u32) {
+        let server = &self.servers[index as usize];
+        if !server.up || server.pauses_until.is_some() {
             return;
         }
+        let mut burst = core::mem::take(&mut self.burst);
         loop {
             let mut more = false;
-            while let Some(read) = self.sender.poll_read() {
+            let server = &mut self.servers[index as usize];
+            let mut reads = Vec::new();
+            while let Some(read) = server.sender.poll_read() {
                 more = true;
                 let at = self.now + self.config.read_time;
                 // What was in the slot is gone from here on.
-                self.slots.remove(&read.slot);
-                let run = self.sender_run;
-                self.push(at, Event::Read(run, read.slot, read.object, read.block));
+                server.slots.remove(&read.slot);
+                let what = Event::Read(index, server.run, read.slot, read.object, read.block);
+                reads.push((at, what));
             }
-            let mut burst = core::mem::take(&mut self.burst);
-            while self.sender.poll_transmit(self.now, &mut burst) {
+            for (at, read) in reads {
+                self.push(at, read);
+            }
+            while self.servers[index as usize]
+                .sender
+                .poll_transmit(self.now, &mut burst)
+            {
                 more = true;
-                self.transmit(&mut burst);
+                self.transmit(index, &mut burst);
             }
-            self.burst = burst;
-            while let Some(event) = self.sender.poll_event() {
-                self.sender_events.push((self.now, event));
+            let server = &mut self.servers[index as usize];
+            while let Some(event) = server.sender.poll_event() {
+                server.events.push((self.now, event));
             }
             if !more {
                 break;
             }
         }
-        if let Some((at, _)) = self.sender.poll_timeout() {
-            let at = at.max(self.now);
-            if at < self.sender_wake {
-                self.sender_wake = at;
-                self.push(at, Event::SenderWake);
-            }
-        }
+        self.burst = burst;
+        let server = &mut self.servers[index as usize];
         if let Some(checker) = &mut self.checker {
-            checker.sender_drained(self.now, &self.sender);
+            checker.sender_drained(self.now, index, &server.sender);
+        }
+        if let Some((at, _)) = server.sender.poll_timeout() {
+            let at = at.max(self.now);
+            if at < server.wake {
+                server.wake = at;
+                self.push(at, Event::ServerWake(index));
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! A pretend machine: the same engines, one sender and thousands of receivers, in virtual time.
+//! A pretend machine: the same engines, senders and thousands of receivers, in virtual time.
 //!
 //! A [`World`] holds a sender, receivers and the network between them, and runs them event by event
 //! from one seed: equal seeds and calls give equal runs, event for event ([`World::digest`]). By
@@ -14,6 +14,7 @@ mod host;
 mod link;
 mod machine;
 mod network;
+mod server;
 mod slow_disk;
 mod world;
 

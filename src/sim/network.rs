@@ -6,19 +6,54 @@ use std::sync::Arc;
 use crate::config;
 use crate::engine::{Burst, ObjectKey, PacketKind, Verdict, Via};
 use crate::fault::StoreFault;
-use crate::sim::event::{Event, Packets};
+use crate::sim::event::{Event, Packets, What};
 use crate::sim::{Outcome, World};
 use crate::time::Time;
 use crate::wire::{self, DataHeader};
 
 impl World {
-    pub(super) fn transmit(&mut self, burst: &mut Burst) {
-        let packets = match burst.run {
-            None => Packets::Control(core::mem::take(&mut burst.control)),
+    /// A server sends.
+    pub(super) fn transmit(&mut self, index: u32, burst: &mut Burst) {
+        let packets = Arc::new(self.packets_of(index, burst));
+        let (count, bytes) = self.count_sent(index, burst.kind, &packets);
+        let server = &self.servers[index as usize];
+        let is_group = server.groups.contains(&burst.to);
+        if let Some(heard) = self.overheard.as_mut().filter(|_| is_group) {
+            packets.write_to(heard);
+        }
+        if let Some(&host) = self.by_address.get(&burst.to) {
+            return self.send_down(host, &packets, Via::Unicast);
+        }
+        if burst.kind == PacketKind::Repair && self.repairs_to_lose > 0 {
+            self.repairs_to_lose = self.repairs_to_lose.saturating_sub(count);
+            return;
+        }
+        let lost = |&(from, until): &(Time, Time)| from <= self.now && self.now < until;
+        if self.shared.iter().any(lost) || !is_group {
+            return;
+        }
+        let group = burst.to.ip();
+        for host in 0..self.hosts.len() as u32 {
+            if self.hosts[host as usize].joined.contains(&group) {
+                self.send_down(host, &packets, Via::Group);
+            } else {
+                self.hosts[host as usize].fill_link(self.now, group, bytes);
+            }
+        }
+    }
+
+    /// What a server sends, as packets.
+    fn packets_of(&self, index: u32, burst: &mut Burst) -> Packets {
+        let server = &self.servers[index as usize];
+        let what = match burst.run {
+            None => What::Control(core::mem::take(&mut burst.control)),
             Some(run) => {
-                let size = self.symbol_size(run.object);
-                let real = self.contents[run.object.0 as usize].is_some();
-                let slot = self.slots.get(&run.slot).filter(|_| real);
+                let size = server
+                    .sender
+                    .description(run.object)
+                    .map_or(config::DEFAULT_SYMBOL_SIZE, |d| d.geometry.symbol_size());
+                let real = server.contents[run.object.0 as usize].is_some();
+                let slot = server.slots.get(&run.slot).filter(|_| real);
                 assert!(
                     slot.is_some() || !real,
                     "{run:?} is sent from a slot that was given away"
@@ -37,7 +72,7 @@ impl World {
                     Some(len) => usize::from(len) + wire::PART_HEADER_LEN + wire::TRAILER_LEN,
                     None => wire::data_packet_len(size),
                 };
-                Packets::Data {
+                What::Data {
                     headers,
                     len,
                     symbol_size: size,
@@ -45,52 +80,33 @@ impl World {
                 }
             }
         };
+        Packets {
+            from: server.address,
+            what,
+        }
+    }
+
+    /// Counts what a server sends: packets, and their bytes of IP.
+    fn count_sent(&mut self, index: u32, kind: PacketKind, packets: &Packets) -> (u64, u64) {
         let count = packets.count();
-        let around = 28 + burst.kind.envelope(self.config.sealed) as u64;
+        let around = 28 + kind.envelope(self.config.sealed) as u64;
         let bytes: u64 = (0..count).map(|i| packets.payload(i) as u64 + around).sum();
         if let Some(checker) = &mut self.checker {
-            checker.sent(self.now, bytes);
-            if let Packets::Data { headers, .. } = &packets {
+            // The checker knows the first server's rate.
+            if index == 0 {
+                checker.sent(self.now, bytes);
+            }
+            if let What::Data { headers, .. } = &packets.what {
                 checker.sent_data(headers);
             }
         }
         let count = count as u64;
         self.totals.sender_packets += count;
         self.totals.sender_bytes += bytes;
-        if matches!(packets, Packets::Data { .. }) {
+        if matches!(packets.what, What::Data { .. }) {
             self.totals.data_packets += count;
         }
-        if let Some(heard) = &mut self.overheard
-            && self.groups.contains(&burst.to)
-        {
-            packets.write_to(heard);
-        }
-        let packets = Arc::new(packets);
-        if let Some(&host) = self.by_address.get(&burst.to) {
-            return self.send_down(host, &packets, Via::Unicast);
-        }
-        if burst.kind == PacketKind::Repair && self.repairs_to_lose > 0 {
-            self.repairs_to_lose = self.repairs_to_lose.saturating_sub(count);
-            return;
-        }
-        let lost = |&(from, until): &(Time, Time)| from <= self.now && self.now < until;
-        if self.shared.iter().any(lost) || !self.groups.contains(&burst.to) {
-            return;
-        }
-        let group = burst.to.ip();
-        for host in 0..self.hosts.len() as u32 {
-            if self.hosts[host as usize].joined.contains(&group) {
-                self.send_down(host, &packets, Via::Group);
-            } else {
-                self.hosts[host as usize].fill_link(self.now, group, bytes);
-            }
-        }
-    }
-
-    fn symbol_size(&self, object: ObjectKey) -> u16 {
-        self.sender
-            .description(object)
-            .map_or(config::DEFAULT_SYMBOL_SIZE, |d| d.geometry.symbol_size())
+        (count, bytes)
     }
 
     fn send_down(&mut self, index: u32, packets: &Arc<Packets>, via: Via) {
@@ -178,33 +194,49 @@ impl World {
         }
         let at = now + host.link.delay + host.rng.duration(host.link.jitter);
         let mut bytes = Arc::new(bytes);
-        let again = host.caught_up.pass(&mut host.rng, host.link.replay, &bytes);
+        let servers: Vec<u32> = self.servers_at(to).collect();
+        let first = servers.first().copied().unwrap_or_default();
+        let caught = (Arc::clone(&bytes), first);
+        let host = &mut self.hosts[index as usize];
+        let again = host
+            .caught_up
+            .pass(&mut host.rng, host.link.replay, &caught);
         if host.is_damaged() {
             bytes = Arc::new(host.damaged(&bytes));
         }
-        if let Some((bytes, after)) = again {
-            self.push(now + after, Event::Up(index, bytes));
+        if let Some(((bytes, server), after)) = again {
+            self.push(now + after, Event::Up(index, server, bytes));
         }
-        if to == self.sender_address {
-            return self.push(at, Event::Up(index, bytes));
+        for &server in &servers {
+            self.push(at, Event::Up(index, server, Arc::clone(&bytes)));
         }
-        let feedback = |g: &SocketAddr| g.ip() == to.ip() && g.port() + 1 == to.port();
-        if !self.groups.iter().any(feedback) {
-            return;
+        if self.config.group_feedback && to.ip().is_multicast() && !servers.is_empty() {
+            self.send_to_group(index, to, first, &bytes);
         }
-        self.push(at, Event::Up(index, Arc::clone(&bytes)));
-        if self.config.group_feedback {
-            let packets = Arc::new(Packets::Control(bytes.to_vec()));
-            let delay = self.hosts[index as usize].link.delay;
-            for other in 0..self.hosts.len() as u32 {
-                if other != index && self.hosts[other as usize].joined.contains(&to.ip()) {
-                    // A star: each delay is that to the centre and out again to the sender.
-                    let at = now + (delay + self.hosts[other as usize].link.delay) / 2;
-                    self.push(at, Event::Down(other, Arc::clone(&packets), Via::Group));
-                }
+    }
+
+    /// Servers that hear what is sent to this address.
+    fn servers_at(&self, to: SocketAddr) -> impl Iterator<Item = u32> {
+        let servers = (0u32..).zip(&self.servers);
+        servers.filter(move |(_, s)| s.hears(to)).map(|(i, _)| i)
+    }
+
+    /// What a receiver sends to a group reaches the others, as if it were from the server.
+    fn send_to_group(&mut self, index: u32, to: SocketAddr, server: u32, bytes: &[u8]) {
+        let packets = Arc::new(Packets {
+            from: self.servers[server as usize].address,
+            what: What::Control(bytes.to_vec()),
+        });
+        let delay = self.hosts[index as usize].link.delay;
+        for other in 0..self.hosts.len() as u32 {
+            if other != index && self.hosts[other as usize].joined.contains(&to.ip()) {
+                // A star: each delay is that to the centre and out again to the sender.
+                let at = self.now + (delay + self.hosts[other as usize].link.delay) / 2;
+                self.push(at, Event::Down(other, Arc::clone(&packets), Via::Group));
             }
         }
     }
+
     pub(super) fn deliver(&mut self, index: u32, packets: &Packets, i: usize, via: Via) {
         let host = &mut self.hosts[index as usize];
         if host.killed
@@ -220,24 +252,24 @@ impl World {
             return;
         }
         if host.is_damaged() {
-            let whole = match packets {
-                Packets::Control(bytes) => Some(bytes),
-                Packets::Data { bytes, .. } => bytes.as_ref().map(|b| &b[i]),
+            let whole = match &packets.what {
+                What::Control(bytes) => Some(bytes),
+                What::Data { bytes, .. } => bytes.as_ref().map(|b| &b[i]),
             };
             if let Some(damaged) = whole.map(|bytes| host.damaged(bytes)) {
-                let from = self.sender_address;
+                let from = packets.from;
                 let verdict = host.receiver.handle_datagram(self.now, from, via, &damaged);
                 assert_eq!(verdict, Verdict::Ignore, "a wrong bit is not noticed");
             }
             return;
         }
-        match packets {
-            Packets::Control(bytes) => {
+        match &packets.what {
+            What::Control(bytes) => {
                 host.receiver
-                    .handle_datagram(self.now, self.sender_address, via, bytes);
+                    .handle_datagram(self.now, packets.from, via, bytes);
                 self.note(3, u64::from(index));
             }
-            Packets::Data { headers, bytes, .. } => {
+            What::Data { headers, bytes, .. } => {
                 let bytes = bytes.as_ref().map(|b| b[i].as_slice());
                 self.deliver_data(index, packets, i, via, headers[i], bytes);
             }
@@ -254,13 +286,8 @@ impl World {
         packet: Option<&[u8]>,
     ) {
         let host = &mut self.hosts[index as usize];
-        let verdict = host.receiver.handle_data(
-            self.now,
-            self.sender_address,
-            &header,
-            via,
-            packets.payload(i),
-        );
+        let (from, len) = (packets.from, packets.payload(i));
+        let verdict = host.receiver.handle_data(self.now, from, &header, via, len);
         // Real bytes go the whole way through the wire format.
         let payload = packet.map(|p| match wire::parse(p) {
             Ok(wire::Packet::Data(parsed, payload)) if parsed == header => payload.to_vec(),
@@ -270,17 +297,14 @@ impl World {
             Verdict::Ignore => return,
             Verdict::Store { object } => (object, payload.unwrap_or_default()),
             Verdict::Part { object } => {
-                let Packets::Data { symbol_size, .. } = packets else {
+                let What::Data { symbol_size, .. } = &packets.what else {
                     return;
                 };
                 let key = (object, header.block, header.symbol);
                 let piece = packets.piece(i);
                 let whole = host.parts.add(key, *symbol_size, piece, payload.as_deref());
                 let Some(whole) = whole else { return };
-                match host
-                    .receiver
-                    .handle_assembled(self.now, self.sender_address, &header)
-                {
+                match host.receiver.handle_assembled(self.now, from, &header) {
                     Verdict::Store { .. } => (object, whole),
                     _ => return,
                 }
@@ -305,7 +329,8 @@ impl World {
         packets: &Packets,
     ) -> bool {
         let host = &mut self.hosts[index as usize];
-        let (Some(disk), Packets::Data { symbol_size, .. }) = (&mut host.disk.slow, packets) else {
+        let (Some(disk), What::Data { symbol_size, .. }) = (&mut host.disk.slow, &packets.what)
+        else {
             return true;
         };
         let takes = disk.takes(self.now, (*symbol_size).into());

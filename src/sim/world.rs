@@ -1,29 +1,28 @@
-//! Sender, receivers, network and virtual time.
+//! Servers, receivers, network and virtual time.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::num::NonZeroU32;
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use crate::carousel::Surplus;
 use crate::config;
 use crate::engine::{
-    Burst, ObjectKey, Receiver, ReceiverConfig, ReceiverEvent, Sender, SenderConfig, SenderError,
-    SenderEvent, Slot, Target,
+    Burst, ObjectKey, Receiver, ReceiverConfig, ReceiverEvent, Sender, SenderError, SenderEvent,
+    Target,
 };
-use crate::ids::{ReceiverId, SessionId};
+use crate::ids::ReceiverId;
 use crate::object::Description;
 use crate::range_set::RangeSet;
 use crate::rate::Adapt;
 use crate::rng::Rng;
-use crate::seal::SigningKey;
-use crate::secret::Secret;
 use crate::sim::check::Checker;
 use crate::sim::disk::Disk;
 use crate::sim::event::{Event, Scheduled};
 use crate::sim::host::{Caught, Host, Parts};
 use crate::sim::link::Dice;
+use crate::sim::server::Server;
 use crate::sim::slow_disk::SlowDisk;
 use crate::sim::{Content, Link};
 use crate::time::Time;
@@ -131,35 +130,20 @@ pub struct Totals {
     pub nak_bytes: u64,
 }
 
-/// One sender, its receivers, and the network between them.
+/// Servers, receivers, and the network between them.
 #[derive(Debug)]
 pub struct World {
     pub(super) now: Time,
     pub(super) config: Config,
-    pub(super) sender: Sender,
-    /// The sender's process lives.
-    pub(super) sender_up: bool,
-    /// How often the sender was started anew.
-    pub(super) sender_run: u32,
-    pub(super) sender_wake: Time,
-    /// End of the current pause of the sender's process.
-    pub(super) sender_pauses_until: Option<Time>,
-    /// Events for the sender that arrived during the pause.
-    pub(super) pending: Vec<Event>,
-    pub(super) sender_events: Vec<(Time, SenderEvent)>,
-    pub(super) sender_address: SocketAddr,
-    pub(super) groups: Vec<SocketAddr>,
+    /// The first is the one that tests name the sender.
+    pub(super) servers: Vec<Server>,
     pub(super) hosts: Vec<Host>,
     pub(super) by_address: BTreeMap<SocketAddr, u32>,
     pub(super) queue: BinaryHeap<Scheduled>,
     next_event: u64,
     pub(super) rng: Rng,
-    /// The bytes of the sender's objects, by key.
-    pub(super) contents: Vec<Option<Content>>,
     /// The bytes of all that was ever offered.
     pub(super) known: Vec<Content>,
-    withdrawn: BTreeSet<ObjectKey>,
-    pub(super) slots: BTreeMap<Slot, Vec<u8>>,
     pub(super) shared: Vec<(Time, Time)>,
     pub(super) repairs_to_lose: u64,
     /// What the sender said last to all, if somebody listens in.
@@ -181,30 +165,17 @@ impl World {
     /// A world with a sender and nobody else.
     pub fn new(config: Config) -> Result<World, SenderError> {
         let mut rng = Rng::new(config.seed);
-        let groups: Vec<SocketAddr> = (0..config.groups.max(1))
-            .map(|i| SocketAddr::from(([239, 192, 7, i], 4_700)))
-            .collect();
-        let sender = new_sender(&config, &groups, &mut rng, Time::ZERO)?;
+        let groups = groups(&config, 0);
+        let first = Server::new(&config, SENDER, groups, &mut rng, Time::ZERO)?;
         Ok(World {
             now: Time::ZERO,
-            sender,
-            sender_up: true,
-            sender_run: 0,
-            sender_wake: Time::NEVER,
-            sender_pauses_until: None,
-            pending: Vec::new(),
-            sender_events: Vec::new(),
-            sender_address: SENDER,
-            groups,
+            servers: vec![first],
             hosts: Vec::new(),
             by_address: BTreeMap::new(),
             queue: BinaryHeap::new(),
             next_event: 0,
             rng,
-            contents: Vec::new(),
             known: Vec::new(),
-            withdrawn: BTreeSet::new(),
-            slots: BTreeMap::new(),
             shared: Vec::new(),
             repairs_to_lose: 0,
             overheard: None,
@@ -219,25 +190,58 @@ impl World {
 
     /// Offers an object that has no bytes.
     pub fn offer(&mut self, description: Description) -> Result<ObjectKey, SenderError> {
-        let key = self.sender.offer(self.now, description)?;
-        self.contents.push(None);
-        self.drain_sender();
+        let key = self.servers[0].offer(self.now, description, None)?;
+        self.drain_server(0);
         Ok(key)
     }
 
     /// Offers an object with real bytes: they are encoded, parsed, checked and compared.
     pub fn offer_content(&mut self, content: Content) -> Result<ObjectKey, SenderError> {
-        let key = self.sender.offer(self.now, content.description().clone())?;
-        self.known.push(content.clone());
-        self.contents.push(Some(content));
-        self.drain_sender();
+        self.offer_content_at(0, content)
+    }
+
+    /// One more server of the same publisher, with a rate and groups like those of the first: as many, and
+    /// others. Gives its number.
+    pub fn add_server(&mut self) -> Result<usize, SenderError> {
+        let index = self.servers.len();
+        let address = SocketAddr::from(([10, 0, 0, 1 + index as u8], 4_700));
+        let groups = groups(&self.config, index as u8);
+        let server = Server::new(&self.config, address, groups, &mut self.rng, self.now)?;
+        self.servers.push(server);
+        Ok(index)
+    }
+
+    /// Offers an object with real bytes at a server.
+    pub fn offer_content_at(
+        &mut self,
+        server: usize,
+        content: Content,
+    ) -> Result<ObjectKey, SenderError> {
+        let description = content.description().clone();
+        let at = &mut self.servers[server];
+        let key = at.offer(self.now, description, Some(content.clone()))?;
+        self.known.push(content);
+        self.drain_server(server as u32);
         Ok(key)
+    }
+
+    /// A receiver that has not started yet follows a server, beside the one that it looks for.
+    pub fn follow(&mut self, receiver: usize, server: usize) {
+        let target = Target::Host(self.servers[server].address);
+        let host = &mut self.hosts[receiver];
+        let taken = host.receiver.follow(self.now, target);
+        debug_assert!(taken, "it follows too many");
+    }
+
+    /// A server dies without a word.
+    pub fn kill_server(&mut self, server: usize) {
+        self.servers[server].stop();
     }
 
     /// A receiver that starts at `start` and wants everything from the first group.
     pub fn add_receiver(&mut self, start: Time, link: Link) -> usize {
         let target = Target::Group {
-            group: self.groups[0],
+            group: self.servers[0].groups[0],
             source: None,
         };
         self.add_receiver_with(start, link, target, |_| {})
@@ -246,7 +250,7 @@ impl World {
     /// The same, told to send nothing.
     pub fn add_one_way_receiver(&mut self, start: Time, link: Link) -> usize {
         let target = Target::Group {
-            group: self.groups[0],
+            group: self.servers[0].groups[0],
             source: None,
         };
         self.add_receiver_with(start, link, target, |config| config.one_way = true)
@@ -297,7 +301,7 @@ impl World {
 
     /// The address that the sender answers at.
     pub fn sender_address(&self) -> SocketAddr {
-        self.sender_address
+        self.servers[0].address
     }
 
     /// Everything the sender sends to groups between these times is lost before it splits: a loss
@@ -309,7 +313,7 @@ impl World {
     /// At `at` a datagram of somebody else reaches every receiver by the group, with the sender's address
     /// on it.
     pub fn forge(&mut self, at: Time, datagram: Vec<u8>) {
-        self.forge_from(at, self.sender_address, datagram);
+        self.forge_from(at, self.servers[0].address, datagram);
     }
 
     /// The same with any address on it.
@@ -334,8 +338,9 @@ impl World {
     /// At `at` somebody who is not simulated says this to the sender, from an address that it has proved. What
     /// is sent to it is lost.
     pub fn say(&mut self, at: Time, from: SocketAddr, mut packet: FromReceiver) {
-        packet.session = self.sender.config().session;
-        packet.cookie = self.sender.cookie(from, packet.receiver);
+        let sender = &self.servers[0].sender;
+        packet.session = sender.config().session;
+        packet.cookie = sender.cookie(from, packet.receiver);
         let mut bytes = Vec::new();
         packet.encode(&mut bytes);
         self.push(at, Event::Said(from, bytes));
@@ -406,10 +411,8 @@ impl World {
     /// The sender's process dies, and another starts after `pause` with what was on offer and a
     /// session of its own.
     pub fn restart_sender(&mut self, pause: Duration) {
-        self.sender_up = false;
-        self.sender_wake = Time::NEVER;
-        self.sender_run += 1;
-        self.push(self.now + pause, Event::SenderStart);
+        self.servers[0].stop();
+        self.push(self.now + pause, Event::ServerStart(0));
     }
 
     /// Pauses the sender's process from now on, as on a machine that sleeps or is overloaded.
@@ -419,40 +422,23 @@ impl World {
     /// extend it.
     pub fn pause_sender(&mut self, pause: Duration) {
         let end = self.now + pause;
-        if self.sender_pauses_until.is_none_or(|until| until < end) {
-            self.sender_pauses_until = Some(end);
-            self.push(end, Event::SenderResume);
+        let server = &mut self.servers[0];
+        if server.pauses_until.is_none_or(|until| until < end) {
+            server.pauses_until = Some(end);
+            self.push(end, Event::ServerResume(0));
         }
     }
 
     /// Announces further offers, or that the last has been made. Until then receivers of everything
     /// stay, even with all objects complete.
     pub fn set_preparing(&mut self, preparing: bool) {
-        self.sender.set_preparing(self.now, preparing);
-        self.drain_sender();
+        self.servers[0].sender.set_preparing(self.now, preparing);
+        self.drain_server(0);
     }
 
-    pub(super) fn start_sender(&mut self) {
-        self.sender_pauses_until = None;
-        self.pending.clear();
-        let fresh = new_sender(&self.config, &self.groups, &mut self.rng, self.now);
-        debug_assert!(fresh.is_ok(), "it was possible before");
-        let Ok(fresh) = fresh else { return };
-        let old = core::mem::replace(&mut self.sender, fresh);
-        let contents = core::mem::take(&mut self.contents);
-        for (key, content) in contents.into_iter().enumerate() {
-            let key = ObjectKey(key as u32);
-            if !self.withdrawn.contains(&key)
-                && let Some(description) = old.description(key)
-                && self.sender.offer(self.now, description.clone()).is_ok()
-            {
-                self.contents.push(content);
-            }
-        }
-        self.withdrawn.clear();
-        self.slots.clear();
-        self.sender_up = true;
-        self.drain_sender();
+    pub(super) fn start_server(&mut self, index: u32) {
+        self.servers[index as usize].start(&self.config, &mut self.rng, self.now);
+        self.drain_server(index);
     }
 
     /// From now on every step is checked against what must always hold: what a receiver holds is
@@ -466,10 +452,11 @@ impl World {
 
     /// The sender finds that an object's file has changed.
     pub fn change_file(&mut self, object: ObjectKey) {
-        self.withdrawn.insert(object);
-        self.sender
-            .withdraw(self.now, object, "its file has changed");
-        self.drain_sender();
+        let server = &mut self.servers[0];
+        server.withdrawn.insert(object);
+        let sender = &mut server.sender;
+        sender.withdraw(self.now, object, "its file has changed");
+        self.drain_server(0);
     }
 
     /// Changes a receiver's link from now on.
@@ -497,7 +484,9 @@ impl World {
 
     /// Runs until `deadline`, or until `going` says no after some event; true if it said no.
     pub fn run_while(&mut self, deadline: Time, going: impl Fn(&World) -> bool) -> bool {
-        self.drain_sender();
+        for server in 0..self.servers.len() as u32 {
+            self.drain_server(server);
+        }
         let mut count = 0u32;
         while self.queue.peek().is_some_and(|next| next.at <= deadline)
             && let Some(next) = self.queue.pop()
@@ -512,7 +501,7 @@ impl World {
                 "time stands still at {:?}: {:?} wants {:?}",
                 self.now,
                 next.event,
-                self.sender.poll_timeout()
+                self.servers[0].sender.poll_timeout()
             );
             self.now = next.at;
             self.handle(next.event);
@@ -531,7 +520,9 @@ impl World {
 
     fn has_ended(&self) -> bool {
         let host_ended = |h: &Host| h.killed || h.outcome != Outcome::Running;
-        (self.sender.is_finished() || self.config.stay) && self.hosts.iter().all(host_ended)
+        let server_ended = |s: &Server| !s.up || s.sender.is_finished();
+        let servers_ended = self.config.stay || self.servers.iter().all(server_ended);
+        servers_ended && self.hosts.iter().all(host_ended)
     }
 
     /// The virtual time.
@@ -574,12 +565,12 @@ impl World {
 
     /// The sender's engine.
     pub fn sender(&self) -> &Sender {
-        &self.sender
+        &self.servers[0].sender
     }
 
     /// What the sender has told, and when.
     pub fn sender_events(&self) -> &[(Time, SenderEvent)] {
-        &self.sender_events
+        &self.servers[0].events
     }
 
     /// Blocks that the sender has passed and that receivers still lack something of, over all
@@ -611,34 +602,8 @@ impl World {
     }
 }
 
-fn new_sender(
-    config: &Config,
-    groups: &[SocketAddr],
-    rng: &mut Rng,
-    now: Time,
-) -> Result<Sender, SenderError> {
-    let sender = SenderConfig {
-        session: SessionId(rng.next_u64() | 1),
-        seed: rng.next_u64(),
-        secret: [7; 32],
-        key: SigningKey::new(&Secret::new([7; 32])),
-        sealed: config.sealed,
-        groups: groups.to_vec(),
-        source: None,
-        group_feedback: config.group_feedback,
-        rate: config.rate,
-        tiers: config.tiers.clone(),
-        ladder: config.ladder,
-        adapt: config.adapt,
-        min_rate: config.min_rate,
-        roster: config.roster,
-        wait_for: config.wait_for,
-        stay: config.stay,
-        one_way: config.one_way,
-        surplus: config.surplus,
-        fade: config.fade,
-        slots: config.slots,
-        elsewhere: Vec::new(),
-    };
-    Sender::new(sender, now)
+/// The groups of a server.
+fn groups(config: &Config, server: u8) -> Vec<SocketAddr> {
+    let group = |i| SocketAddr::from(([239, 192, 7 + server, i], 4_700));
+    (0..config.groups.max(1)).map(group).collect()
 }
