@@ -11,18 +11,19 @@ impl Following {
     /// Something has ended: the sender is told, spread over a window in case all end together.
     pub(crate) fn announce_done(&mut self, cx: &mut Context<'_>, done: Done) {
         if self.silent {
-            self.joining.settle(done.coding);
+            self.joining.dones_mut().settle(done.coding);
             self.leave_settled(cx);
             return self.check_all_ended(cx);
         }
         let (timing, rate) = (self.timing(), self.session_rate());
-        self.joining.add_done(cx.now, done, timing, rate, cx.rng);
+        let dones = self.joining.dones_mut();
+        dones.add(cx.now, done, timing, rate, cx.rng);
         self.check_all_ended(cx);
     }
 
     /// If all that is wanted has ended, the receiver leaves.
     pub(crate) fn check_all_ended(&mut self, cx: &mut Context<'_>) {
-        let is_known = cx.config.name.is_some() || self.joining.unseen().is_none();
+        let is_known = cx.config.name.is_some() || self.joining.offers().unseen().is_none();
         let any = cx.library.iter().any(|(_, o)| !o.is_withdrawn());
         if is_known && any && !self.joining.is_leaving() && cx.library.has_all_ended() {
             self.leave(cx);
@@ -47,23 +48,24 @@ impl Following {
             return self.left();
         }
         let coding = ShortCodingId(0);
-        self.joining.say_goodbye(cx.now, Done { coding, outcome });
+        let dones = self.joining.dones_mut();
+        dones.say_goodbye(cx.now, Done { coding, outcome });
     }
 
     pub(super) fn send_due_dones(&mut self, cx: &mut Context<'_>) {
-        if self.joining.done_due().is_none_or(|at| at > cx.now) {
+        if self.joining.dones().due().is_none_or(|at| at > cx.now) {
             return;
         }
         let Some(to) = self.sender() else {
-            self.joining.hold_dones();
+            self.joining.dones_mut().hold();
             return self.check_left();
         };
-        if self.joining.dones_are_lost() {
-            self.joining.drop_dones();
+        if self.joining.dones().are_lost() {
+            self.joining.dones_mut().drop_all();
             self.leave_settled(cx);
             return self.check_left();
         }
-        let batch = self.joining.next_dones();
+        let batch = self.joining.dones().next();
         let count = batch.len();
         let channel = if self.path.is_unicast() {
             None
@@ -74,8 +76,8 @@ impl Following {
         let body = ReceiverBody::Done(batch);
         let counter = self.send(cx, to, number, body, PacketKind::Done) as u32;
         let grtt = self.timing().grtt;
-        self.joining
-            .dones_sent(cx.now, counter, count, grtt, cx.rng);
+        let dones = self.joining.dones_mut();
+        dones.sent(cx.now, counter, count, grtt, cx.rng);
     }
 
     pub(super) fn check_left(&mut self) {

@@ -7,7 +7,8 @@
 //!
 //! * this file: what it holds, and what time does;
 //! * parts, which know nothing of one another: [`session`], [`liveness`], [`path`], [`tier`],
-//!   [`channel`], [`unicast`], [`object`], [`groups`], [`joining`], [`report`], [`needs`];
+//!   [`channel`], [`unicast`], [`object`], [`groups`], [`joining`] (with [`seen_offers`], [`dones`]),
+//!   [`report`], [`needs`], [`spread`];
 //! * what all followings of a receiver share: [`config`], [`outbox`], [`trust`], [`backlog`],
 //!   handed over as a [`context`];
 //! * what comes: [`data`], [`packets`], [`offers`], [`notices`], and which offers count
@@ -20,6 +21,7 @@ mod channel;
 mod config;
 mod context;
 mod data;
+mod dones;
 mod groups;
 mod joining;
 mod leaving;
@@ -37,8 +39,10 @@ mod path;
 mod report;
 mod reporting;
 mod requests;
+mod seen_offers;
 mod session;
 mod silence;
+mod spread;
 mod tier;
 mod trust;
 mod trusting;
@@ -177,7 +181,7 @@ impl Following {
             (self.reports.due(), Timer::Report),
             (self.tier.due(), Timer::Rate),
             (self.joining.request_due(), Timer::Request),
-            (self.joining.done_due(), Timer::Done),
+            (self.joining.dones().due(), Timer::Done),
             (silence, Timer::Silence),
         ])
     }

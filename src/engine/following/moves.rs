@@ -126,7 +126,7 @@ impl Following {
 
     /// Leaves the groups of what has ended. That the sender has heard of it comes on them.
     pub(super) fn leave_settled(&mut self, cx: &mut Context<'_>) {
-        for coding in self.joining.take_settled() {
+        for coding in self.joining.dones_mut().take_settled() {
             let key = cx.library.latest(coding);
             if let Some(rx) = key.and_then(|key| self.objects.get_mut(key)) {
                 let channel = rx.channel;

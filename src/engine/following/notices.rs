@@ -108,7 +108,7 @@ impl Following {
     /// The sender has ended its session.
     fn sender_ended(&mut self, cx: &mut Context<'_>, text: String) {
         if self.joining.is_leaving() {
-            self.joining.forget_dones();
+            self.joining.dones_mut().forget();
             return self.check_left();
         }
         // What is here in full may still be on its way through the hash to the disk.

@@ -26,7 +26,8 @@ impl Following {
         }
         self.hear_timing(cx, timing);
         self.joining
-            .saw_offer(cx.now, offer.sent_at, offer.index, offer.total);
+            .offers_mut()
+            .saw(cx.now, offer.sent_at, offer.index, offer.total);
         if !cx.config.wants(&offer.description.name) {
             return self.check_all_ended(cx);
         }

@@ -135,7 +135,8 @@ impl Following {
         for rx in self.objects.iter_mut() {
             rx.naks.hasten(cx.now, timing, cx.rng);
         }
-        self.joining.hasten(cx.now, timing.grtt, cx.rng);
+        let dones = self.joining.dones_mut();
+        dones.hasten(cx.now, timing.grtt, cx.rng);
         self.tier.hasten(cx.now, timing.grtt);
     }
 

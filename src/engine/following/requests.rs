@@ -62,7 +62,7 @@ impl Following {
     /// What is to be asked for; nothing when all is known and the sender has heard the join.
     fn next_ask(&self, cx: &Context<'_>, active: &[(&ObjectRx, &Object)]) -> Option<Ask> {
         let on_unicast = self.path.is_unicast();
-        let unseen = self.joining.unseen();
+        let unseen = self.joining.offers().unseen();
         let unplaced = !on_unicast && active.iter().any(|(rx, _)| rx.channel.is_none());
         let nothing_known = self.session.is_none() || active.is_empty();
         let stage = if nothing_known || unplaced {
@@ -83,7 +83,7 @@ impl Following {
                 Wanted::Codings(codings(unplaced))
             }
             None => Wanted::All {
-                from: unseen.or(self.joining.total()).unwrap_or(0),
+                from: unseen.or(self.joining.offers().total()).unwrap_or(0),
             },
             Some(name) if active.is_empty() => Wanted::Name(name.clone()),
             Some(_) => Wanted::Codings(codings(active.iter())),
@@ -102,7 +102,7 @@ impl Following {
                 self.reports.set_due(Some(cx.now + wait));
             }
         }
-        if self.joining.unseen().is_none() || cx.config.name.is_some() {
+        if self.joining.offers().unseen().is_none() || cx.config.name.is_some() {
             self.joining.ask_nothing();
         }
         if !holds {
