@@ -8,6 +8,8 @@ use core::net::SocketAddr;
 
 use engines::{Net, film, host, key, receiver, sender, to_group};
 use loopcast::engine::{ObjectKey, ReceiverEvent, Target};
+use loopcast::range_set::RangeSet;
+use loopcast::time::Time;
 use loopcast::wire::{DataHeader, Outcome};
 
 /// Senders of the same file by the same publisher, each with a session of its own, and a receiver
@@ -112,6 +114,26 @@ fn an_object_that_one_sender_withdraws_is_still_had_from_the_other() {
 #[test]
 fn there_is_an_end_to_followings() {
     let mut one = receiver(9, to_group(), |_| {});
-    let mut more = (2..20).map(|n| one.follow(loopcast::time::Time::ZERO, Target::Host(host(n))));
+    let mut more = (2..20).map(|n| one.follow(Time::ZERO, Target::Host(host(n))));
     assert_eq!(more.by_ref().filter(|&taken| taken).count(), 7);
+}
+
+/// The same halves as the senders have them: each sends only what is there.
+#[test]
+fn senders_that_have_a_half_each_make_a_whole() {
+    let mut net = Net::default();
+    for session in [1, 2] {
+        let film = film("film", 4 << 20);
+        let blocks = u64::from(film.geometry.blocks());
+        let held = (0..blocks).filter(|b| b % 2 == session - 1);
+        let held: RangeSet = held.map(|b| b..b + 1).collect();
+        let mut sender = sender(session, |c| c.key = key(1));
+        sender.offer_partial(net.now, film, &held).unwrap();
+        net.add_sender(sender);
+    }
+    let mut both = receiver(9, Target::Host(host(1)), |_| {});
+    assert!(both.follow(net.now, Target::Host(host(2))));
+    net.add_receiver(both);
+    net.run(6_000);
+    assert!(is_complete(&net), "{:?}", net.events[0]);
 }

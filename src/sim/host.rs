@@ -40,6 +40,8 @@ pub(super) struct Host {
     pub(super) caught_up: Caught<(Arc<Vec<u8>>, u32)>,
     pub(super) started: bool,
     pub(super) killed: bool,
+    /// The server that passes on what it gets.
+    pub(super) serves: Option<u32>,
     pub(super) outcome: Outcome,
     pub(super) events: Vec<(Time, ReceiverEvent)>,
 }

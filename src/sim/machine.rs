@@ -156,6 +156,16 @@ impl World {
         if run != server.run {
             return;
         }
+        if let Some((host, _)) = &server.edge {
+            let receiver = &self.hosts[*host as usize].receiver;
+            let coding = server
+                .sender
+                .description(object)
+                .map(|d| d.coding().short());
+            let key = coding.and_then(|coding| receiver.library().latest(coding));
+            let is_here = key.is_some_and(|key| receiver.library().is_verified(key, block));
+            assert!(is_here, "an edge is to send what it does not have");
+        }
         let mut result = Ok(());
         if let Some(Some(content)) = server.contents.get(object.0 as usize) {
             let g = content.description().geometry;
@@ -293,6 +303,21 @@ impl World {
             let host = &self.hosts[index as usize];
             checker.host_drained(now, index, &host.receiver);
         }
+        self.pass_on(index);
+    }
+
+    /// What is new at a receiver is passed on, if its host is an edge.
+    fn pass_on(&mut self, index: u32) {
+        let host = &mut self.hosts[index as usize];
+        let Some(server_index) = host.serves else {
+            return;
+        };
+        let server = &mut self.servers[server_index as usize];
+        if let Some((_, edge)) = &mut server.edge {
+            edge.pass_on(self.now, &mut host.receiver, &mut server.sender);
+            server.find_contents(&self.known);
+        }
+        self.drain_server(server_index);
     }
 
     fn carry_out(&mut self, index: u32, command: Command) {

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::{ObjectKey, Sender, SenderConfig, SenderError, SenderEvent, Slot};
+use crate::engine::{Edge, ObjectKey, Sender, SenderConfig, SenderError, SenderEvent, Slot};
 use crate::ids::SessionId;
 use crate::object::Description;
 use crate::rng::Rng;
@@ -34,6 +34,8 @@ pub(super) struct Server {
     pub(super) contents: Vec<Option<Content>>,
     pub(super) withdrawn: BTreeSet<ObjectKey>,
     pub(super) slots: BTreeMap<Slot, Vec<u8>>,
+    /// It passes on what a receiver on the same host gets.
+    pub(super) edge: Option<(u32, Edge)>,
 }
 
 impl Server {
@@ -58,6 +60,7 @@ impl Server {
             contents: Vec::new(),
             withdrawn: BTreeSet::new(),
             slots: BTreeMap::new(),
+            edge: None,
         })
     }
 
@@ -71,6 +74,17 @@ impl Server {
         let key = self.sender.offer(now, description)?;
         self.contents.push(content);
         Ok(key)
+    }
+
+    /// The objects that it offers and that were not here before get their bytes, if they have any.
+    pub(super) fn find_contents(&mut self, known: &[Content]) {
+        while let Some(description) = self
+            .sender
+            .description(ObjectKey(self.contents.len() as u32))
+        {
+            let content = known.iter().find(|c| c.description() == description);
+            self.contents.push(content.cloned());
+        }
     }
 
     /// Its process is started anew, with what was on offer and a session of its own.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::carousel::Surplus;
 use crate::config;
 use crate::engine::{
-    Burst, ObjectKey, Receiver, ReceiverConfig, ReceiverEvent, Sender, SenderError, SenderEvent,
-    Target,
+    Burst, Edge, ObjectKey, Receiver, ReceiverConfig, ReceiverEvent, Sender, SenderError,
+    SenderEvent, Target,
 };
 use crate::ids::ReceiverId;
 use crate::object::Description;
@@ -36,7 +36,8 @@ pub struct Config {
     pub seed: u64,
     /// The sender's rate.
     pub rate: Rate,
-    /// The rates of its tiers, fastest first; one at the sender's rate when empty. Each needs a group.
+    /// The rates of its tiers, fastest first; one at the sender's rate when empty. Each needs a
+    /// group.
     pub tiers: Vec<Rate>,
     /// The tiers are a ladder: a channel may use the room up to the next faster one.
     pub ladder: bool,
@@ -48,8 +49,8 @@ pub struct Config {
     pub leave_time: Duration,
     /// Multicast groups; one loops everything.
     pub groups: u8,
-    /// Packets go out in a group's envelopes: as long as that, and told by an engine that knows it. The bytes
-    /// themselves stay plain.
+    /// Packets go out in a group's envelopes: as long as that, and told by an engine that knows it.
+    /// The bytes themselves stay plain.
     pub sealed: bool,
     /// NAKs go to a group that all hear.
     pub group_feedback: bool,
@@ -74,7 +75,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// A steady 100 Mbit/s on one group, feedback to the sender, data when the first receiver has asked.
+    /// A steady 100 Mbit/s on one group, feedback to the sender, data when the first receiver has
+    /// asked.
     pub fn new(seed: u64) -> Config {
         Config {
             seed,
@@ -200,8 +202,8 @@ impl World {
         self.offer_content_at(0, content)
     }
 
-    /// One more server of the same publisher, with a rate and groups like those of the first: as many, and
-    /// others. Gives its number.
+    /// One more server of the same publisher, with a rate and groups like those of the first: as
+    /// many, and others. Gives its number.
     pub fn add_server(&mut self) -> Result<usize, SenderError> {
         let index = self.servers.len();
         let address = SocketAddr::from(([10, 0, 0, 1 + index as u8], 4_700));
@@ -209,6 +211,27 @@ impl World {
         let server = Server::new(&self.config, address, groups, &mut self.rng, self.now)?;
         self.servers.push(server);
         Ok(index)
+    }
+
+    /// A host that fetches and serves at once: a receiver that starts now and follows `server`, and
+    /// a server of what that gets. Gives the numbers of both.
+    pub fn add_edge(&mut self, server: usize, link: Link) -> Result<(usize, usize), SenderError> {
+        let receiver = self.add_receiver_with(self.now, link, self.target(server), |_| {});
+        let edge = self.add_server()?;
+        let host = &mut self.hosts[receiver];
+        host.serves = Some(edge as u32);
+        let server = &mut self.servers[edge];
+        let between = Edge::new(self.now, &mut host.receiver, &mut server.sender);
+        server.edge = Some((receiver as u32, between));
+        Ok((receiver, edge))
+    }
+
+    /// Where receivers look for a server: its first group.
+    pub fn target(&self, server: usize) -> Target {
+        Target::Group {
+            group: self.servers[server].groups[0],
+            source: None,
+        }
     }
 
     /// Offers an object with real bytes at a server.
@@ -291,6 +314,7 @@ impl World {
             caught_up: Caught::default(),
             started: false,
             killed: false,
+            serves: None,
             outcome: Outcome::Running,
             events: Vec::new(),
         });
@@ -310,8 +334,8 @@ impl World {
         self.shared.push((from, until));
     }
 
-    /// At `at` a datagram of somebody else reaches every receiver by the group, with the sender's address
-    /// on it.
+    /// At `at` a datagram of somebody else reaches every receiver by the group, with the sender's
+    /// address on it.
     pub fn forge(&mut self, at: Time, datagram: Vec<u8>) {
         self.forge_from(at, self.servers[0].address, datagram);
     }
@@ -335,8 +359,8 @@ impl World {
         self.overheard.as_ref().unwrap_or(NOTHING)
     }
 
-    /// At `at` somebody who is not simulated says this to the sender, from an address that it has proved. What
-    /// is sent to it is lost.
+    /// At `at` somebody who is not simulated says this to the sender, from an address that it has
+    /// proved. What is sent to it is lost.
     pub fn say(&mut self, at: Time, from: SocketAddr, mut packet: FromReceiver) {
         let sender = &self.servers[0].sender;
         packet.session = sender.config().session;
@@ -356,7 +380,8 @@ impl World {
         self.hosts[receiver].killed = true;
     }
 
-    /// A receiver dies without a word, and starts anew after `pause`, as another one that finds what is on its disk.
+    /// A receiver dies without a word, and starts anew after `pause`, as another one that finds
+    /// what is on its disk.
     pub fn restart_receiver(&mut self, receiver: usize, pause: Duration) -> usize {
         self.kill(receiver);
         let old = &mut self.hosts[receiver];
@@ -376,7 +401,8 @@ impl World {
         self.hosts[receiver].disk.full = true;
     }
 
-    /// From now on a receiver's disk takes no more than this. 32 MiB may wait for it; symbols beyond that are refused.
+    /// From now on a receiver's disk takes no more than this. 32 MiB may wait for it; symbols
+    /// beyond that are refused.
     pub fn slow_disk(&mut self, receiver: usize, rate: Rate) {
         self.hosts[receiver].disk.slow = Some(SlowDisk::new(self.now, rate));
     }

@@ -8,8 +8,11 @@
 //! Keys of objects are given once and stay: an object that was withdrawn and comes again is
 //! another.
 
+mod changes;
 mod object;
 
+pub use changes::Change;
+use changes::Changes;
 pub use object::{Object, ObjectState};
 
 use core::net::SocketAddr;
@@ -34,6 +37,7 @@ pub struct Library {
     last: usize,
     /// Addresses that symbols come from.
     sources: Sources,
+    changes: Changes,
 }
 
 impl Library {
@@ -57,6 +61,16 @@ impl Library {
         self.by_coding.insert(object.coding(), key);
         self.objects.push(object);
         key
+    }
+
+    /// Keeps changes from now on, for somebody who takes them again and again.
+    pub fn watch(&mut self) {
+        self.changes.watch();
+    }
+
+    /// What has changed since changes were last taken, if they are kept.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        self.changes.take()
     }
 
     /// Number of objects that were ever added.
@@ -144,6 +158,7 @@ impl Library {
     pub fn open(&mut self, key: ObjectKey, blocks: &RangeSet) {
         if let Some(object) = self.lacking_mut(key) {
             object.open(blocks);
+            self.changes.add(Change::Opened(key));
         }
     }
 
@@ -169,8 +184,14 @@ impl Library {
         symbol: SymbolNo,
         source: SourceNo,
     ) -> Insert {
-        self.lacking_mut(key)
-            .map_or(Insert::Duplicate, |o| o.insert(block, symbol, source))
+        let Some(object) = self.lacking_mut(key) else {
+            return Insert::Duplicate;
+        };
+        let insert = object.insert(block, symbol, source);
+        if insert == Insert::Completed && object.is_verified(block) {
+            self.changes.add(Change::Verified(key, block));
+        }
+        insert
     }
 
     /// A block has the hash that it should and can be read. Gives the addresses that are shut out
@@ -180,6 +201,7 @@ impl Library {
             return Vec::new();
         };
         let spoilers = object.verify(block);
+        self.changes.add(Change::Verified(key, block));
         let sources = &mut self.sources;
         let new = |&s: &SourceNo| sources.shut_out(now, s);
         let shut_out: Vec<SourceNo> = spoilers.iter().filter(new).collect();
@@ -226,6 +248,7 @@ impl Library {
     fn set_state(&mut self, key: ObjectKey, state: ObjectState) {
         if let Some(object) = self.objects.get_mut(key.0 as usize) {
             object.set_state(state);
+            self.changes.add(Change::Ended(key));
         }
     }
 

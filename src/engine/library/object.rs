@@ -125,6 +125,11 @@ impl Object {
         self.verified.contains(u64::from(block))
     }
 
+    /// The blocks that are verified and can be read.
+    pub fn verified_blocks(&self) -> &RangeSet {
+        &self.verified
+    }
+
     /// First verified block at or after `from` and before `to`.
     pub fn next_verified(&self, from: BlockNo, to: BlockNo) -> Option<BlockNo> {
         let run = self.verified.next_range_at(u64::from(from))?;

@@ -14,7 +14,7 @@ use core::net::SocketAddr;
 use crate::assemble::SENDER;
 use crate::engine::following::{Context, Following, Machine, Outbox, Over, Trusted};
 use crate::engine::{
-    Backlog, Burst, Command, Library, Link, Object, ObjectKey, ObjectState, ReceiverConfig,
+    Backlog, Burst, Change, Command, Library, Link, Object, ObjectKey, ObjectState, ReceiverConfig,
     ReceiverEvent, ReceiverStats, Target, Timer,
 };
 use crate::ids::ShortCodingId;
@@ -309,6 +309,16 @@ impl Receiver {
     /// What is here.
     pub fn library(&self) -> &Library {
         &self.library
+    }
+
+    /// Keeps changes of the library from now on, for an [`Edge`](crate::engine::Edge).
+    pub fn watch(&mut self) {
+        self.library.watch();
+    }
+
+    /// What has changed in the library since this was last asked, if changes are kept.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        self.library.take_changes()
     }
 
     /// What it was told at its start.
