@@ -63,13 +63,7 @@ impl Console {
     pub(crate) fn event(&self, name: &'static str, fields: Fields) {
         if let Form::Json = self.form {
             let t = (self.start.elapsed().as_secs_f64() * 1e3).round() / 1e3;
-            out_line(
-                &Fields::new()
-                    .with("event", name)
-                    .with("t", t)
-                    .and(fields)
-                    .line(),
-            );
+            out_line(&line(name, t, fields));
         }
     }
 
@@ -90,6 +84,15 @@ impl Console {
     pub(crate) fn start(&self) -> Instant {
         self.start
     }
+}
+
+/// An event `t` seconds after the start, as one line of JSON.
+pub(crate) fn line(name: &'static str, t: f64, fields: Fields) -> String {
+    Fields::new()
+        .with("event", name)
+        .with("t", t)
+        .and(fields)
+        .line()
 }
 
 fn out_line(line: &str) {

@@ -14,6 +14,8 @@ mod console;
 mod demo;
 mod exit;
 mod fields;
+#[cfg(test)]
+mod golden_json;
 mod human;
 mod interrupt;
 mod key_json;

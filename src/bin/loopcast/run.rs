@@ -18,10 +18,16 @@ pub(crate) fn finish(
         Err(e) if end.error.is_empty() => e,
         _ => end,
     };
+    let (name, fields) = self::end(&end);
+    console.event(name, fields);
+    end
+}
+
+/// The last event of every run.
+pub(crate) fn end(end: &End) -> (&'static str, Fields) {
     let error = (!end.error.is_empty()).then(|| end.error.clone());
     let fields = Fields::new()
         .with("outcome", end.exit.word())
         .with("exit_code", end.exit.code());
-    console.event("end", fields.with("error", error));
-    end
+    ("end", fields.with("error", error))
 }
