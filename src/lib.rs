@@ -29,6 +29,8 @@ pub mod envelope;
 pub mod fault;
 pub mod fec;
 pub mod ids;
+#[cfg(feature = "serde")]
+mod json;
 pub mod nak;
 pub mod object;
 pub mod range_set;

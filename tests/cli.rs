@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Instant;
@@ -327,28 +328,38 @@ fn json_is_all_that_is_on_standard_output() {
 #[test]
 fn all_names_in_json_are_documented() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
-    let readme = read("README.md");
-    let is_name = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let mut names = 0;
-    for file in [
-        "sender_json.rs",
-        "receiver_json.rs",
-        "stats.rs",
-        "exit.rs",
-        "key_json.rs",
-    ] {
-        let text = read(&format!("src/bin/loopcast/{file}"));
-        let code = text.split("#[cfg(test)]").next().unwrap();
-        for name in code.split('"').skip(1).step_by(2).filter(|s| is_name(s)) {
-            names += 1;
-            assert!(
-                readme.contains(&format!("`{name}`")),
-                "{name} ({file}) is not in README.md"
-            );
-        }
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let mut names = BTreeSet::new();
+    for file in fs::read_dir(root.join("tests/golden/json")).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        let values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+        values.for_each(|value| add_names(&value.unwrap(), &mut names));
     }
-    assert!(names > 80, "only {names} names were found");
+    for name in &names {
+        let documented = readme.contains(&format!("`{name}`"));
+        assert!(documented, "{name} is not in README.md");
+    }
+    assert!(names.len() > 80, "only {} names were found", names.len());
+}
+
+/// Adds the names of fields, and the words that are their values, but for the reasons of drops.
+fn add_names(value: &Value, names: &mut BTreeSet<String>) {
+    let is_name = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                names.insert(name.clone());
+                if name != "dropped" {
+                    add_names(value, names);
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| add_names(value, names)),
+        Value::String(text) if is_name(text) => {
+            names.insert(text.clone());
+        }
+        _ => {}
+    }
 }
 
 #[test]

@@ -15,8 +15,11 @@ mod control;
 mod entropy;
 mod error;
 mod events;
+mod figures;
 mod handle;
 mod interface;
+#[cfg(feature = "serde")]
+mod json;
 mod outbox;
 mod outgoing;
 mod paths;
@@ -29,14 +32,13 @@ mod wire_tap;
 
 pub use builder::{FeedbackMode, Parity, ReceiverBuilder, SenderBuilder, Via};
 pub use error::{DriverError, StartError};
-pub use events::{
-    DeliveryPath, ReceiverEvent, ReceiverProgress, SenderEvent, SenderProgress, SmallBuffer,
-};
+pub use events::{ReceiverEvent, ReceiverProgress, SenderEvent, SenderProgress};
+pub use figures::{DeliveryPath, ReceiverStanding, SenderTier, SmallBuffer};
 pub use handle::{Receiver, Sender, Stopper};
 pub use paths::{FileToOffer, Found, expand};
 pub use summary::{
-    Count, Loss, ReceiverObject, ReceiverSummary, RunOutcome, SenderObject, SenderReceiver,
-    SenderSummary, SenderTier, Spent, Traffic,
+    BadSource, Count, Loss, NotOffered, ReceiverObject, ReceiverSummary, RunOutcome, SenderObject,
+    SenderReceiver, SenderSummary, Spent, Traffic,
 };
 
 /// The URL that is used when none is given: a range of groups for use within an organisation

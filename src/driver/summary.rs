@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::driver::events::DeliveryPath;
+use crate::driver::figures::{ReceiverStanding, SenderTier};
+#[cfg(feature = "serde")]
+use crate::driver::json;
 use crate::engine::{Counter, DropReason, PacketKind, PathChoice};
 use crate::ids::{CodingId, ContentId, ReceiverId, SessionId};
 use crate::seal::Fingerprint;
-use crate::units::Rate;
 use crate::wire::{MoveCause, Outcome};
 
 /// A number of packets and their bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Count {
     /// Packets.
     pub packets: u64,
@@ -69,17 +71,42 @@ impl Traffic {
     }
 }
 
+#[cfg(feature = "serde")]
+impl serde::Serialize for Traffic {
+    /// Packets and bytes in all, and of each kind that there was any of.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap as _;
+
+        let mut kinds = serializer.serialize_map(None)?;
+        kinds.serialize_entry("total", &self.total())?;
+        for (kind, count) in self.iter().filter(|(_, count)| count.packets > 0) {
+            kinds.serialize_entry(&kind, &count)?;
+        }
+        kinds.end()
+    }
+}
+
 /// Time that passed and time that processors spent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Spent {
     /// From start to end.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "wall_seconds", serialize_with = "json::seconds")
+    )]
     pub wall: Duration,
     /// User and system time of this whole process in between.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "cpu_seconds", serialize_with = "json::seconds")
+    )]
     pub cpu: Duration,
 }
 
 /// Packets that did not count, by cause.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Loss {
     /// Lost on the way: gaps in packet numbers less the next three causes.
     pub network: u64,
@@ -90,6 +117,7 @@ pub struct Loss {
     /// Discarded on purpose (`--drop`).
     pub discarded: u64,
     /// Read and thrown away, by reason (damaged, of another session, already here...).
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::counts"))]
     pub dropped: Vec<(DropReason, u64)>,
 }
 
@@ -113,13 +141,18 @@ pub enum RunOutcome {
 
 /// What a sender did.
 #[derive(Clone, PartialEq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SenderSummary {
     /// How it ended. `Partial` when a file could not be offered or a receiver failed or went silent.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub outcome: RunOutcome,
     /// The session.
     pub session: SessionId,
     /// Of the key that signed what was offered.
     pub fingerprint: Fingerprint,
+    /// Time.
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub spent: Spent,
     /// Packets sent, by kind.
     pub sent: Traffic,
     /// Packets heard, by kind.
@@ -134,90 +167,54 @@ pub struct SenderSummary {
     pub receivers_known: u64,
     /// The most at a time that were not, an estimate.
     pub most_unlisted: u32,
-    /// One by one, those in the roster.
-    pub receivers: Vec<SenderReceiver>,
     /// The tiers that data was sent on, and of those receivers the ones that listened there last, the fastest first.
     pub tiers: Vec<SenderTier>,
+    /// One by one, those in the roster.
+    pub receivers: Vec<SenderReceiver>,
     /// The objects.
     pub objects: Vec<SenderObject>,
-    /// Files that could not be offered, with the reason.
-    pub not_offered: Vec<(PathBuf, String)>,
-    /// Time.
-    pub spent: Spent,
+    /// Files that could not be offered.
+    pub not_offered: Vec<NotOffered>,
 }
 
 /// A receiver as its sender saw it.
 #[derive(Clone, PartialEq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SenderReceiver {
-    /// Its identity.
-    pub id: ReceiverId,
-    /// Where it asked from.
-    pub address: SocketAddr,
-    /// How it was served last.
-    pub path: DeliveryPath,
-    /// The rate of the tier that it listened on last.
-    pub tier: Rate,
+    /// How it fared, as it last reported.
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub standing: ReceiverStanding,
     /// When it was first heard, after the sender's start.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::seconds"))]
     pub joined: Duration,
     /// When it had finished with all it wanted, or was forgotten.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::maybe_seconds"))]
     pub left: Option<Duration>,
     /// How it ended; none when it fell silent or is still there.
     pub outcome: Option<Outcome>,
-    /// How often it moved to another tier or path.
-    pub moves: u32,
-    /// Why it did last, or had to leave.
-    pub why: MoveCause,
     /// NAK packets it sent.
     pub naks: u64,
-    /// Payload bytes a second, as it last reported.
-    pub throughput: Rate,
-    /// Data packets it has received, as it last reported.
-    pub packets: u64,
-    /// Packets it lost in the network, as it last reported.
-    pub lost: u64,
-    /// Packets it lost in its own socket's buffer, as it last reported.
-    pub overflowed: u64,
-    /// Packets that its disk had no time for, as it last reported.
-    pub stalled: u64,
-    /// The share that it has of all that it wants, 0 to 1, as it last reported.
-    pub progress: f64,
-    /// How long the rest takes at the throughput it last reported; none when it gets nothing.
-    pub remaining: Option<Duration>,
 }
 
-/// A tier that is sent to or listened to, and how those fare who want something more there.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct SenderTier {
-    /// What it stands for.
-    pub tier: Rate,
-    /// The group of its channel, of the first if it has several; none while nothing is sent there.
-    pub group: Option<SocketAddr>,
-    /// What its channels, which run now, may send at together.
-    pub rate: Rate,
-    /// Data packets sent on those.
-    pub sent: u64,
-    /// Receivers that want something more, of the first 10,000; in a summary all that listened there last.
-    pub receivers: u32,
-    /// Packets that they lost in the network, since they came.
-    pub lost: u64,
-    /// Packets that they lost in their sockets' buffers.
-    pub overflowed: u64,
-    /// Packets that their disks had no time for.
-    pub stalled: u64,
-    /// Data packets that came at them.
-    pub packets: u64,
-    /// The share that the one which has least has of what it wants, 0 to 1.
-    pub progress: f64,
-    /// How long the last of them will take; none when one gets nothing.
-    pub remaining: Option<Duration>,
+/// A file that could not be offered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct NotOffered {
+    /// The file.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::path"))]
+    pub path: PathBuf,
+    /// Why, with what to do.
+    pub reason: String,
 }
 
 /// An object as its sender served it.
 #[derive(Clone, PartialEq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SenderObject {
     /// Its name.
     pub name: String,
     /// The file.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::path"))]
     pub path: PathBuf,
     /// Its length in bytes.
     pub bytes: u64,
@@ -233,8 +230,10 @@ pub struct SenderObject {
 
 /// What a receiver did.
 #[derive(Clone, PartialEq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ReceiverSummary {
     /// How it ended.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub outcome: RunOutcome,
     /// Its identity.
     pub receiver: ReceiverId,
@@ -243,7 +242,14 @@ pub struct ReceiverSummary {
     /// The sender whose signature held; none when there was none.
     pub sender: Option<Fingerprint>,
     /// The way it was served last, and why; none when it was not served.
+    #[cfg_attr(
+        feature = "serde",
+        serde(flatten, serialize_with = "json::path_and_reason")
+    )]
     pub path: Option<PathChoice>,
+    /// Time.
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub spent: Spent,
     /// Packets sent, by kind.
     pub sent: Traffic,
     /// Packets heard, by kind; those of `--drop` are not among them.
@@ -258,24 +264,34 @@ pub struct ReceiverSummary {
     pub naks_suppressed: u64,
     /// Blocks whose hash was wrong and that were fetched anew.
     pub bad_blocks: u64,
-    /// Where symbols of those came from, and of how many: at most 16 addresses.
-    pub bad_sources: Vec<(SocketAddr, u64)>,
+    /// Where symbols of those came from: at most 16 addresses.
+    pub bad_sources: Vec<BadSource>,
     /// The objects.
     pub objects: Vec<ReceiverObject>,
     /// Why it gave up, and what was tried, for people; none when it did not.
     pub gave_up: Option<String>,
     /// Why the sender did not serve it to the end; none when it did.
     pub evicted: Option<MoveCause>,
-    /// Time.
-    pub spent: Spent,
+}
+
+/// An address from which symbols of damaged blocks came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct BadSource {
+    /// The address. Others may have used it.
+    pub address: SocketAddr,
+    /// Damaged blocks that it had a part in.
+    pub blocks: u64,
 }
 
 /// An object as a receiver got it.
 #[derive(Clone, PartialEq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ReceiverObject {
     /// Its name.
     pub name: String,
     /// The file it became or was to become; none when its name was refused.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::maybe_path"))]
     pub path: Option<PathBuf>,
     /// Its length in bytes.
     pub bytes: u64,
@@ -286,6 +302,10 @@ pub struct ReceiverObject {
     /// Why it failed, if it did.
     pub error: Option<String>,
     /// From its opening to its end.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "seconds", serialize_with = "json::seconds")
+    )]
     pub took: Duration,
 }
 

@@ -251,6 +251,20 @@ pub enum NoticeCode {
     UseUnicast,
 }
 
+impl NoticeCode {
+    /// A word for scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            NoticeCode::NotFound => "not_found",
+            NoticeCode::Elsewhere => "elsewhere",
+            NoticeCode::Withdrawn => "withdrawn",
+            NoticeCode::Ended => "ended",
+            NoticeCode::Evicted => "evicted",
+            NoticeCode::UseUnicast => "use_unicast",
+        }
+    }
+}
+
 /// The cookie that a receiver must send back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Challenge {
@@ -474,4 +488,15 @@ pub enum Outcome {
     Failed,
     /// It was told to stop.
     Left,
+}
+
+impl Outcome {
+    /// A word for scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Complete => "complete",
+            Outcome::Failed => "failed",
+            Outcome::Left => "left",
+        }
+    }
 }

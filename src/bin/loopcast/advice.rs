@@ -1,72 +1,36 @@
 //! What to type elsewhere, and what to look at when nothing comes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use loopcast::seal::Fingerprint;
-use loopcast::url::{GroupRange, Url};
+use loopcast::url::Url;
 
 use crate::human;
 
-/// The URLs that lead to a sender and to no other: by its group, and by its own address.
+/// How receivers get to a sender.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Ways {
     /// By the base group.
-    pub(crate) group: Url,
+    group: Url,
     /// By the address that others reach this machine at, if it has one.
-    pub(crate) host: Option<Url>,
+    host: Option<Url>,
     /// Options that receivers need.
     options: &'static str,
 }
 
 impl Ways {
-    /// The ways to a sender that sends `to` its groups on an interface with the addresses `of_interface`
-    /// and answers at `listening`. With one object, `name` is left out: everything is that object.
-    pub(crate) fn new(
-        to: &Url,
-        groups: GroupRange,
-        of_interface: &[IpAddr],
-        listening: &[SocketAddr],
-        fingerprint: Fingerprint,
-    ) -> Ways {
-        let v4 = groups.first().is_ipv4();
-        let reachable = |ip: &IpAddr| listening.iter().any(|l| l.ip() == *ip);
-        // A link-local address needs the name of an interface of the other machine.
-        let usable = |ip: &IpAddr| !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        let mut candidates: Vec<IpAddr> = of_interface
-            .iter()
-            .copied()
-            .filter(reachable)
-            .filter(usable)
-            .collect();
-        candidates.sort_by_key(|ip| ip.is_ipv4() != v4);
-        let own = candidates.first().copied();
-
-        let group = Url::address(groups.first(), to.port()).unwrap_or_else(|_| to.clone());
-        let source = to
-            .source()
-            .or(own.filter(|ip| groups.wants_source() && ip.is_ipv4() == v4));
-        let group = match source {
-            Some(source) => group.clone().with_source(source).unwrap_or(group),
-            None => group,
-        };
-        Ways {
-            group: group.with_fingerprint(fingerprint),
-            host: own
-                .and_then(|ip| Url::address(ip, to.port()).ok())
-                .map(|url| url.with_fingerprint(fingerprint)),
-            options: "",
-        }
-    }
-
-    /// The same to a sender that is like this.
-    pub(crate) fn with_options(mut self, one_way: bool, sealed: bool) -> Ways {
-        self.options = match (one_way, sealed) {
+    /// The ways to a sender at these URLs that is like this.
+    pub(crate) fn new(group: &Url, host: Option<&Url>, one_way: bool, sealed: bool) -> Ways {
+        let options = match (one_way, sealed) {
             (false, false) => "",
             (true, false) => " --one-way",
             (false, true) => " --group-key KEYFILE",
             (true, true) => " --one-way --group-key KEYFILE",
         };
-        self
+        Ways {
+            group: group.clone(),
+            host: host.cloned(),
+            options,
+        }
     }
 
     /// The command that receives from `url`, safe to paste into a shell.
@@ -210,69 +174,21 @@ pub(crate) fn other_interfaces(name: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const PRINT: &str = "plc4qwd2asa72a64ge33sfzpme4okp2p";
-
-    fn at(place: &str) -> String {
-        format!("loopcast://{place}#{PRINT}")
-    }
-
-    fn ways(to: &str, of_interface: &[&str], listening: &[&str]) -> Ways {
-        let to: Url = to.parse().unwrap();
-        let ip = |t: &&str| t.parse().unwrap();
-        let at = |t: &&str| SocketAddr::new(t.parse().unwrap(), to.port());
-        let of_interface: Vec<IpAddr> = of_interface.iter().map(ip).collect();
-        let listening: Vec<SocketAddr> = listening.iter().map(at).collect();
-        let fingerprint = PRINT.parse().unwrap();
-        Ways::new(
-            &to,
-            to.to_send_to().unwrap(),
-            &of_interface,
-            &listening,
-            fingerprint,
-        )
-    }
-
-    #[test]
-    fn both_ways_are_told() {
-        let w = ways(
-            "loopcast://239.192.7.0/24:4700",
-            &["fd00::1", "10.0.0.5"],
-            &["127.0.0.1", "10.0.0.5", "fd00::1"],
-        );
-        assert_eq!(w.group.to_string(), at("239.192.7.0:4700"));
-        assert_eq!(w.host.unwrap().to_string(), at("10.0.0.5:4700"));
-    }
-
-    #[test]
-    fn the_source_goes_into_a_group_that_wants_one() {
-        let w = ways("loopcast://232.1.1.1:4700", &["10.0.0.5"], &["10.0.0.5"]);
-        assert_eq!(w.group.to_string(), at("10.0.0.5@232.1.1.1:4700"));
-        let w = ways(
-            "loopcast://10.0.0.6@239.1.1.1:4700",
-            &["10.0.0.5"],
-            &["10.0.0.5"],
-        );
-        assert_eq!(w.group.to_string(), at("10.0.0.6@239.1.1.1:4700"));
+    fn ways(group: &str, one_way: bool, sealed: bool) -> Ways {
+        Ways::new(&group.parse().unwrap(), None, one_way, sealed)
     }
 
     #[test]
     fn receivers_are_told_what_they_need() {
-        let w = ways("loopcast://239.1.1.1:4700", &[], &[]).with_options(true, true);
+        let w = ways("loopcast://239.1.1.1:4700", true, true);
         let command = "  loopcast receive --one-way --group-key KEYFILE ";
         assert_eq!(w.one_way_lines()[1], format!("{command}{}", w.group));
     }
 
     #[test]
-    fn link_local_and_unbound_addresses_lead_nowhere() {
-        let w = ways(
-            "loopcast://[ff15::7%eth0]:4700",
-            &["fe80::1", "10.0.0.5"],
-            &["fe80::1"],
-        );
-        assert_eq!(w.host, None);
-        assert_eq!(
-            w.command(&w.group),
-            format!("loopcast receive '{}'", at("[ff15::7]:4700"))
-        );
+    fn brackets_are_kept_from_the_shell() {
+        let w = ways("loopcast://[ff15::7]:4700", false, false);
+        let command = "  loopcast receive 'loopcast://[ff15::7]:4700'";
+        assert_eq!(w.lines()[1], command);
     }
 }

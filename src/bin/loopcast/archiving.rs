@@ -16,7 +16,7 @@ use crate::console::Console;
 use crate::exit::{End, Exit};
 use crate::human;
 use crate::interrupt::Interrupt;
-use crate::key_json;
+use crate::own_event::OwnEvent;
 
 /// How often progress is shown and a signal looked for.
 const TICK: Duration = Duration::from_millis(50);
@@ -37,14 +37,20 @@ pub(crate) fn pack(
     interrupt: &Interrupt,
 ) -> Result<Packed, End> {
     let start = Instant::now();
-    let packed = watch(key_json::PACKING, console, interrupt, |p| pack.run(p))?;
+    let event = |done, total| OwnEvent::Packing { done, total };
+    let packed = watch("packing", event, console, interrupt, |p| pack.run(p))?;
     if let Err(e) = key.keep() {
         // Nobody could ever open it.
         let _ = fs::remove_file(&pack.out);
         return Err(e.into());
     }
-    let (name, fields) = key_json::packed(&packed, &pack.out, key_path);
-    console.event(name, fields);
+    console.event(&OwnEvent::Packed {
+        archive: pack.out.to_string_lossy(),
+        key: key_path.to_string_lossy(),
+        files: packed.files,
+        bytes: packed.content,
+        archive_bytes: packed.archive,
+    });
     console.say(format!(
         "packed {} ({}) into {} ({}) in {}",
         human::count(packed.files as u64, "file"),
@@ -69,12 +75,16 @@ pub(crate) fn unpack(
     interrupt: &Interrupt,
 ) -> Result<Vec<Unpacked>, End> {
     let archive = ArchiveFile::open(archive, key)?;
-    let files = watch(key_json::UNPACKING, console, interrupt, |p| {
+    let event = |done, total| OwnEvent::Unpacking { done, total };
+    let files = watch("unpacking", event, console, interrupt, |p| {
         archive.unpack(into, p)
     })?;
     for file in &files {
-        let (name, fields) = key_json::unpacked(file);
-        console.event(name, fields);
+        console.event(&OwnEvent::Unpacked {
+            name: file.name.as_str(),
+            path: file.path.to_string_lossy(),
+            bytes: file.bytes,
+        });
         console.say(format!(
             "unpacked and verified: {} ({})",
             human::plain(&file.path.to_string_lossy()),
@@ -86,7 +96,8 @@ pub(crate) fn unpack(
 
 /// Works in a thread, while this one shows how far it is and looks for a signal.
 fn watch<T: Send>(
-    name: &'static str,
+    name: &str,
+    event: impl Fn(u64, u64) -> OwnEvent<'static>,
     console: &Console,
     interrupt: &Interrupt,
     work: impl FnOnce(&Progress) -> Result<T, PackError> + Send,
@@ -106,7 +117,7 @@ fn watch<T: Send>(
             bars.update(name, done, total, &format!("of {}", human::bytes(total)));
             if told.elapsed() >= EVENT_EVERY {
                 told = Instant::now();
-                console.event(name, key_json::progress(done, total));
+                console.event(&event(done, total));
             }
             if interrupt.came() {
                 progress.stop();

@@ -7,8 +7,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
-
-use crate::fields::Fields;
+use serde::Serialize;
 
 /// How a run speaks.
 #[derive(Debug)]
@@ -59,11 +58,11 @@ impl Console {
         }
     }
 
-    /// An event for scripts: its name, the seconds since the start, its fields.
-    pub(crate) fn event(&self, name: &'static str, fields: Fields) {
+    /// An event for scripts.
+    pub(crate) fn event(&self, event: &impl Serialize) {
         if let Form::Json = self.form {
             let t = (self.start.elapsed().as_secs_f64() * 1e3).round() / 1e3;
-            out_line(&line(name, t, fields));
+            out_line(&json_line(event, t));
         }
     }
 
@@ -86,13 +85,17 @@ impl Console {
     }
 }
 
-/// An event `t` seconds after the start, as one line of JSON.
-pub(crate) fn line(name: &'static str, t: f64, fields: Fields) -> String {
-    Fields::new()
-        .with("event", name)
-        .with("t", t)
-        .and(fields)
-        .line()
+/// An event `t` seconds after the start as one line of JSON: its name, the time, its fields.
+pub(crate) fn json_line(event: &impl Serialize, t: f64) -> String {
+    let mut line = serde_json::to_string(event).unwrap_or_default();
+    // The name comes first, and is a word.
+    if let Some(behind_name) = line.find([',', '}']) {
+        line.insert_str(
+            behind_name,
+            &format!(",\"t\":{}", serde_json::Value::from(t)),
+        );
+    }
+    line
 }
 
 fn out_line(line: &str) {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use loopcast::driver::{RunOutcome, StartError};
+use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use crate::console;
 use crate::human;
@@ -86,6 +87,18 @@ impl End {
             exit,
             error: error.to_string(),
         }
+    }
+}
+
+impl Serialize for End {
+    /// The outcome in a word, the exit code, and the error or null.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let error = Some(self.error.as_str()).filter(|text| !text.is_empty());
+        let mut fields = serializer.serialize_struct("End", 3)?;
+        fields.serialize_field("outcome", self.exit.word())?;
+        fields.serialize_field("exit_code", &self.exit.code())?;
+        fields.serialize_field("error", &error)?;
+        fields.end()
     }
 }
 

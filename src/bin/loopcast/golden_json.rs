@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use loopcast::driver::{
-    DeliveryPath, Loss, ReceiverEvent, ReceiverObject, ReceiverProgress, ReceiverSummary,
-    RunOutcome, SenderEvent, SenderObject, SenderProgress, SenderReceiver, SenderSummary,
-    SenderTier, SmallBuffer, Spent, Traffic,
+    BadSource, DeliveryPath, Loss, NotOffered, ReceiverEvent, ReceiverObject, ReceiverProgress,
+    ReceiverStanding, ReceiverSummary, RunOutcome, SenderEvent, SenderObject, SenderProgress,
+    SenderReceiver, SenderSummary, SenderTier, SmallBuffer, Spent, Traffic,
 };
 use loopcast::engine::{DropReason, PacketKind, PathChoice};
 use loopcast::ids::{CodingId, Hash, ReceiverId, SessionId};
 use loopcast::seal::Fingerprint;
-use loopcast::store::{Packed, Unpacked};
 use loopcast::units::Rate;
+use loopcast::url::Url;
 use loopcast::wire::{MoveCause, NoticeCode, Outcome};
 
-use crate::advice::Ways;
+use crate::console::json_line;
 use crate::exit::{End, Exit};
-use crate::fields::Fields;
-use crate::{console, key_json, receiver_json, run, sender_json, stats};
+use crate::own_event::OwnEvent;
+use crate::stats::Figures;
 
 const CAUSES: [MoveCause; 9] = [
     MoveCause::None,
@@ -71,6 +71,11 @@ fn fingerprint() -> Fingerprint {
     "plc4qwd2asa72a64ge33sfzpme4okp2p".parse().unwrap()
 }
 
+fn url(place: &str) -> Url {
+    let url: Url = format!("loopcast://{place}").parse().unwrap();
+    url.with_fingerprint(fingerprint())
+}
+
 fn name() -> String {
     "A/\u{e4} \"b\"\n.iso".to_owned()
 }
@@ -90,18 +95,24 @@ fn coding() -> CodingId {
 const SESSION: SessionId = SessionId(0x0123_4567_89ab_cdef);
 const RECEIVER: ReceiverId = ReceiverId(0xa);
 
-fn standing(path: DeliveryPath, remaining: Option<Duration>) -> SenderReceiver {
+fn receiver(path: DeliveryPath, remaining: Option<Duration>) -> SenderReceiver {
     SenderReceiver {
+        standing: standing(path, remaining),
+        joined: Duration::from_nanos(1_234_567_891),
+        left: remaining,
+        outcome: remaining.map(|_| Outcome::Complete),
+        naks: 7,
+    }
+}
+
+fn standing(path: DeliveryPath, remaining: Option<Duration>) -> ReceiverStanding {
+    ReceiverStanding {
         id: RECEIVER,
         address: at("[fe80::1%3]:4701"),
         path,
         tier: Rate::from_bps(100_000_000),
-        joined: Duration::from_nanos(1_234_567_891),
-        left: remaining,
-        outcome: remaining.map(|_| Outcome::Complete),
         moves: 3,
         why: MoveCause::Congestion,
-        naks: 7,
         throughput: Rate::from_bps(95_363_123),
         packets: 1_000,
         lost: 10,
@@ -218,6 +229,8 @@ fn of_sender() -> Vec<SenderEvent> {
         interface: "eth0".to_owned(),
         addresses: vec![at("10.0.0.5:4700"), at("[fd00::5]:4700")],
         fingerprint: fingerprint(),
+        url: Box::new(url("239.192.7.0:4700")),
+        host_url: Some(Box::new(url("10.0.0.5:4700"))),
     };
     let progress = SenderProgress {
         sent_bytes: 123,
@@ -263,16 +276,8 @@ fn of_sender() -> Vec<SenderEvent> {
 
 #[test]
 fn a_senders_events() {
-    let to = "loopcast://239.192.7.0/24:4700".parse().unwrap();
-    let own = [IpAddr::from([10, 0, 0, 5])];
-    let listening = [at("10.0.0.5:4700")];
-    let groups = loopcast::url::Url::to_send_to(&to).unwrap();
-    let ways = Ways::new(&to, groups, &own, &listening, fingerprint());
     let all = [of_sender(), of_objects(), of_receivers()].concat();
-    let lines = all.iter().map(|event| {
-        let (name, fields) = sender_json::event(event, Some(&ways)).unwrap();
-        console::line(name, 1.5, fields) + "\n"
-    });
+    let lines = all.iter().map(|event| json_line(event, 1.5) + "\n");
     check("sender_events.jsonl", &lines.collect::<String>());
 }
 
@@ -412,26 +417,14 @@ fn a_receivers_events() {
         cause: MoveCause::Silent,
         text: reason(),
     }));
-    let lines = all.iter().map(|event| {
-        let (name, fields) = receiver_json::event(event).unwrap();
-        console::line(name, 0.0, fields) + "\n"
-    });
+    let lines = all.iter().map(|event| json_line(event, 0.0) + "\n");
     check("receiver_events.jsonl", &lines.collect::<String>());
 }
 
 #[test]
 fn the_programs_own_events() {
-    let path = odd_path();
-    let packed = Packed {
-        files: 2,
-        content: 3,
-        archive: 4,
-    };
-    let unpacked = Unpacked {
-        name: "a/b.iso".to_owned(),
-        path: path.clone(),
-        bytes: 5,
-    };
+    let odd = odd_path();
+    let path = || odd.to_string_lossy();
     let ends = [
         Exit::Complete,
         Exit::Failed,
@@ -441,19 +434,34 @@ fn the_programs_own_events() {
         Exit::Interrupted,
         Exit::Evicted,
     ];
-    let mut all: Vec<(&str, Fields)> = vec![
-        (key_json::PACKING, key_json::progress(1, 2)),
-        (key_json::UNPACKING, key_json::progress(3, 4)),
-        key_json::packed(&packed, &path, &path),
-        key_json::unpacked(&unpacked),
-        key_json::group_key(&path),
-        key_json::sender_key(&path, &fingerprint(), true),
-        run::end(&End::quiet(Exit::Complete)),
-    ];
-    all.extend(ends.map(|exit| run::end(&End::error(exit, reason()))));
-    let lines = all
+    let ends: Vec<End> = [End::quiet(Exit::Complete)]
         .into_iter()
-        .map(|(name, fields)| console::line(name, 12.345, fields) + "\n");
+        .chain(ends.map(|exit| End::error(exit, reason())))
+        .collect();
+    let mut all = vec![
+        OwnEvent::Packing { done: 1, total: 2 },
+        OwnEvent::Unpacking { done: 3, total: 4 },
+        OwnEvent::Packed {
+            archive: path(),
+            key: path(),
+            files: 2,
+            bytes: 3,
+            archive_bytes: 4,
+        },
+        OwnEvent::Unpacked {
+            name: "a/b.iso",
+            path: path(),
+            bytes: 5,
+        },
+        OwnEvent::GroupKey { path: path() },
+        OwnEvent::SenderKey {
+            path: path(),
+            fingerprint: fingerprint(),
+            made: true,
+        },
+    ];
+    all.extend(ends.iter().map(OwnEvent::End));
+    let lines = all.iter().map(|event| json_line(event, 12.345) + "\n");
     check("own_events.jsonl", &lines.collect::<String>());
 }
 
@@ -503,16 +511,19 @@ fn a_senders_figures() {
         receivers_known: 3,
         most_unlisted: 4,
         receivers: vec![
-            standing(DeliveryPath::Unicast, Some(Duration::from_secs(2))),
-            standing(DeliveryPath::Multicast, None),
+            receiver(DeliveryPath::Unicast, Some(Duration::from_secs(2))),
+            receiver(DeliveryPath::Multicast, None),
         ],
         tiers: tiers(),
         objects: vec![object(None), object(Some(reason()))],
-        not_offered: vec![(odd_path(), reason())],
+        not_offered: vec![NotOffered {
+            path: odd_path(),
+            reason: reason(),
+        }],
         spent: SPENT,
     };
     let end = End::error(Exit::Failed, reason());
-    let found = stats::sender(&summary, &end).pretty() + "\n";
+    let found = Figures::new("sender", Some(&summary), &end).text();
     check("sender_figures.json", &found.replace(VERSION, "VERSION"));
 }
 
@@ -543,7 +554,10 @@ fn a_receivers_figures() {
         naks_sent: 2,
         naks_suppressed: 3,
         bad_blocks: 4,
-        bad_sources: vec![(at("10.0.0.5:4700"), 6)],
+        bad_sources: vec![BadSource {
+            address: at("10.0.0.5:4700"),
+            blocks: 6,
+        }],
         objects: vec![object(Some(odd_path()), None), object(None, Some(reason()))],
         gave_up: Some(reason()),
         evicted: Some(MoveCause::AsksTooMuch),
@@ -562,11 +576,11 @@ fn a_receivers_figures() {
     let end = End::quiet(Exit::Complete);
     let mut found: String = all
         .chain([nothing])
-        .map(|summary| stats::receiver(&summary, &end).pretty() + "\n")
+        .map(|summary| Figures::new("receiver", Some(&summary), &end).text())
         .collect();
     let refused = End::error(Exit::Usage, reason());
     for role in ["sender", "receiver"] {
-        found += &(stats::not_started(role, &refused).pretty() + "\n");
+        found += &Figures::new(role, None::<&()>, &refused).text();
     }
     check("receiver_figures.json", &found.replace(VERSION, "VERSION"));
 }

@@ -9,9 +9,8 @@ use loopcast::store::{NewKey, read_key, read_sender_key, sender_key, sender_key_
 use crate::args;
 use crate::console::Console;
 use crate::exit::{End, Exit};
-use crate::fields::Fields;
 use crate::human;
-use crate::key_json;
+use crate::own_event::OwnEvent;
 use crate::run;
 
 /// Makes or shows a key, and says where it is.
@@ -22,7 +21,7 @@ pub(crate) fn run(args: &args::Keygen) -> End {
         None => sender(args.show, &console),
     };
     let end = made.err().unwrap_or(End::quiet(Exit::Complete));
-    run::finish(&console, None, &Fields::new(), end)
+    run::tell(&console, end)
 }
 
 /// Reads a group key.
@@ -36,8 +35,9 @@ pub(crate) fn read_group_key(path: &Path) -> Result<GroupKey, End> {
 
 fn group(path: &Path, force: bool, console: &Console) -> Result<(), End> {
     NewKey::create(path, KeyKind::Group, force)?.keep()?;
-    let (name, fields) = key_json::group_key(path);
-    console.event(name, fields);
+    console.event(&OwnEvent::GroupKey {
+        path: path.to_string_lossy(),
+    });
     console.say(format!(
         "the group key is in {}: give it to everybody in the group, and to nobody else",
         human::plain(&path.to_string_lossy())
@@ -56,8 +56,11 @@ fn sender(show: bool, console: &Console) -> Result<(), End> {
         sender_key(&path)?
     };
     let fingerprint = key.public().fingerprint();
-    let (name, fields) = key_json::sender_key(&path, &fingerprint, made);
-    console.event(name, fields);
+    console.event(&OwnEvent::SenderKey {
+        path: path.to_string_lossy(),
+        fingerprint,
+        made,
+    });
     let what = if made {
         "made"
     } else {

@@ -13,20 +13,17 @@ mod bench;
 mod console;
 mod demo;
 mod exit;
-mod fields;
 #[cfg(test)]
 mod golden_json;
 mod human;
 mod interrupt;
-mod key_json;
 mod keygen;
+mod own_event;
 mod pack;
 mod receive;
-mod receiver_json;
 mod run;
 mod scratch;
 mod send;
-mod sender_json;
 mod stats;
 
 use args::{Args, Command};

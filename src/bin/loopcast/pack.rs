@@ -7,7 +7,6 @@ use crate::archiving;
 use crate::args;
 use crate::console::Console;
 use crate::exit::{End, Exit};
-use crate::fields::Fields;
 use crate::interrupt::Interrupt;
 use crate::run;
 
@@ -40,5 +39,5 @@ pub(crate) fn unpack(args: &args::Unpack, interrupt: &Interrupt) -> End {
 
 fn end(console: &Console, result: Result<(), End>) -> End {
     let end = result.err().unwrap_or(End::quiet(Exit::Complete));
-    run::finish(console, None, &Fields::new(), end)
+    run::tell(console, end)
 }

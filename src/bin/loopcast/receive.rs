@@ -21,9 +21,8 @@ use crate::exit::{End, Exit};
 use crate::human;
 use crate::interrupt::Interrupt;
 use crate::keygen::read_group_key;
-use crate::receiver_json;
 use crate::run;
-use crate::stats::{self, StatsFile};
+use crate::stats::StatsFile;
 
 /// How often a signal is looked for.
 const TICK: Duration = Duration::from_millis(50);
@@ -48,7 +47,7 @@ pub(crate) fn run(args: args::Receive, interrupt: &Interrupt) -> End {
     // Before anything comes: a key that can't be read is told at once.
     let key = args.key.as_deref().map(archiving::archive_key).transpose();
     let received = key.and_then(|key| Ok((key, view.receive(interrupt)?)));
-    let (figures, end) = match received {
+    let (summary, end) = match received {
         Ok((key, summary)) => {
             let mut end = view.verdict(&summary);
             view.say_figures(&summary);
@@ -58,11 +57,11 @@ pub(crate) fn run(args: args::Receive, interrupt: &Interrupt) -> End {
                     _ => console.warn(&e.error),
                 }
             }
-            (stats::receiver(&summary, &end), end)
+            (Some(summary), end)
         }
-        Err(end) => (stats::not_started("receiver", &end), end),
+        Err(end) => (None, end),
     };
-    run::finish(&console, stats, &figures, end)
+    run::finish(&console, stats, "receiver", summary.as_ref(), end)
 }
 
 /// What is shown of a receiver.
@@ -75,6 +74,11 @@ struct View<'a> {
     sender: Option<SocketAddr>,
     /// Others than the sender trusted have described something.
     strangers: bool,
+}
+
+/// Addresses as texts.
+fn texts(addresses: &[SocketAddr]) -> Vec<String> {
+    addresses.iter().map(SocketAddr::to_string).collect()
 }
 
 /// How long the rest takes at this rate, if one can tell.
@@ -171,9 +175,7 @@ impl<'a> View<'a> {
     }
 
     fn show(&mut self, event: &ReceiverEvent) {
-        if let Some((name, fields)) = receiver_json::event(event) {
-            self.console.event(name, fields);
-        }
+        self.console.event(event);
         let console = self.console;
         use ReceiverEvent as E;
         match event {
@@ -273,7 +275,7 @@ impl<'a> View<'a> {
             E::BadBlock { name, block, from } => console.warn(format!(
                 "block {block} of {} came damaged, from {}, and is fetched again",
                 human::plain(name),
-                receiver_json::texts(from).join(" and ")
+                texts(from).join(" and ")
             )),
             E::ShutOut { address } => console.warn(format!(
                 "what {address} sends damages blocks: nothing is taken from there for a minute"

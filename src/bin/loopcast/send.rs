@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 use loopcast::config::DEFAULT_RATE_BPS;
 use loopcast::driver::{
-    DeliveryPath, Sender, SenderEvent, SenderProgress, SenderReceiver, SenderSummary, SenderTier,
+    DeliveryPath, ReceiverStanding, Sender, SenderEvent, SenderProgress, SenderSummary, SenderTier,
 };
 use loopcast::units::Rate;
 use loopcast::url::GroupRange;
@@ -23,8 +23,7 @@ use crate::human;
 use crate::interrupt::Interrupt;
 use crate::keygen::read_group_key;
 use crate::run;
-use crate::sender_json;
-use crate::stats::{self, StatsFile};
+use crate::stats::StatsFile;
 
 /// How often a signal is looked for.
 const TICK: Duration = Duration::from_millis(50);
@@ -48,15 +47,15 @@ pub(crate) fn run(args: args::Send, interrupt: &Interrupt) -> End {
         Err(end) => return end,
     };
     let console = Console::new(args.output.json);
-    let (figures, end) = match serve(&args, interrupt, &console) {
+    let (summary, end) = match serve(&args, interrupt, &console) {
         Ok(summary) => {
             let end = verdict(&summary);
             say_figures(&console, &args, &summary);
-            (stats::sender(&summary, &end), end)
+            (Some(summary), end)
         }
-        Err(end) => (stats::not_started("sender", &end), end),
+        Err(end) => (None, end),
     };
-    run::finish(&console, stats, &figures, end)
+    run::finish(&console, stats, "sender", summary.as_ref(), end)
 }
 
 fn serve(
@@ -243,21 +242,7 @@ impl<'a> View<'a> {
 
     fn show(&mut self, event: &SenderEvent) {
         use SenderEvent as E;
-        if let E::Listening {
-            interface,
-            addresses,
-            fingerprint,
-            ..
-        } = event
-        {
-            let own = advice::addresses_of(interface);
-            let ways = Ways::new(&self.args.to, self.groups, &own, addresses, *fingerprint);
-            let (one_way, sealed) = (self.args.one_way, self.args.group_key.is_some());
-            self.ways = Some(ways.with_options(one_way, sealed));
-        }
-        if let Some((name, fields)) = sender_json::event(event, self.ways.as_ref()) {
-            self.console.event(name, fields);
-        }
+        self.console.event(event);
         match event {
             E::KeyMade { path } => self.console.say(format!(
                 "made this sender's key in {}",
@@ -267,7 +252,11 @@ impl<'a> View<'a> {
                 "this sender's key can't be kept, so its fingerprint is another one at the next start: {}",
                 human::plain(reason)
             )),
-            E::Listening { interface, .. } => self.listening(interface),
+            E::Listening { interface, url, host_url, .. } => {
+                let (one_way, sealed) = (self.args.one_way, self.args.group_key.is_some());
+                let ways = Ways::new(url, host_url.as_deref(), one_way, sealed);
+                self.listening(interface, ways);
+            }
             E::SmallBuffer(b) => self.console.warn(format!(
                 "the socket's receive buffer is {}, not {}: answers may be lost with very many receivers \
                  (root can allow more with: sysctl -w net.core.rmem_max={})",
@@ -340,7 +329,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn listening(&mut self, interface: &str) {
+    fn listening(&mut self, interface: &str, ways: Ways) {
         self.interface = interface.to_owned();
         let own = advice::addresses_of(interface);
         let shown: Vec<String> = own.iter().map(|ip| ip.to_string()).collect();
@@ -361,13 +350,13 @@ impl<'a> View<'a> {
                 args::Auto::Auto => "as fast as receivers take it".to_owned(),
             }
         ));
-        let Some(ways) = &self.ways else { return };
         let lines = if self.args.one_way {
             ways.one_way_lines()
         } else {
             ways.lines()
         };
         lines.iter().for_each(|line| self.console.say(line));
+        self.ways = Some(ways);
     }
 
     fn offered(&mut self, name: &str, bytes: u64, cached: bool, again: bool) {
@@ -462,7 +451,7 @@ fn tier_words(t: &SenderTier) -> (String, String) {
     (format!("  tier {}", t.tier), words)
 }
 
-fn receiver_words(r: &SenderReceiver) -> (String, String) {
+fn receiver_words(r: &ReceiverStanding) -> (String, String) {
     let path = match r.path {
         DeliveryPath::Multicast => format!("tier {}", r.tier),
         DeliveryPath::Unicast => "unicast".to_owned(),

@@ -31,8 +31,8 @@ use crate::driver::interface;
 use crate::driver::outbox::Outbox;
 use crate::driver::socket::Socket;
 use crate::driver::{
-    DEFAULT_URL, DriverError, Loss, ReceiverBuilder, ReceiverEvent, ReceiverSummary, RunOutcome,
-    Spent, StartError, Traffic, Via, entropy,
+    BadSource, DEFAULT_URL, DriverError, Loss, ReceiverBuilder, ReceiverEvent, ReceiverSummary,
+    RunOutcome, Spent, StartError, Traffic, Via, entropy,
 };
 use crate::engine::{self, DropReason, PacketKind, ReceiverConfig, Target, Trust};
 use crate::envelope::ReceiverEnvelopes;
@@ -272,6 +272,7 @@ fn summary(id: ReceiverId, now: Time, remains: Remains, spent: Spent) -> Receive
     let dropped = dropped
         .filter(|(r, n)| *n > 0 && *r != DropReason::Duplicate)
         .collect();
+    let bad_sources = remains.engine.bad_sources();
     ReceiverSummary {
         outcome,
         receiver: id,
@@ -291,7 +292,9 @@ fn summary(id: ReceiverId, now: Time, remains: Remains, spent: Spent) -> Receive
         naks_sent: stats.sent(PacketKind::Nak).packets,
         naks_suppressed: stats.naks_suppressed,
         bad_blocks: stats.bad_blocks,
-        bad_sources: remains.engine.bad_sources().collect(),
+        bad_sources: bad_sources
+            .map(|(address, blocks)| BadSource { address, blocks })
+            .collect(),
         objects: objects::summary(now, remains.objects),
         gave_up: remains.gave_up,
         evicted: remains.evicted,

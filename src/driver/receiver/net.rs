@@ -653,7 +653,7 @@ impl Net {
                 use wire::NoticeCode as Code;
                 self.refused_by_sender |=
                     matches!(code, Code::NotFound | Code::Evicted | Code::Ended);
-                ReceiverEvent::Notice { code, cause, text }
+                ReceiverEvent::Notice { code, text, cause }
             }
             E::OtherSession { session, address } => {
                 ReceiverEvent::AnotherSender { session, address }

@@ -6,6 +6,7 @@
 mod messages;
 mod net;
 mod roster;
+mod urls;
 mod workers;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,6 +19,7 @@ use mio::{Poll, Waker};
 pub(crate) use messages::Message;
 use net::{Listener, Net, Parts, Purpose, Remains};
 use roster::Which;
+use urls::Urls;
 
 use crate::carousel::Surplus;
 use crate::config;
@@ -137,8 +139,8 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         Some(url) => url.clone(),
         None => DEFAULT_URL.parse::<Url>()?,
     };
-    let mut groups: Vec<SocketAddr> = url
-        .to_send_to()?
+    let range = url.to_send_to()?;
+    let mut groups: Vec<SocketAddr> = range
         .iter()
         .map(|ip| SocketAddr::new(ip, url.port()))
         // Where nobody can ask, who listens to one group hears it all.
@@ -236,12 +238,15 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
     let envelopes = builder
         .group_key
         .map(|key| SenderEnvelopes::new(key, session, fresh));
+    let urls = Urls::new(&url, range, &interface.addresses, &addresses, fingerprint);
     setting_up.outbox.tell(SenderEvent::Listening {
         session,
         group: Some(base),
         interface: interface.name.clone(),
         addresses: addresses.clone(),
         fingerprint,
+        url: Box::new(urls.group),
+        host_url: urls.host.map(Box::new),
     });
 
     let setup = |source| StartError::Socket {

@@ -8,7 +8,6 @@ mod offers;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use crate::driver::outgoing::Outgoing;
 use crate::driver::paths::{FileToOffer, Found};
 use crate::driver::socket::{Batch, SendFault, Socket};
 use crate::driver::speed::Speed;
-use crate::driver::{DriverError, SenderEvent, SenderObject};
+use crate::driver::{DriverError, NotOffered, SenderEvent, SenderObject};
 use crate::engine::{self, Burst, Link, ObjectKey};
 use crate::envelope::{Seal, SenderEnvelopes};
 use crate::fault::{FaultKind, StoreFault};
@@ -104,7 +103,7 @@ pub(crate) struct Remains {
     pub(crate) engine: engine::Sender,
     pub(crate) roster: Roster,
     pub(crate) objects: Vec<SenderObject>,
-    pub(crate) not_offered: Vec<(PathBuf, String)>,
+    pub(crate) not_offered: Vec<NotOffered>,
     pub(crate) stopped: bool,
     pub(crate) overflowed: u64,
     pub(crate) v4: bool,
@@ -143,7 +142,7 @@ pub(crate) struct Net {
     later: Vec<(Time, Prepare)>,
     objects: HashMap<ObjectKey, Offered>,
     ended_objects: Vec<SenderObject>,
-    not_offered: Vec<(PathBuf, String)>,
+    not_offered: Vec<NotOffered>,
     roster: Roster,
     speed: Speed,
     figures_at: Time,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::driver::{DeliveryPath, SenderReceiver, SenderTier};
+use crate::driver::{DeliveryPath, ReceiverStanding, SenderReceiver, SenderTier};
 use crate::engine::{ChannelFigures, ReceiverFigures};
 use crate::ids::ReceiverId;
 use crate::time::Time;
@@ -54,17 +54,13 @@ impl Roster {
             self.others.present += 1;
             return;
         }
-        let new = SenderReceiver {
+        let standing = ReceiverStanding {
             id,
             address,
             path: DeliveryPath::of(unicast),
             tier: Rate::ZERO,
-            joined: since_start(now),
-            left: None,
-            outcome: None,
             moves: 0,
             why: MoveCause::None,
-            naks: 0,
             throughput: Rate::ZERO,
             packets: 0,
             lost: 0,
@@ -72,6 +68,13 @@ impl Roster {
             stalled: 0,
             progress: 0.0,
             remaining: None,
+        };
+        let new = SenderReceiver {
+            standing,
+            joined: since_start(now),
+            left: None,
+            outcome: None,
+            naks: 0,
         };
         self.known.insert(id, new);
     }
@@ -124,7 +127,7 @@ impl Roster {
     pub(crate) fn gone(&mut self, now: Time, id: ReceiverId, cause: MoveCause) {
         if let Some(known) = self.known.get_mut(&id) {
             known.left.get_or_insert(since_start(now));
-            known.why = cause;
+            known.standing.why = cause;
         } else {
             self.others.present = self.others.present.saturating_sub(1);
             self.others.gone += 1;
@@ -133,8 +136,8 @@ impl Roster {
 
     pub(crate) fn moved(&mut self, id: ReceiverId, cause: MoveCause) {
         if let Some(known) = self.known.get_mut(&id) {
-            known.moves += 1;
-            known.why = cause;
+            known.standing.moves += 1;
+            known.standing.why = cause;
         }
     }
 
@@ -144,18 +147,19 @@ impl Roster {
             let Some(known) = self.known.get_mut(&f.receiver) else {
                 continue;
             };
-            known.address = f.address;
-            known.path = DeliveryPath::of(f.unicast);
             known.naks = f.naks;
-            known.throughput = f.throughput;
-            known.packets = f.packets;
-            known.lost = f.lost;
-            known.overflowed = f.overflowed;
-            known.stalled = f.stalled;
-            known.tier = f.tier;
-            known.progress = f.symbols_held as f64 / f.symbols_wanted.max(1) as f64;
+            let standing = &mut known.standing;
+            standing.address = f.address;
+            standing.path = DeliveryPath::of(f.unicast);
+            standing.throughput = f.throughput;
+            standing.packets = f.packets;
+            standing.lost = f.lost;
+            standing.overflowed = f.overflowed;
+            standing.stalled = f.stalled;
+            standing.tier = f.tier;
+            standing.progress = f.symbols_held as f64 / f.symbols_wanted.max(1) as f64;
             let gets = f.bytes_left == 0 || !f.throughput.is_zero();
-            known.remaining = gets.then(|| f.throughput.time_for(f.bytes_left));
+            standing.remaining = gets.then(|| f.throughput.time_for(f.bytes_left));
             if known.outcome.is_none() && f.outcome.is_some() {
                 known.outcome = f.outcome;
                 known.left.get_or_insert(since_start(now));
@@ -163,8 +167,9 @@ impl Roster {
         }
     }
 
-    fn here(&self) -> impl Iterator<Item = &SenderReceiver> {
-        self.known.values().filter(|r| r.left.is_none())
+    fn here(&self) -> impl Iterator<Item = &ReceiverStanding> {
+        let here = self.known.values().filter(|r| r.left.is_none());
+        here.map(|r| &r.standing)
     }
 
     /// Receivers that have neither ended nor been forgotten.
@@ -173,9 +178,9 @@ impl Roster {
     }
 
     /// Those of them that will take longest, at most `most`, the last first.
-    pub(crate) fn slowest(&self, most: usize) -> Vec<SenderReceiver> {
-        let last = |r: &&SenderReceiver| (Reverse(r.remaining.unwrap_or(Duration::MAX)), r.id);
-        let mut all: Vec<&SenderReceiver> = self.here().collect();
+    pub(crate) fn slowest(&self, most: usize) -> Vec<ReceiverStanding> {
+        let last = |r: &&ReceiverStanding| (Reverse(r.remaining.unwrap_or(Duration::MAX)), r.id);
+        let mut all: Vec<&ReceiverStanding> = self.here().collect();
         if all.len() > most {
             all.select_nth_unstable_by_key(most, last);
             all.truncate(most);
@@ -198,9 +203,9 @@ impl Roster {
             tier.sent += channel.sent;
         }
         let counts = |r: &&SenderReceiver| {
-            r.path == DeliveryPath::Multicast && (which == Which::All || r.left.is_none())
+            r.standing.path == DeliveryPath::Multicast && (which == Which::All || r.left.is_none())
         };
-        for r in self.known.values().filter(counts) {
+        for r in self.known.values().filter(counts).map(|r| &r.standing) {
             let tier = tiers.entry(Reverse(r.tier)).or_default();
             let (progress, last) = (r.progress, r.remaining);
             (tier.progress, tier.remaining) = match tier.receivers {
@@ -245,7 +250,7 @@ impl Roster {
     /// One by one, in the order they came.
     pub(crate) fn into_receivers(self) -> Vec<SenderReceiver> {
         let mut all: Vec<SenderReceiver> = self.known.into_values().collect();
-        all.sort_by_key(|r| (r.joined, r.id));
+        all.sort_by_key(|r| (r.joined, r.standing.id));
         all
     }
 }

@@ -103,8 +103,8 @@ impl Net {
                 self.roster.gone(now, receiver, cause);
                 SenderEvent::Gone {
                     receiver,
-                    cause,
                     reason,
+                    cause,
                 }
             }
             E::Withdrawn { object, reason } => {

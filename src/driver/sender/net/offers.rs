@@ -6,7 +6,7 @@ use super::{ATTEMPTS, Net, Offered, SETTLE};
 use crate::config;
 use crate::driver::paths::Found;
 use crate::driver::sender::messages::{Job, Prepare, Prepared};
-use crate::driver::{SenderEvent, SenderObject};
+use crate::driver::{NotOffered, SenderEvent, SenderObject};
 use crate::engine::{self, ObjectKey};
 use crate::ids::ContentId;
 use crate::time::Time;
@@ -54,7 +54,7 @@ impl Net {
             path: path.clone(),
             reason: reason.clone(),
         });
-        self.not_offered.push((path, reason));
+        self.not_offered.push(NotOffered { path, reason });
     }
 
     pub(super) fn offer(&mut self, now: Time, prepared: Prepared) {
