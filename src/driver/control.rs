@@ -1,5 +1,6 @@
 //! What the holder of a handle wants of the network thread.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use mio::Waker;
@@ -19,14 +20,14 @@ pub(crate) enum Wish {
 #[derive(Debug)]
 pub(crate) struct Control {
     wish: AtomicU8,
-    waker: Waker,
+    waker: Arc<Waker>,
 }
 
 impl Control {
-    pub(crate) fn new(waker: Waker) -> Control {
+    pub(crate) fn new(waker: impl Into<Arc<Waker>>) -> Control {
         Control {
             wish: AtomicU8::new(0),
-            waker,
+            waker: waker.into(),
         }
     }
 

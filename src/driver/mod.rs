@@ -23,6 +23,7 @@ mod json;
 mod outbox;
 mod outgoing;
 mod paths;
+mod reactor;
 mod receiver;
 mod sender;
 mod socket;

@@ -3,13 +3,14 @@
 //! Two threads: one for the network, which owns the engine and never waits for a disk, and one for
 //! the disk.
 
+mod contents;
+mod discards;
 mod disk;
 mod groups;
 mod intake;
 mod net;
 mod objects;
 mod parts;
-mod rhythm;
 
 use std::fs;
 use std::io;
@@ -19,16 +20,17 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel as channel;
-use mio::{Poll, Waker};
 
+use discards::Discards;
 use disk::Disk;
-use groups::Groups;
+use groups::Hearing;
 use net::{Net, Remains, Setup};
 
 use crate::driver::clock::{Clock, cpu_time};
 use crate::driver::control::Control;
 use crate::driver::interface;
 use crate::driver::outbox::Outbox;
+use crate::driver::reactor::Reactor;
 use crate::driver::socket::Socket;
 use crate::driver::{
     BadSource, DEFAULT_URL, DriverError, Loss, ReceiverBuilder, ReceiverEvent, ReceiverSummary,
@@ -123,39 +125,33 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
     if let Some(small) = small {
         outbox.tell(ReceiverEvent::SmallBuffer(small));
     }
-    let setup = |source| StartError::Socket {
-        what: "set up polling".to_owned(),
-        source,
-    };
-    let poll = Poll::new().map_err(setup)?;
-    let control = Arc::new(Control::new(
-        Waker::new(poll.registry(), net::WAKER).map_err(setup)?,
-    ));
+    let reactor = Reactor::new(clock)?;
+    let control = reactor.control();
     let (to_disk, jobs) = channel::unbounded();
     let (to_net, answers) = channel::unbounded();
     let destination = Box::new(FolderDestination::new(&builder.into));
     let disk = Disk::new(destination, to_net, control.clone());
     let disk = spawn("loopcast-disk", move || disk.run(&jobs))?;
-    let parts = Setup {
+    let setup = Setup {
         engine,
         envelopes: builder.group_key.map(|key| ReceiverEnvelopes::new(key, id)),
-        clock,
-        control: control.clone(),
-        poll,
         unicast,
-        groups: Groups::new(interface, builder.no_join, builder.offload),
-        group_buffer: RECEIVE_BUFFER,
-        small_buffer_told: small.is_some(),
+        hearing: Hearing {
+            interface,
+            no_join: builder.no_join,
+            offload: builder.offload,
+            buffer: RECEIVE_BUFFER,
+            small_buffer_told: small.is_some(),
+        },
         outbox,
         jobs: to_disk,
         answers,
-        drop_rate: builder.drop_rate,
-        drop_group: builder.drop_group,
-        drop_rng,
+        discards: Discards::new(builder.drop_rate, builder.drop_group, drop_rng),
     };
+    let wanted = control.clone();
     let cpu_before = cpu_time();
     let thread = spawn("loopcast-recv", move || {
-        let ended = Net::new(parts).and_then(Net::run);
+        let ended = run(reactor, setup, wanted);
         // Its channels are gone: what is queued is still written, and the thread ends.
         disk.join().map_err(|_| DriverError::Panicked("disk"))?;
         let now = clock.now();
@@ -171,6 +167,18 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
         control,
         thread,
     })
+}
+
+/// Runs until all is done or it was told to end.
+fn run(
+    mut reactor: Reactor<Net>,
+    setup: Setup,
+    control: Arc<Control>,
+) -> Result<Remains, DriverError> {
+    let mut sockets = reactor.sockets()?;
+    let net = Net::new(setup, &mut sockets)?;
+    reactor.add(net, sockets, control);
+    reactor.run_one()
 }
 
 fn spawn<T: Send + 'static>(
@@ -248,26 +256,27 @@ fn check_folder(folder: &Path) -> Result<(), StartError> {
 }
 
 fn summary(id: ReceiverId, now: Time, remains: Remains, spent: Spent) -> ReceiverSummary {
+    let findings = remains.findings;
     let (whole, rest): (Vec<_>, Vec<_>) = remains.objects.values().partition(|o| o.is_complete());
     // A version that was withdrawn is made up for by a later one under its name.
     let made_up = |o: &&objects::Object| whole.iter().any(|w| w.name == o.name);
     let (complete, lacking) = (whole.len(), rest.iter().filter(|o| !made_up(o)).count());
     let outcome = if remains.stopped {
         RunOutcome::Stopped
-    } else if complete > 0 && lacking == 0 && remains.gave_up.is_none() {
+    } else if complete > 0 && lacking == 0 && findings.gave_up.is_none() {
         RunOutcome::Complete
-    } else if remains.evicted.is_some() {
+    } else if findings.evicted.is_some() {
         RunOutcome::Evicted
     } else if complete > 0 {
         RunOutcome::Partial
-    } else if remains.gave_up.is_some() && !remains.refused_by_sender {
+    } else if findings.gave_up.is_some() && !findings.refused_by_sender {
         RunOutcome::TimedOut
     } else {
         RunOutcome::Failed
     };
     let stats = remains.engine.stats();
     let sealed = remains.engine.config().sealed;
-    let own = remains.overflowed + remains.stalled + remains.discarded_data;
+    let own = remains.overflowed + remains.stalled + remains.discards.data();
     let dropped = DropReason::ALL.into_iter().map(|r| (r, stats.dropped(r)));
     let dropped = dropped
         .filter(|(r, n)| *n > 0 && *r != DropReason::Duplicate)
@@ -276,16 +285,16 @@ fn summary(id: ReceiverId, now: Time, remains: Remains, spent: Spent) -> Receive
     ReceiverSummary {
         outcome,
         receiver: id,
-        session: remains.session,
-        sender: remains.sender,
-        path: remains.path,
+        session: findings.session,
+        sender: findings.sender,
+        path: findings.path,
         sent: Traffic::with_headers(remains.v4, sealed, |kind| stats.sent(kind)),
         received: Traffic::with_headers(remains.v4, sealed, |kind| stats.received(kind)),
         loss: Loss {
             network: stats.lost.saturating_sub(own),
             overflowed: remains.overflowed,
             stalled: remains.stalled,
-            discarded: remains.discarded,
+            discarded: remains.discards.packets(),
             dropped,
         },
         duplicates: stats.dropped(DropReason::Duplicate),
@@ -296,8 +305,8 @@ fn summary(id: ReceiverId, now: Time, remains: Remains, spent: Spent) -> Receive
             .map(|(address, blocks)| BadSource { address, blocks })
             .collect(),
         objects: objects::summary(now, remains.objects),
-        gave_up: remains.gave_up,
-        evicted: remains.evicted,
+        gave_up: findings.gave_up,
+        evicted: findings.evicted,
         spent,
     }
 }

@@ -14,10 +14,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel as channel;
-use mio::{Poll, Waker};
-
 pub(crate) use messages::Message;
-use net::{Listener, Net, Parts, Purpose, Remains};
+use net::{Listener, Net, Purpose, Remains, Setup};
 use roster::Which;
 use urls::Urls;
 
@@ -27,6 +25,7 @@ use crate::driver::clock::{Clock, cpu_time};
 use crate::driver::control::Control;
 use crate::driver::interface::{self, Interface};
 use crate::driver::outbox::Outbox;
+use crate::driver::reactor::Reactor;
 use crate::driver::socket::Socket;
 use crate::driver::{
     DEFAULT_URL, DriverError, FeedbackMode, Loss, Parity, RunOutcome, SenderBuilder, SenderEvent,
@@ -249,14 +248,8 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         host_url: urls.host.map(Box::new),
     });
 
-    let setup = |source| StartError::Socket {
-        what: "set up polling".to_owned(),
-        source,
-    };
-    let poll = Poll::new().map_err(setup)?;
-    let control = Arc::new(Control::new(
-        Waker::new(poll.registry(), net::WAKER).map_err(setup)?,
-    ));
+    let reactor = Reactor::new(clock)?;
+    let control = reactor.control();
     let (to_net, messages) = channel::unbounded();
     let (to_hasher, to_hash) = channel::unbounded();
     let (to_reader, to_read) = channel::unbounded();
@@ -285,12 +278,9 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
             workers::read(&to_read, &to_net, &control)
         })?
     };
-    let parts = Parts {
+    let setup = Setup {
         engine,
         envelopes,
-        clock,
-        control: control.clone(),
-        poll,
         interface,
         links,
         listeners,
@@ -303,7 +293,7 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
     let cpu_before = cpu_time();
     let done = control.clone();
     let thread = spawn("loopcast-send", move || {
-        let ended = Net::new(parts).and_then(Net::run);
+        let ended = run(clock, reactor, setup, done.clone());
         // Its channels are gone: the others end as soon as they look.
         done.abort();
         let workers = [("reading", reader), ("hashing", hasher)];
@@ -324,6 +314,19 @@ pub(crate) fn start(builder: SenderBuilder) -> Result<Running, StartError> {
         control,
         thread,
     })
+}
+
+/// Runs until all is done or it was told to end.
+fn run(
+    clock: Clock,
+    mut reactor: Reactor<Net>,
+    setup: Setup,
+    control: Arc<Control>,
+) -> Result<Remains, DriverError> {
+    let mut sockets = reactor.sockets()?;
+    let net = Net::new(clock.now(), setup, &mut sockets)?;
+    reactor.add(net, sockets, control);
+    reactor.run_one()
 }
 
 fn spawn<T: Send + 'static>(

@@ -12,7 +12,7 @@ use crate::time::Time;
 const PERIOD: Duration = Duration::from_micros(500);
 /// A receive buffer of so many bytes holds what comes meanwhile: 600 KB at 10 Gbit/s, with what the system adds to a packet
 /// 1.1 MB.
-pub(super) const AMPLE: usize = 2 << 20;
+pub(crate) const AMPLE: usize = 2 << 20;
 /// What comes is counted for so long.
 const WINDOW: Duration = Duration::from_millis(10);
 /// With so many looks in a window, fewer are enough.
@@ -22,7 +22,7 @@ const MANY: u64 = 80;
 
 /// What it goes by.
 #[derive(Debug)]
-pub(super) struct Rhythm {
+pub(crate) struct Rhythm {
     allowed: bool,
     since: Time,
     looks: u32,
@@ -32,7 +32,7 @@ pub(super) struct Rhythm {
 
 impl Rhythm {
     /// At the start it waits for what comes.
-    pub(super) fn new(now: Time) -> Rhythm {
+    pub(crate) fn new(now: Time) -> Rhythm {
         Rhythm {
             allowed: true,
             since: now,
@@ -43,23 +43,23 @@ impl Rhythm {
     }
 
     /// From now on it looks when something comes, because a buffer is less than [`AMPLE`].
-    pub(super) fn forbid(&mut self) {
+    pub(crate) fn forbid(&mut self) {
         self.allowed = false;
         self.next = None;
     }
 
     /// When it looks next, whatever comes; `None` if it waits for something to come.
-    pub(super) fn next(&self) -> Option<Time> {
+    pub(crate) fn next(&self) -> Option<Time> {
         self.next
     }
 
     /// So many datagrams were there.
-    pub(super) fn received(&mut self, datagrams: u64) {
+    pub(crate) fn received(&mut self, datagrams: u64) {
         self.datagrams += datagrams;
     }
 
     /// It has looked.
-    pub(super) fn looked(&mut self, now: Time) {
+    pub(crate) fn looked(&mut self, now: Time) {
         self.looks += 1;
         if now.since(self.since) >= WINDOW {
             let goes_on = match self.next {
