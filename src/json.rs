@@ -1,4 +1,5 @@
-//! Values as they appear in JSON: identities, hashes and places as text, causes as words, rates in bit/s.
+//! Values as they appear in JSON: identities, hashes and places as text, causes as words, rates in
+//! bit/s.
 //!
 //! Scripts rely on the words, which README.md lists.
 

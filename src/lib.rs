@@ -7,6 +7,8 @@
 //! Arrows point down only:
 //!
 //! * [`driver`] (feature `driver`) and [`sim`] know a machine: sockets and threads, or a pretend one;
+//!   with the feature `serde` the driver's events and summaries can be serialized, as the program
+//!   prints them;
 //! * [`store`] keeps bytes: files (feature `store`), or memory;
 //! * [`engine`] holds the sender and the receiver, the only place where the parts meet;
 //! * [`envelope`] seals and opens the packets of a group;

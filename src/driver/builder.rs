@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config;
-use crate::driver::{Receiver, Sender, StartError};
 use crate::rate::Adapt;
 use crate::seal::{Fingerprint, GroupKey, SigningKey};
 use crate::units::Rate;
@@ -27,8 +26,8 @@ pub enum FeedbackMode {
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub enum Parity {
     /// As repairs and in every other cycle, and with every block as much as suits the loss that
-    /// receivers report. Without a way back so much that one block in a million is short where 5 % is
-    /// lost.
+    /// receivers report. Without a way back so much that one block in a million is short where 5 %
+    /// is lost.
     #[default]
     Auto,
     /// Also with every block, this share of its source symbols, 0 to 1; at least two symbols.
@@ -49,7 +48,8 @@ pub enum Via {
     Unicast,
 }
 
-/// What to tell a sender before it starts; made by [`Sender::builder`].
+/// What to tell a sender before it starts; made by
+/// [`Sender::builder`](crate::driver::Sender::builder).
 #[derive(Clone, Debug)]
 pub struct SenderBuilder {
     pub(crate) to: Option<Url>,
@@ -121,8 +121,8 @@ impl SenderBuilder {
     }
 
     /// The most it sends, in bit/s of IP bytes, over everything: all tiers, repairs and unicast. By
-    /// default what the interface carries, as far as the system tells, else 10 Gbit/s; 100 Mbit/s in a
-    /// one-way session, whose receivers can't say what comes through.
+    /// default what the interface carries, as far as the system tells, else 10 Gbit/s; 100 Mbit/s
+    /// in a one-way session, whose receivers can't say what comes through.
     pub fn rate(mut self, rate: Rate) -> SenderBuilder {
         self.rate = Some(rate);
         self
@@ -139,22 +139,23 @@ impl SenderBuilder {
         self
     }
 
-    /// Whose throughput the rate of a tier follows: that of the average of its receivers by default.
+    /// Whose throughput the rate of a tier follows: that of the average of its receivers by
+    /// default.
     pub fn adapt(mut self, adapt: Adapt) -> SenderBuilder {
         self.adapt = adapt;
         self
     }
 
-    /// The least that a receiver must get, in IP bits of data a second. One that stays below it for 5 s, longer
-    /// than it takes to find a slower tier, is told to use unicast, or to leave where that would be slower still; no
-    /// tier is slower. None by default.
+    /// The least that a receiver must get, in IP bits of data a second. One that stays below it for
+    /// 5 s, longer than it takes to find a slower tier, is told to use unicast, or to leave where
+    /// that would be slower still; no tier is slower. None by default.
     pub fn min_rate(mut self, rate: Rate) -> SenderBuilder {
         self.min_rate = rate;
         self
     }
 
-    /// Receivers that it knows one by one, at most: 100,000 by default, which take some 100 MB. Those beyond are served on
-    /// groups all the same, but by number only, and not by unicast.
+    /// Receivers that it knows one by one, at most: 100,000 by default, which take some 100 MB.
+    /// Those beyond are served on groups all the same, but by number only, and not by unicast.
     pub fn roster(mut self, receivers: u32) -> SenderBuilder {
         self.roster = receivers;
         self
@@ -173,10 +174,10 @@ impl SenderBuilder {
     }
 
     /// Makes a session without a way back, for satellites and data diodes: receivers send no UDP
-    /// datagram, and what they would send is not taken. Data starts at once and each object goes out in
-    /// so many cycles, or in cycles without end with [`stay`](SenderBuilder::stay). Blocks have up to
-    /// 4,096 source symbols, so that parity works better; a receiver therefore can't go on with what it
-    /// got from a session with a way back. There is one by default.
+    /// datagram, and what they would send is not taken. Data starts at once and each object goes
+    /// out in so many cycles, or in cycles without end with [`stay`](SenderBuilder::stay). Blocks
+    /// have up to 4,096 source symbols, so that parity works better; a receiver therefore can't go
+    /// on with what it got from a session with a way back. There is one by default.
     pub fn one_way(mut self, cycles: NonZeroU32) -> SenderBuilder {
         self.one_way = Some(cycles);
         self
@@ -188,9 +189,9 @@ impl SenderBuilder {
         self
     }
 
-    /// Whether the system may cut up runs of datagrams and put them together (GSO and GRO on Linux), which
-    /// saves most of the time that packets cost. True by default; for comparison, and devices that do it
-    /// badly. A device that refuses is noticed without.
+    /// Whether the system may cut up runs of datagrams and put them together (GSO and GRO on
+    /// Linux), which saves most of the time that packets cost. True by default; for comparison, and
+    /// devices that do it badly. A device that refuses is noticed without.
     pub fn offload(mut self, offload: bool) -> SenderBuilder {
         self.offload = offload;
         self
@@ -209,10 +210,10 @@ impl SenderBuilder {
         self
     }
 
-    /// Parity, which stands in for whatever a receiver has lost, so that one packet serves many that
-    /// lost different ones. It is Reed-Solomon, with as many parity symbols in a block as source
-    /// symbols; it costs the machine that sends little, and receivers nothing while nothing is lost.
-    /// [`Parity::Auto`] by default. Receivers can't mix what they got with and without it.
+    /// Parity, which stands in for whatever a receiver has lost, so that one packet serves many
+    /// that lost different ones. It is Reed-Solomon, with as many parity symbols in a block as
+    /// source symbols; it costs the machine that sends little, and receivers nothing while nothing
+    /// is lost. [`Parity::Auto`] by default. Receivers can't mix what they got with and without it.
     pub fn parity(mut self, parity: Parity) -> SenderBuilder {
         self.parity = parity;
         self
@@ -244,15 +245,15 @@ impl SenderBuilder {
     }
 
     /// Signs with this key what is described. By default the user's own, in
-    /// [`sender_key_path`](crate::store::sender_key_path), which is made when first needed; where it can't be
-    /// kept, one for this run.
+    /// [`sender_key_path`](crate::store::sender_key_path), which is made when first needed; where
+    /// it can't be kept, one for this run.
     pub fn key(mut self, key: SigningKey) -> SenderBuilder {
         self.key = Some(key);
         self
     }
 
-    /// Seals every packet with this key: only who has it can read anything of the session, or take part. None
-    /// by default.
+    /// Seals every packet with this key: only who has it can read anything of the session, or take
+    /// part. None by default.
     pub fn group_key(mut self, key: GroupKey) -> SenderBuilder {
         self.group_key = Some(key);
         self
@@ -263,15 +264,10 @@ impl SenderBuilder {
         self.seed = Some(seed);
         self
     }
-
-    /// Binds sockets, joins groups and starts the threads. Files are hashed after that, while
-    /// receivers gather.
-    pub fn start(self) -> Result<Sender, StartError> {
-        Sender::start(self)
-    }
 }
 
-/// What to tell a receiver before it starts; made by [`Receiver::builder`].
+/// What to tell a receiver before it starts; made by
+/// [`Receiver::builder`](crate::driver::Receiver::builder).
 #[derive(Clone, Debug)]
 pub struct ReceiverBuilder {
     pub(crate) from: Option<Url>,
@@ -342,18 +338,18 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Sends no UDP datagram at all, whatever the sender is like; it only joins groups. What it lacks
-    /// comes with the sender's next cycle or not at all. Needs a group in the URL. False by default; a
-    /// session without a way back has this effect by itself once it is heard.
+    /// Sends no UDP datagram at all, whatever the sender is like; it only joins groups. What it
+    /// lacks comes with the sender's next cycle or not at all. Needs a group in the URL. False by
+    /// default; a session without a way back has this effect by itself once it is heard.
     pub fn one_way(mut self, one_way: bool) -> ReceiverBuilder {
         self.one_way = one_way;
         self
     }
 
     /// Sends nothing at all, not even the IGMP or MLD that joins a group, and has the effect of
-    /// [`one_way`](ReceiverBuilder::one_way). The network must bring the group's packets here by itself
-    /// (a switch port that is a static member, a direct cable). They are read off the device, which
-    /// needs Linux and CAP_NET_RAW, as root has. False by default.
+    /// [`one_way`](ReceiverBuilder::one_way). The network must bring the group's packets here by
+    /// itself (a switch port that is a static member, a direct cable). They are read off the
+    /// device, which needs Linux and CAP_NET_RAW, as root has. False by default.
     pub fn no_join(mut self, no_join: bool) -> ReceiverBuilder {
         self.no_join = no_join;
         self
@@ -385,16 +381,16 @@ impl ReceiverBuilder {
         self
     }
 
-    /// Whether the system may cut up runs of datagrams and put them together (GSO and GRO on Linux), which
-    /// saves most of the time that packets cost. True by default; for comparison, and devices that do it
-    /// badly. A device that refuses is noticed without.
+    /// Whether the system may cut up runs of datagrams and put them together (GSO and GRO on
+    /// Linux), which saves most of the time that packets cost. True by default; for comparison, and
+    /// devices that do it badly. A device that refuses is noticed without.
     pub fn offload(mut self, offload: bool) -> ReceiverBuilder {
         self.offload = offload;
         self
     }
 
-    /// Seeds timers and what [`drop_rate`](ReceiverBuilder::drop_rate) discards, never the identity.
-    /// From the system by default.
+    /// Seeds timers and what [`drop_rate`](ReceiverBuilder::drop_rate) discards, never the
+    /// identity. From the system by default.
     pub fn seed(mut self, seed: u64) -> ReceiverBuilder {
         self.seed = Some(seed);
         self
@@ -406,29 +402,25 @@ impl ReceiverBuilder {
         self
     }
 
-    /// What the downlink carries: it begins on the fastest tier that fits, and goes to no faster one.
-    /// Unknown by default; it then begins on the fastest of all, whose rate finds what its receivers can take.
+    /// What the downlink carries: it begins on the fastest tier that fits, and goes to no faster
+    /// one. Unknown by default; it then begins on the fastest of all, whose rate finds what its
+    /// receivers can take.
     pub fn downlink(mut self, rate: Rate) -> ReceiverBuilder {
         self.downlink = Some(rate);
         self
     }
 
-    /// Takes nothing but what the sender with this key describes, as it does with a fingerprint in the
-    /// URL. With neither it stays with the first sender that it meets, and says who that is.
+    /// Takes nothing but what the sender with this key describes, as it does with a fingerprint in
+    /// the URL. With neither it stays with the first sender that it meets, and says who that is.
     pub fn trust(mut self, sender: Fingerprint) -> ReceiverBuilder {
         self.trust = Some(sender);
         self
     }
 
-    /// Takes what is sealed with this key and nothing else, and seals all that it sends. None by default: what
-    /// is sealed is then refused.
+    /// Takes what is sealed with this key and nothing else, and seals all that it sends. None by
+    /// default: what is sealed is then refused.
     pub fn group_key(mut self, key: GroupKey) -> ReceiverBuilder {
         self.group_key = Some(key);
         self
-    }
-
-    /// Binds sockets, looks at the folder and starts the threads.
-    pub fn start(self) -> Result<Receiver, StartError> {
-        Receiver::start(self)
     }
 }

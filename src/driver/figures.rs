@@ -96,7 +96,8 @@ pub struct SenderTier {
     /// Data packets sent on those.
     #[cfg_attr(feature = "serde", serde(rename = "sent_packets"))]
     pub sent: u64,
-    /// Receivers that want something more, of the first 10,000; in a summary all that listened there last.
+    /// Receivers that want something more, of the first 10,000; in a summary all that listened
+    /// there last.
     #[cfg_attr(feature = "serde", serde(rename = "listeners"))]
     pub receivers: u32,
     /// Data packets that came at them.

@@ -55,6 +55,21 @@ impl<S> Drop for Threads<S> {
     }
 }
 
+impl SenderBuilder {
+    /// Binds sockets, joins groups and starts the threads. Files are hashed after that, while
+    /// receivers gather.
+    pub fn start(self) -> Result<Sender, StartError> {
+        Sender::start(self)
+    }
+}
+
+impl ReceiverBuilder {
+    /// Binds sockets, looks at the folder and starts the threads.
+    pub fn start(self) -> Result<Receiver, StartError> {
+        Receiver::start(self)
+    }
+}
+
 /// A running sender, on threads of its own. Dropping it stops them without a farewell to receivers;
 /// [`stop`](Sender::stop) and [`join`](Sender::join) end it in good order.
 #[derive(Debug)]
@@ -130,8 +145,8 @@ impl Sender {
     }
 }
 
-/// A running receiver, on threads of its own. Dropping it stops them; what is half received stays on
-/// disk as a `.part` file.
+/// A running receiver, on threads of its own. Dropping it stops them; what is half received stays
+/// on disk as a `.part` file.
 #[derive(Debug)]
 pub struct Receiver {
     id: ReceiverId,

@@ -1,4 +1,5 @@
-//! Fields of events and summaries as they appear in JSON: times in seconds, paths as text, counts by name.
+//! Fields of events and summaries as they appear in JSON: times in seconds, paths as text, counts
+//! by name.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

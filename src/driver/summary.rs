@@ -29,8 +29,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// An engine's figures, which are of plain UDP payload, with what a group's envelope adds, if packets are
-    /// sealed, and the headers of UDP and IP.
+    /// An engine's figures, which are of plain UDP payload, with what a group's envelope adds, if
+    /// packets are sealed, and the headers of UDP and IP.
     pub(crate) fn with_headers(
         v4: bool,
         sealed: bool,
@@ -143,7 +143,8 @@ pub enum RunOutcome {
 #[derive(Clone, PartialEq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct SenderSummary {
-    /// How it ended. `Partial` when a file could not be offered or a receiver failed or went silent.
+    /// How it ended. `Partial` when a file could not be offered or a receiver failed or went
+    /// silent.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub outcome: RunOutcome,
     /// The session.
@@ -167,7 +168,8 @@ pub struct SenderSummary {
     pub receivers_known: u64,
     /// The most at a time that were not, an estimate.
     pub most_unlisted: u32,
-    /// The tiers that data was sent on, and of those receivers the ones that listened there last, the fastest first.
+    /// The tiers that data was sent on, and of those receivers the ones that listened there last,
+    /// the fastest first.
     pub tiers: Vec<SenderTier>,
     /// One by one, those in the roster.
     pub receivers: Vec<SenderReceiver>,

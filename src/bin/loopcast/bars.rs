@@ -78,8 +78,8 @@ impl<'a> Bars<'a> {
         }
     }
 
-    /// Shows words about several things under the last status, on a terminal only, in place of what was shown so
-    /// before.
+    /// Shows words about several things under the last status, on a terminal only, in place of what
+    /// was shown so before.
     pub(crate) fn details(&mut self, details: &[(String, String)]) {
         if self.console.bars().is_none() {
             return;
@@ -93,8 +93,8 @@ impl<'a> Bars<'a> {
         }
     }
 
-    /// Whether a plain line about `key` is due. Counted from the first call, so that what is over at
-    /// once makes none.
+    /// Whether a plain line about `key` is due. Counted from the first call, so that what is over
+    /// at once makes none.
     fn plain_due(&mut self, key: &str) -> bool {
         let now = Instant::now();
         let last = self.plain.entry(key.to_owned()).or_insert(now);

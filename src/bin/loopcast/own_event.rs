@@ -1,5 +1,5 @@
-//! What the program tells of itself with `--json`, beside the events of its sender or receiver: archives, keys and
-//! the end. The names are a contract with scripts; README.md lists them.
+//! What the program tells of itself with `--json`, beside the events of its sender or receiver:
+//! archives, keys and the end. The names are a contract with scripts; README.md lists them.
 
 use std::borrow::Cow;
 

@@ -7,8 +7,9 @@ use crate::exit::End;
 use crate::own_event::OwnEvent;
 use crate::stats::{Figures, StatsFile};
 
-/// Writes the figures of a sender or receiver, without a `summary` if it never started, and says how it ended.
-/// Figures that can't be written change a good end only: a transfer that failed has more to say.
+/// Writes the figures of a sender or receiver, without a `summary` if it never started, and says
+/// how it ended. Figures that can't be written change a good end only: a transfer that failed has
+/// more to say.
 pub(crate) fn finish(
     console: &Console,
     stats: Option<StatsFile>,

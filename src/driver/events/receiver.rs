@@ -54,7 +54,8 @@ pub enum ReceiverEvent {
         /// It is the one that was asked for; otherwise the first that was met.
         trusted: bool,
     },
-    /// Somebody other than the sender trusted describes objects, which are refused. Told once of each key.
+    /// Somebody other than the sender trusted describes objects, which are refused. Told once of
+    /// each key.
     StrangerMet {
         /// Of the key that is said to be theirs.
         fingerprint: Fingerprint,
@@ -132,7 +133,8 @@ pub enum ReceiverEvent {
         /// Why.
         reason: String,
     },
-    /// The sender knows as many receivers as it can and has no room to serve this one by unicast. It goes on asking.
+    /// The sender knows as many receivers as it can and has no room to serve this one by unicast.
+    /// It goes on asking.
     NoRoom,
     /// The sender does not hold what was asked for and named another, which is asked next.
     Redirected {
@@ -158,7 +160,8 @@ pub enum ReceiverEvent {
         /// Where its data came from.
         from: Vec<SocketAddr>,
     },
-    /// No data is taken from an address for a minute: blocks with some from there were wrong, and right without.
+    /// No data is taken from an address for a minute: blocks with some from there were wrong, and
+    /// right without.
     ShutOut {
         /// The address. Others may have used it.
         address: SocketAddr,

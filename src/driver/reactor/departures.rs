@@ -135,8 +135,8 @@ impl Departures {
         self.retry_at
     }
 
-    /// A moment at which an engine has something to do, which may be to send: later while what is on its way has to
-    /// wait for its socket, rather than at once over and over.
+    /// A moment at which an engine has something to do, which may be to send: later while what is
+    /// on its way has to wait for its socket, rather than at once over and over.
     pub(super) fn after_wait(&self, now: Time, at: Time) -> Time {
         if self.out.is_empty() {
             at

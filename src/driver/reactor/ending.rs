@@ -12,8 +12,8 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    /// Lets the engine say farewell until `until`, because the program `told` it to end or nothing is left to do.
-    /// False if it has begun to before.
+    /// Lets the engine say farewell until `until`, because the program `told` it to end or nothing
+    /// is left to do. False if it has begun to before.
     pub(crate) fn begin(&mut self, until: Time, told: bool) -> bool {
         let begins = self.until.is_none();
         if begins {

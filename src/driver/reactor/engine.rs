@@ -11,7 +11,8 @@ use crate::time::Time;
 
 /// An engine with its worker threads, as a reactor drives it.
 ///
-/// The reactor gives it what happens, one thing at a time, and lets it [`work`](Engine::work) after each.
+/// The reactor gives it what happens, one thing at a time, and lets it [`work`](Engine::work) after
+/// each.
 pub(crate) trait Engine {
     /// What datagrams are told apart by that come on different sockets.
     type By: Copy;

@@ -1,7 +1,7 @@
 //! The loop that waits: poll, alarm and clock around any number of engines.
 //!
-//! Takes [`Engine`]s with their sockets, gives what is left of each when all have ended. It waits for nothing but
-//! the poll, and knows nothing of what the engines are for.
+//! Takes [`Engine`]s with their sockets, gives what is left of each when all have ended. It waits
+//! for nothing but the poll, and knows nothing of what the engines are for.
 
 mod departures;
 mod ending;
@@ -90,8 +90,8 @@ impl<E: Engine> Reactor<E> {
         self.members.push(Member::new(engine, sockets, control));
     }
 
-    /// Runs until all engines have ended, gives what is left of them in the order in which they did. If one fails, all
-    /// end.
+    /// Runs until all engines have ended, gives what is left of them in the order in which they
+    /// did. If one fails, all end.
     pub(crate) fn run(mut self) -> Result<Vec<E::Remains>, DriverError> {
         let mut events = Events::with_capacity(64);
         let mut remains = Vec::new();

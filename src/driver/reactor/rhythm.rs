@@ -1,8 +1,8 @@
 //! Whether the network thread looks at its groups when something has come, or at times.
 //!
-//! Waking a thread costs as much as receiving several packets. Where they come fast and one by one, as from a sender without
-//! segmentation offload, it looks every half a millisecond instead, as network cards moderate their interrupts. This
-//! decides by what comes; `Groups::watch` does it.
+//! Waking a thread costs as much as receiving several packets. Where they come fast and one by one,
+//! as from a sender without segmentation offload, it looks every half a millisecond instead, as
+//! network cards moderate their interrupts. This decides by what comes; `Groups::watch` does it.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::time::Time;
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_micros(500);
-/// A receive buffer of so many bytes holds what comes meanwhile: 600 KB at 10 Gbit/s, with what the system adds to a packet
+/// A receive buffer of so many bytes holds what comes meanwhile: 600 KB at 10 Gbit/s, with what the
+/// system adds to a packet
 /// 1.1 MB.
 pub(crate) const AMPLE: usize = 2 << 20;
 /// What comes is counted for so long.

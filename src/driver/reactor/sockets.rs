@@ -30,8 +30,8 @@ struct Place<By> {
     watched: bool,
 }
 
-/// One engine's sockets by number. The first have the numbers 0, 1, 2... in the order they are added; numbers of
-/// those that are gone are given again.
+/// One engine's sockets by number. The first have the numbers 0, 1, 2... in the order they are
+/// added; numbers of those that are gone are given again.
 #[derive(Debug)]
 pub(crate) struct Sockets<By> {
     registry: Registry,
@@ -95,7 +95,8 @@ impl<By: Copy> Sockets<By> {
         Some(place.socket)
     }
 
-    /// Looks at all sockets when something has come, because a buffer holds too little of what comes meanwhile.
+    /// Looks at all sockets when something has come, because a buffer holds too little of what
+    /// comes meanwhile.
     pub(crate) fn forbid_rhythm(&mut self) {
         self.rhythm.forbid();
     }
@@ -164,8 +165,8 @@ impl<By: Copy> Sockets<By> {
         }
     }
 
-    /// Sockets have been looked at, with `at_times` some of those that are at times. `left` may have more. True if
-    /// any may.
+    /// Sockets have been looked at, with `at_times` some of those that are at times. `left` may
+    /// have more. True if any may.
     pub(super) fn looked(&mut self, now: Time, at_times: bool, mut left: Vec<usize>) -> bool {
         if at_times {
             self.rhythm.looked(now);

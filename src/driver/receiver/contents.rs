@@ -1,7 +1,7 @@
 //! What a receiver has of its objects: symbols in memory, and the disk thread behind.
 //!
-//! Takes symbols, and what the engine wants of the disk; gives jobs to the disk thread. Their number has no limit of its
-//! own: buffers and pages on their way do.
+//! Takes symbols, and what the engine wants of the disk; gives jobs to the disk thread. Their
+//! number has no limit of its own: buffers and pages on their way do.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! Packets that are discarded on purpose, before anything looks at them: loss for benchmarks and demonstrations.
+//! Packets that are discarded on purpose, before anything looks at them: loss for benchmarks and
+//! demonstrations.
 
 use crate::engine::Via;
 use crate::rng::Rng;

@@ -53,8 +53,8 @@ impl Groups {
         }
     }
 
-    /// Joins a channel's groups, for data and for feedback. False if its data can't be heard, without which it is of
-    /// no use; without others' NAKs a receiver just asks more often.
+    /// Joins a channel's groups, for data and for feedback. False if its data can't be heard,
+    /// without which it is of no use; without others' NAKs a receiver just asks more often.
     pub(crate) fn join(
         &mut self,
         channel: &ChannelInfo,

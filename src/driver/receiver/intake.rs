@@ -1,6 +1,7 @@
 //! How far this machine is behind what comes: in its sockets' buffers, and on the way to its disk.
 //!
-//! Takes what was received and what was dropped, gives the engine's [`Backlog`]. It decides nothing.
+//! Takes what was received and what was dropped, gives the engine's [`Backlog`]. It decides
+//! nothing.
 
 use crate::engine::Backlog;
 use crate::store::BlockPool;
@@ -32,8 +33,8 @@ impl Intake {
         self.datagrams += datagrams;
     }
 
-    /// Whether it is to be looked at: something waits in a socket's buffer (`busy`) or waited at the last look, which
-    /// was some time ago.
+    /// Whether it is to be looked at: something waits in a socket's buffer (`busy`) or waited at
+    /// the last look, which was some time ago.
     pub(crate) fn is_due(&self, now: Time, busy: bool) -> bool {
         let waits = busy || self.filled > Backlog::USUAL;
         waits

@@ -1,8 +1,8 @@
-//! What a reactor drives of a receiver: the engine, and what its driver keeps around it. What comes in is in
-//! [`arrivals`].
+//! What a reactor drives of a receiver: the engine, and what its driver keeps around it. What comes
+//! in is in [`arrivals`].
 //!
-//! Takes datagrams, answers of the disk thread, and time; gives each to the part that it concerns. When the disk can't
-//! keep up, packets are dropped and counted.
+//! Takes datagrams, answers of the disk thread, and time; gives each to the part that it concerns.
+//! When the disk can't keep up, packets are dropped and counted.
 
 mod arrivals;
 mod events;
@@ -30,7 +30,9 @@ use crate::envelope::{ReceiverEnvelopes, Seal};
 use crate::fault::StoreFault;
 use crate::store::MovedAside;
 use crate::time::Time;
+use arrivals::Arrivals;
 pub(super) use events::Findings;
+use events::Telling;
 
 /// Number of the socket that it sends by, and hears unicast at.
 const UNICAST: usize = 0;
@@ -64,15 +66,11 @@ pub(crate) struct Remains {
 /// A receiver's parts.
 pub(crate) struct Net {
     engine: engine::Receiver,
-    envelopes: Option<ReceiverEnvelopes>,
-    outbox: Outbox<ReceiverEvent>,
     answers: channel::Receiver<Answer>,
     contents: Contents,
     groups: Groups,
-    intake: Intake,
-    discards: Discards,
-    findings: Findings,
-    ending: Ending,
+    arrivals: Arrivals,
+    telling: Telling,
 }
 
 impl Net {
@@ -84,15 +82,19 @@ impl Net {
         })?;
         Ok(Net {
             engine: setup.engine,
-            envelopes: setup.envelopes,
-            outbox: setup.outbox,
             answers: setup.answers,
             contents: Contents::new(setup.jobs),
             groups: Groups::new(setup.hearing),
-            intake: Intake::default(),
-            discards: setup.discards,
-            findings: Findings::default(),
-            ending: Ending::default(),
+            arrivals: Arrivals {
+                envelopes: setup.envelopes,
+                discards: setup.discards,
+                intake: Intake::default(),
+            },
+            telling: Telling {
+                outbox: setup.outbox,
+                findings: Findings::default(),
+                ending: Ending::default(),
+            },
         })
     }
 
@@ -100,7 +102,7 @@ impl Net {
     fn look(&mut self, now: Time, sockets: &Sockets<Via>) {
         let (buffers, dropped) = (sockets.buffers(), sockets.dropped_before());
         let pool = self.contents.pool();
-        let backlog = self.intake.look(now, buffers, dropped, pool);
+        let backlog = self.arrivals.intake.look(now, buffers, dropped, pool);
         self.engine.set_backlog(now, backlog);
     }
 
@@ -131,14 +133,14 @@ impl Net {
             }) => {
                 if let Some(known) = self.contents.object(object) {
                     if let Some(MovedAside { path, replaced }) = moved_aside {
-                        self.outbox.tell(ReceiverEvent::MovedAside {
+                        self.telling.outbox.tell(ReceiverEvent::MovedAside {
                             name: known.name.clone(),
                             path,
                             replaced,
                         });
                     }
                     known.path = Some(path.clone());
-                    self.outbox.tell(ReceiverEvent::Opened {
+                    self.telling.outbox.tell(ReceiverEvent::Opened {
                         name: known.name.clone(),
                         path,
                         bytes: known.geometry.length(),
@@ -155,7 +157,10 @@ impl Net {
     fn on_command(&mut self, now: Time, command: Command, sockets: &mut Sockets<Via>) {
         match command {
             Command::Join(channel) => {
-                if !self.groups.join(&channel, sockets, &mut self.outbox) {
+                if !self
+                    .groups
+                    .join(&channel, sockets, &mut self.telling.outbox)
+                {
                     self.engine.handle_join_failed(now, &channel);
                 }
             }
@@ -183,11 +188,13 @@ impl Engine for Net {
     }
 
     fn on_datagram(&mut self, now: Time, from: SocketAddr, via: Via, datagram: &mut [u8]) {
-        self.take(now, from, via, datagram);
+        let (engine, contents) = (&mut self.engine, &mut self.contents);
+        let arrivals = &mut self.arrivals;
+        arrivals.take(now, (from, via), datagram, engine, contents);
     }
 
     fn on_batch(&mut self, runs: usize, datagrams: u64) {
-        self.intake.received(runs, datagrams);
+        self.arrivals.intake.received(runs, datagrams);
     }
 
     fn take_message(&mut self, now: Time) -> bool {
@@ -218,17 +225,21 @@ impl Engine for Net {
             self.on_command(now, command, sockets);
         }
         while let Some(event) = self.engine.poll_event() {
-            self.on_event(now, event);
+            if let engine::ReceiverEvent::SenderFound { session, .. } = &event {
+                self.arrivals.follow(*session);
+            }
+            let contents = &mut self.contents;
+            self.telling.on_event(now, event, &self.engine, contents);
         }
         if self.contents.is_broken() {
-            self.ending.break_off("disk");
+            self.telling.ending.break_off("disk");
         }
     }
 
     fn load(&mut self, now: Time, burst: &mut Burst, out: &mut Outgoing) -> bool {
         let loads = self.engine.poll_transmit(now, burst);
         if loads {
-            let seal = self.envelopes.as_mut().map(|e| e as &mut dyn Seal);
+            let seal = self.arrivals.envelopes.as_mut().map(|e| e as &mut dyn Seal);
             out.load(burst, &[], 0, seal);
         }
         loads
@@ -239,7 +250,7 @@ impl Engine for Net {
 
     fn on_round(&mut self, now: Time, more: bool, sockets: &Sockets<Via>) {
         let waits = more || self.contents.pool().waiting() > 0;
-        if self.intake.is_due(now, waits) {
+        if self.arrivals.intake.is_due(now, waits) {
             self.look(now, sockets);
         }
     }
@@ -249,7 +260,7 @@ impl Engine for Net {
         let stats = self.engine.stats();
         let naks = stats.sent(PacketKind::Nak).packets;
         // What we could not take in time has to come again, too.
-        let lost = stats.lost + self.intake.stalled;
+        let lost = stats.lost + self.arrivals.intake.stalled;
         for p in self.engine.progress() {
             let known = self.contents.object(p.object);
             let Some(known) = known.filter(|known| known.is_open()) else {
@@ -267,32 +278,34 @@ impl Engine for Net {
                 lost,
                 naks,
             };
-            self.outbox.tell_figures(ReceiverEvent::Progress(progress));
+            self.telling
+                .outbox
+                .tell_figures(ReceiverEvent::Progress(progress));
         }
-        self.outbox.flush();
+        self.telling.outbox.flush();
     }
 
     fn stop(&mut self, now: Time) {
-        if self.ending.begin(now + FAREWELL, true) {
+        if self.telling.ending.begin(now + FAREWELL, true) {
             self.engine.stop(now);
         }
     }
 
     fn ending(&self) -> &Ending {
-        &self.ending
+        &self.telling.ending
     }
 
     fn close(mut self, sockets: &Sockets<Via>) -> Remains {
-        self.outbox.tell(ReceiverEvent::Finished);
-        self.outbox.close();
+        self.telling.outbox.tell(ReceiverEvent::Finished);
+        self.telling.outbox.close();
         Remains {
             engine: self.engine,
             objects: self.contents.into_objects(),
-            findings: self.findings,
-            discards: self.discards,
-            stopped: self.ending.was_told(),
-            overflowed: self.intake.overflowed,
-            stalled: self.intake.stalled,
+            findings: self.telling.findings,
+            discards: self.arrivals.discards,
+            stopped: self.telling.ending.was_told(),
+            overflowed: self.arrivals.intake.overflowed,
+            stalled: self.arrivals.intake.stalled,
             v4: sockets.get(UNICAST).is_none_or(|s| s.local().is_ipv4()),
         }
     }

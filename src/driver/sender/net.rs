@@ -1,9 +1,9 @@
 //! What a reactor drives of a sender: the engine, and what its driver keeps around it.
 //!
-//! Takes datagrams, blocks that were read, files that are ready, and time; gives each to the part that it concerns.
+//! Takes datagrams, blocks that were read, files that are ready, and time; gives each to the part
+//! that it concerns.
 
 mod blocks;
-mod events;
 mod figures;
 mod listeners;
 mod offers;
@@ -21,12 +21,12 @@ use crate::driver::paths::Found;
 use crate::driver::reactor::{Ending, Engine, Look, Sockets};
 use crate::driver::socket::{SendFault, Socket};
 use crate::driver::{DriverError, NotOffered, SenderEvent, SenderObject};
-use crate::engine::{self, Burst, Link};
+use crate::engine::{self, Burst, Link, ObjectKey};
 use crate::envelope::{Seal, SenderEnvelopes};
 use crate::fault::{FaultKind, StoreFault};
 use crate::time::Time;
 use blocks::{Asked, Blocks};
-use figures::Figures;
+use figures::{Figures, told_of_receiver};
 use listeners::Listeners;
 pub(super) use listeners::{Listener, Purpose};
 use offers::Offers;
@@ -71,7 +71,8 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    /// Puts the sockets where they belong: those that answer first, so that a link's number is its socket's.
+    /// Puts the sockets where they belong: those that answer first, so that a link's number is its
+    /// socket's.
     pub(crate) fn new(
         now: Time,
         setup: Setup,
@@ -132,6 +133,65 @@ impl Net {
                 }
                 self.offers.prepared(now, session);
             }
+        }
+    }
+
+    /// Passes on what the engine tells: to the program, to the roster, and for the sockets that
+    /// only listen.
+    fn on_event(&mut self, now: Time, event: engine::SenderEvent, sockets: &mut Sockets<Link>) {
+        use engine::SenderEvent as E;
+        self.figures.note(now, &event);
+        let told = match event {
+            E::Started { object, group, .. } => {
+                self.hear_feedback(object, group, sockets);
+                let name = self.offers.name(object);
+                Some(SenderEvent::Started { name, group })
+            }
+            E::Stopped { object } => {
+                self.listeners.stop_feedback(object, sockets);
+                let name = self.offers.name(object);
+                Some(SenderEvent::Stopped { name })
+            }
+            E::CycleEnded {
+                object,
+                cycle,
+                blocks_left,
+            } => Some(SenderEvent::CycleEnded {
+                name: self.offers.cycle_ended(object, cycle),
+                cycle,
+                blocks_left,
+            }),
+            E::Withdrawn { object, reason } => {
+                let name = self.offers.name(object);
+                self.listeners.stop_feedback(object, sockets);
+                self.offers
+                    .withdrawn(now, object, &reason, &mut self.session);
+                Some(SenderEvent::Withdrawn { name, reason })
+            }
+            E::OtherSession { session, address } => {
+                self.listeners.stop_other_senders(sockets);
+                Some(SenderEvent::AnotherSender { session, address })
+            }
+            E::Finished => {
+                self.session.ending.finish();
+                None
+            }
+            of_receiver => told_of_receiver(of_receiver, &self.offers),
+        };
+        if let Some(told) = told {
+            self.session.outbox.tell(told);
+        }
+    }
+
+    fn hear_feedback(&mut self, object: ObjectKey, group: SocketAddr, sockets: &mut Sockets<Link>) {
+        let config = self.session.engine.config();
+        let base = config.groups.first().is_some_and(|base| *base == group);
+        // What goes to the base group is heard with the requests.
+        if !config.group_feedback || base {
+            return;
+        }
+        if let Err((to, reason)) = self.listeners.hear_feedback(object, group, sockets) {
+            self.session.cannot_send(to, reason);
         }
     }
 }

@@ -104,8 +104,8 @@ impl Roster {
         outcome: Outcome,
     ) {
         if let Some(known) = self.known.get_mut(&id) {
-            // One that failed stays failed, whatever else it got; and having one object of several is
-            // no outcome yet: it may still fall silent.
+            // One that failed stays failed, whatever else it got; and having one object of several
+            // is no outcome yet: it may still fall silent.
             if known.outcome != Some(Outcome::Failed)
                 && (everything || outcome != Outcome::Complete)
             {

@@ -13,8 +13,8 @@ pub(super) struct Urls {
 }
 
 impl Urls {
-    /// The URLs of a sender that sends `to` its groups on an interface with the addresses `of_interface`
-    /// and answers at `listening`.
+    /// The URLs of a sender that sends `to` its groups on an interface with the addresses
+    /// `of_interface` and answers at `listening`.
     pub(super) fn new(
         to: &Url,
         groups: GroupRange,

@@ -1,11 +1,12 @@
 //! What a sender knows of its receivers, and the figures that it tells the program.
 
+use super::offers::Offers;
 use super::session::Session;
 use crate::driver::events::SenderProgress;
 use crate::driver::sender::roster::{Roster, Which};
 use crate::driver::speed::Speed;
-use crate::driver::{SenderEvent, Traffic};
-use crate::engine::PacketKind;
+use crate::driver::{DeliveryPath, SenderEvent, Traffic};
+use crate::engine::{self, PacketKind};
 use crate::time::Time;
 
 /// Receivers told of one by one while it runs.
@@ -25,6 +26,32 @@ impl Figures {
             roster: Roster::default(),
             speed: Speed::default(),
             v4,
+        }
+    }
+
+    /// Keeps what the engine tells of one receiver.
+    pub(super) fn note(&mut self, now: Time, event: &engine::SenderEvent) {
+        use engine::SenderEvent as E;
+        let roster = &mut self.roster;
+        match *event {
+            E::Joined {
+                receiver,
+                address,
+                unicast,
+            } => roster.joined(now, receiver, address, unicast),
+            E::Returned { receiver, outcome } => roster.returned(receiver, outcome),
+            E::Moved {
+                receiver, cause, ..
+            } => roster.moved(receiver, cause),
+            E::Done {
+                receiver,
+                object,
+                outcome,
+            } => roster.done_with(now, receiver, object.is_none(), outcome),
+            E::Gone {
+                receiver, cause, ..
+            } => roster.gone(now, receiver, cause),
+            _ => {}
         }
     }
 
@@ -51,4 +78,55 @@ impl Figures {
         outbox.tell_figures(SenderEvent::Progress(progress));
         outbox.flush();
     }
+}
+
+/// What the program is told of one receiver.
+pub(super) fn told_of_receiver(event: engine::SenderEvent, offers: &Offers) -> Option<SenderEvent> {
+    use engine::SenderEvent as E;
+    Some(match event {
+        E::Joined {
+            receiver,
+            address,
+            unicast,
+        } => SenderEvent::Joined {
+            receiver,
+            address,
+            path: DeliveryPath::of(unicast),
+        },
+        E::Returned {
+            receiver,
+            outcome: None,
+        } => SenderEvent::Returned { receiver },
+        E::Moved {
+            receiver,
+            unicast,
+            tier,
+            cause,
+        } => SenderEvent::Moved {
+            receiver,
+            path: DeliveryPath::of(unicast),
+            tier,
+            cause,
+        },
+        E::Done {
+            receiver,
+            object,
+            outcome,
+        } => SenderEvent::Done {
+            receiver,
+            name: object.map(|object| offers.name(object)),
+            outcome,
+        },
+        E::Gone {
+            receiver,
+            cause,
+            reason,
+        } => SenderEvent::Gone {
+            receiver,
+            reason,
+            cause,
+        },
+        // One that had ended wants something more, as was to be expected.
+        _ => return None,
+    })
 }

@@ -54,7 +54,8 @@ impl Listeners {
         Ok(())
     }
 
-    /// Listens for NAKs of an object that is sent to `group`. They go to the port after that of its data.
+    /// Listens for NAKs of an object that is sent to `group`. They go to the port after that of its
+    /// data.
     ///
     /// # Errors
     ///

@@ -263,9 +263,10 @@ impl Offers {
     }
 }
 
-/// How to cut up a file that would be cut with `k`, as one of the same bytes is: files are told apart by bytes
-/// and cut, so the cut has to differ from those `taken`. A little, which costs nothing; none when there are
-/// absurdly many. Each is less than the one before, so that a file is not hashed for ever.
+/// How to cut up a file that would be cut with `k`, as one of the same bytes is: files are told
+/// apart by bytes and cut, so the cut has to differ from those `taken`. A little, which costs
+/// nothing; none when there are absurdly many. Each is less than the one before, so that a file is
+/// not hashed for ever.
 fn another_k(k: u16, taken: &[u16]) -> Option<u16> {
     (config::SMALL_K / 2..k).rev().find(|k| !taken.contains(k))
 }
