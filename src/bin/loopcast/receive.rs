@@ -176,26 +176,16 @@ impl<'a> View<'a> {
 
     fn show(&mut self, event: &ReceiverEvent) {
         self.console.event(event);
+        self.show_sender(event);
+        self.show_way(event);
+        self.show_object(event);
+    }
+
+    /// Senders that are met, and what they say.
+    fn show_sender(&mut self, event: &ReceiverEvent) {
         let console = self.console;
         use ReceiverEvent as E;
         match event {
-            E::Ready { interface, .. } => {
-                let port = self.args.url.port();
-                console.say(match self.args.url.place() {
-                    Place::Groups(g) => format!("listening to group {}, port {port}, on {interface}", g.first()),
-                    Place::Address(ip) => format!("asking {ip}, port {port}, from {interface}"),
-                    Place::Name(name) => format!("asking {name}, port {port}, from {interface}"),
-                });
-                self.interface = Some(interface.clone());
-            }
-            E::SmallBuffer(b) => console.warn(format!(
-                "the socket's receive buffer is {}, not {}: at 1 Gbit/s it is full after {} ms, then packets are lost and \
-                 sent again (root can allow more with: sysctl -w net.core.rmem_max={})",
-                human::bytes(b.got as u64),
-                human::bytes(b.wanted as u64),
-                b.bridges(loopcast::units::Rate::from_bps(1_000_000_000)).as_millis(),
-                b.wanted
-            )),
             E::Heard { session, address } => {
                 self.sender = Some(*address);
                 console.say(format!("found a sender at {address}, session {session}"));
@@ -224,23 +214,96 @@ impl<'a> View<'a> {
                     "what comes from {address} with the key {fingerprint} is refused: it is not the sender trusted"
                 ));
             }
-            E::Opened { name, path, bytes, .. } => {
-                let name = human::plain(name);
-                console.say(format!("receiving {name} ({}) into {}", human::bytes(*bytes), path.display()));
+            E::NoRoom => {
+                console.warn("the sender serves as many receivers as it can know, and has no room for one more by unicast: asking on");
             }
-            E::MovedAside { name, path, replaced } => console.say(format!(
-                "what an earlier run left of another {} is kept as {}{}",
-                human::plain(name),
-                path.display(),
-                if *replaced { ", instead of an older one" } else { "" }
+            E::Redirected { to } => {
+                console.say(format!("the sender does not hold it and names another: asking {to}"));
+            }
+            E::Notice { code: NoticeCode::Evicted, cause: MoveCause::None | MoveCause::Silent, text } => {
+                console.warn(format!("the sender has forgotten this receiver, which asks anew: {}", human::plain(text)));
+            }
+            E::Notice { code: NoticeCode::UseUnicast, text, .. } => {
+                console.warn(format!("the sender wants this receiver off its groups: {}", human::plain(text)));
+            }
+            _ => {}
+        }
+    }
+
+    /// This receiver's sockets, and the way that data takes to it.
+    fn show_way(&mut self, event: &ReceiverEvent) {
+        let console = self.console;
+        use ReceiverEvent as E;
+        match event {
+            E::Ready { interface, .. } => {
+                let port = self.args.url.port();
+                console.say(match self.args.url.place() {
+                    Place::Groups(g) => format!("listening to group {}, port {port}, on {interface}", g.first()),
+                    Place::Address(ip) => format!("asking {ip}, port {port}, from {interface}"),
+                    Place::Name(name) => format!("asking {name}, port {port}, from {interface}"),
+                });
+                self.interface = Some(interface.clone());
+            }
+            E::SmallBuffer(b) => console.warn(format!(
+                "the socket's receive buffer is {}, not {}: at 1 Gbit/s it is full after {} ms, then packets are lost and \
+                 sent again (root can allow more with: sysctl -w net.core.rmem_max={})",
+                human::bytes(b.got as u64),
+                human::bytes(b.wanted as u64),
+                b.bridges(loopcast::units::Rate::from_bps(1_000_000_000)).as_millis(),
+                b.wanted
             )),
             E::NoWayBack => console.say("the session is one-way: nothing is sent back to the sender"),
             E::PathChosen(path) => console.say(self.path_words(*path)),
             E::TierChosen { rate, cause } => {
                 console.say(format!("on the tier of {rate} from now on: {}", cause.reason()));
             }
+            E::ShutOut { address } => console.warn(format!(
+                "what {address} sends damages blocks: nothing is taken from there for a minute"
+            )),
+            E::JoinFailed { group, reason } => {
+                console.warn(format!("can't join {group}: {}", human::plain(reason)));
+            }
+            _ => {}
+        }
+    }
+
+    /// What becomes of objects.
+    fn show_object(&mut self, event: &ReceiverEvent) {
+        let console = self.console;
+        use ReceiverEvent as E;
+        match event {
+            E::Opened {
+                name, path, bytes, ..
+            } => {
+                let name = human::plain(name);
+                console.say(format!(
+                    "receiving {name} ({}) into {}",
+                    human::bytes(*bytes),
+                    path.display()
+                ));
+            }
+            E::MovedAside {
+                name,
+                path,
+                replaced,
+            } => console.say(format!(
+                "what an earlier run left of another {} is kept as {}{}",
+                human::plain(name),
+                path.display(),
+                if *replaced {
+                    ", instead of an older one"
+                } else {
+                    ""
+                }
+            )),
             E::Progress(p) => self.progress(p),
-            E::Complete { name, path, bytes, took, .. } => {
+            E::Complete {
+                name,
+                path,
+                bytes,
+                took,
+                ..
+            } => {
                 let name = human::plain(name);
                 self.bars.remove(&name);
                 console.say(format!(
@@ -258,31 +321,16 @@ impl<'a> View<'a> {
             E::Withdrawn { name, reason } => {
                 let name = human::plain(name);
                 self.bars.remove(&name);
-                console.warn(format!("the sender withdrew {name}: {}", human::plain(reason)));
-            }
-            E::NoRoom => {
-                console.warn("the sender serves as many receivers as it can know, and has no room for one more by unicast: asking on");
-            }
-            E::Redirected { to } => {
-                console.say(format!("the sender does not hold it and names another: asking {to}"));
-            }
-            E::Notice { code: NoticeCode::Evicted, cause: MoveCause::None | MoveCause::Silent, text } => {
-                console.warn(format!("the sender has forgotten this receiver, which asks anew: {}", human::plain(text)));
-            }
-            E::Notice { code: NoticeCode::UseUnicast, text, .. } => {
-                console.warn(format!("the sender wants this receiver off its groups: {}", human::plain(text)));
+                console.warn(format!(
+                    "the sender withdrew {name}: {}",
+                    human::plain(reason)
+                ));
             }
             E::BadBlock { name, block, from } => console.warn(format!(
                 "block {block} of {} came damaged, from {}, and is fetched again",
                 human::plain(name),
                 texts(from).join(" and ")
             )),
-            E::ShutOut { address } => console.warn(format!(
-                "what {address} sends damages blocks: nothing is taken from there for a minute"
-            )),
-            E::JoinFailed { group, reason } => {
-                console.warn(format!("can't join {group}: {}", human::plain(reason)));
-            }
             _ => {}
         }
     }

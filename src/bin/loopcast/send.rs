@@ -241,8 +241,15 @@ impl<'a> View<'a> {
     }
 
     fn show(&mut self, event: &SenderEvent) {
-        use SenderEvent as E;
         self.console.event(event);
+        self.show_session(event);
+        self.show_object(event);
+        self.show_receiver(event);
+    }
+
+    /// The sender itself: its key, its sockets, its figures.
+    fn show_session(&mut self, event: &SenderEvent) {
+        use SenderEvent as E;
         match event {
             E::KeyMade { path } => self.console.say(format!(
                 "made this sender's key in {}",
@@ -264,54 +271,6 @@ impl<'a> View<'a> {
                 human::bytes(b.wanted as u64),
                 b.wanted
             )),
-            E::Hashing { name, done, total } => {
-                let key = format!("hashing {}", human::plain(name));
-                let words = format!("of {}", human::bytes(*total));
-                self.bars.update(&key, *done, *total, &words);
-                self.hashing.insert(key);
-            }
-            E::Offered { name, bytes, cached, again, .. } => self.offered(name, *bytes, *cached, *again),
-            E::OfferFailed { path, reason } => {
-                self.console.warn(format!("{} is not offered: {reason}", path.display()));
-            }
-            E::PathSkipped { path } => self.console.warn(format!(
-                "{} is no regular file and is left out: name what a link leads to if it is meant",
-                human::plain(&path.to_string_lossy())
-            )),
-            E::Withdrawn { name, reason } => {
-                self.console.warn(format!("{} is withdrawn: {reason}", human::plain(name)));
-            }
-            E::Joined { receiver, address, path } => {
-                self.came += 1;
-                self.console.say(format!("receiver {receiver} at {address} wants it by {}{}", path.name(), self.missing()));
-            }
-            E::Returned { receiver } => self.console.say(format!("receiver {receiver} is here again")),
-            E::Moved { receiver, path, tier, cause } => {
-                let to = match path {
-                    DeliveryPath::Multicast => format!("the tier of {tier}"),
-                    DeliveryPath::Unicast => "unicast".to_owned(),
-                };
-                let why = match cause {
-                    MoveCause::None => String::new(),
-                    cause => format!(": {}", cause.reason()),
-                };
-                self.console.say(format!("receiver {receiver} is now served by {to}{why}"));
-            }
-            E::Done { receiver, name: None, outcome } => {
-                let what = match outcome {
-                    Outcome::Complete => "has everything",
-                    Outcome::Failed => "could not keep it",
-                    Outcome::Left => "was told to stop",
-                };
-                self.console.say(format!("receiver {receiver} {what}"));
-            }
-            E::Gone { receiver, reason, .. } => {
-                self.console.warn(format!("receiver {receiver} is no longer waited for: {reason}"));
-            }
-            E::Started { name, group } => {
-                self.sending.clone_from(name);
-                self.console.say(format!("sending {} to {group}", human::plain(name)));
-            }
             E::Progress(p) => self.progress(p),
             E::AnotherSender { session, address } => self.console.warn(format!(
                 "another sender (session {session} at {address}) uses this group: choose another group or port with --to"
@@ -325,6 +284,103 @@ impl<'a> View<'a> {
             E::TooLarge { size } => self.console.warn(format!(
                 "packets of {size} bytes don't fit the interface, so none leaves: use a smaller --symbol-size"
             )),
+            _ => {}
+        }
+    }
+
+    /// What becomes of files and objects.
+    fn show_object(&mut self, event: &SenderEvent) {
+        use SenderEvent as E;
+        match event {
+            E::Hashing { name, done, total } => {
+                let key = format!("hashing {}", human::plain(name));
+                let words = format!("of {}", human::bytes(*total));
+                self.bars.update(&key, *done, *total, &words);
+                self.hashing.insert(key);
+            }
+            E::Offered {
+                name,
+                bytes,
+                cached,
+                again,
+                ..
+            } => self.offered(name, *bytes, *cached, *again),
+            E::OfferFailed { path, reason } => {
+                self.console
+                    .warn(format!("{} is not offered: {reason}", path.display()));
+            }
+            E::PathSkipped { path } => self.console.warn(format!(
+                "{} is no regular file and is left out: name what a link leads to if it is meant",
+                human::plain(&path.to_string_lossy())
+            )),
+            E::Withdrawn { name, reason } => {
+                self.console
+                    .warn(format!("{} is withdrawn: {reason}", human::plain(name)));
+            }
+            E::Started { name, group } => {
+                self.sending.clone_from(name);
+                self.console
+                    .say(format!("sending {} to {group}", human::plain(name)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Receivers that come, move and go.
+    fn show_receiver(&mut self, event: &SenderEvent) {
+        use SenderEvent as E;
+        match event {
+            E::Joined {
+                receiver,
+                address,
+                path,
+            } => {
+                self.came += 1;
+                self.console.say(format!(
+                    "receiver {receiver} at {address} wants it by {}{}",
+                    path.name(),
+                    self.missing()
+                ));
+            }
+            E::Returned { receiver } => self
+                .console
+                .say(format!("receiver {receiver} is here again")),
+            E::Moved {
+                receiver,
+                path,
+                tier,
+                cause,
+            } => {
+                let to = match path {
+                    DeliveryPath::Multicast => format!("the tier of {tier}"),
+                    DeliveryPath::Unicast => "unicast".to_owned(),
+                };
+                let why = match cause {
+                    MoveCause::None => String::new(),
+                    cause => format!(": {}", cause.reason()),
+                };
+                self.console
+                    .say(format!("receiver {receiver} is now served by {to}{why}"));
+            }
+            E::Done {
+                receiver,
+                name: None,
+                outcome,
+            } => {
+                let what = match outcome {
+                    Outcome::Complete => "has everything",
+                    Outcome::Failed => "could not keep it",
+                    Outcome::Left => "was told to stop",
+                };
+                self.console.say(format!("receiver {receiver} {what}"));
+            }
+            E::Gone {
+                receiver, reason, ..
+            } => {
+                self.console.warn(format!(
+                    "receiver {receiver} is no longer waited for: {reason}"
+                ));
+            }
             _ => {}
         }
     }
