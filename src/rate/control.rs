@@ -18,6 +18,8 @@ use core::time::Duration;
 use crate::ids::ReceiverId;
 use crate::rate::paths::{Estimate, Paths, Round, SHORTEST, Sample};
 use crate::rate::relief::Relief;
+use crate::rate::silence::Silence;
+use crate::rate::usage::Usage;
 use crate::time::Time;
 use crate::units::Rate;
 
@@ -77,8 +79,6 @@ const BELOW: f64 = 1.1;
 /// are late by 5 ms and more (`benches/acceptance`).
 const LASTS: Duration = Duration::from_millis(20);
 
-/// IP bytes of a packet with the default symbol.
-const PACKET: u64 = 1_408;
 /// Less than this share of the rate sent: something other than the rate is slower.
 const USED: f64 = 0.85;
 /// A rate unused for this long is given up, but for [`SPARE`] times what was sent (RFC 7661 §4):
@@ -156,11 +156,6 @@ const SHORT_WAIT: Duration = Duration::from_secs(1);
 /// reason.
 const DEEP: f64 = 0.7;
 
-/// Each silence of this many report intervals halves what is sent, this many times at most. What is
-/// learned stays: the first packet that comes through brings the rate back.
-const SILENT_INTERVALS: u32 = 4;
-const SILENT: Duration = Duration::from_secs(1);
-const MOST_HALVINGS: u32 = 6;
 /// How long a switch goes on forwarding a group after the last receiver behind a port has left: two
 /// last-member query intervals of a second (RFC 2236 §8.8), and some for the way.
 pub const LEAVE_TIME: Duration = Duration::from_millis(2_300);
@@ -181,18 +176,13 @@ pub struct RateControl {
     grant: f64,
     phase: Phase,
     paths: Paths,
-    /// Since when the rate is what it is and the round has lasted; bytes that left since.
-    round_began: Time,
-    sent: u64,
+    usage: Usage,
     /// When the round is looked at next.
     look_due: Time,
     /// The GRTT, and what it was when the rate changed: too high a rate builds a queue and
     /// lengthens it, but the first packets at that rate have not met the queue.
     grtt: Duration,
     grtt_before: Duration,
-    /// Since when rounds have sent less than the rate allows, and the most bits a second that one did.
-    unused_since: Time,
-    most_used: f64,
     /// The last rate with which nothing was lost beyond the paths' own.
     good: f64,
     /// When the rate was last lowered because of losses, and last looked for anew because of who
@@ -201,13 +191,7 @@ pub struct RateControl {
     searched_at: Option<Time>,
     /// A loss that was judged to be the path's.
     judged: Option<Judged>,
-    /// When data was last known to come through, and halvings since.
-    heard_at: Time,
-    halvings: u32,
-    /// The mean time between reports of a receiver, and how long nothing may come through before it
-    /// is silence.
-    interval: Duration,
-    silence: Duration,
+    silence: Silence,
     relief: Relief,
 }
 
@@ -297,21 +281,15 @@ impl RateControl {
                 },
             },
             paths: Paths::new(adapt),
-            round_began: now,
-            sent: 0,
+            usage: Usage::new(now),
             look_due: now,
             grtt: Duration::ZERO,
             grtt_before: Duration::ZERO,
-            unused_since: now,
-            most_used: 0.0,
             good: 0.0,
             fell: None,
             searched_at: None,
             judged: None,
-            heard_at: now,
-            halvings: 0,
-            interval: Duration::ZERO,
-            silence: SILENT,
+            silence: Silence::new(now),
             relief: Relief::new(adapt),
         };
         control.set(now, start);
@@ -320,7 +298,7 @@ impl RateControl {
 
     /// What the channel may send at now.
     pub fn rate(&self) -> Rate {
-        let rate = self.rate.min(self.relief.limit()) / f64::from(1 << self.halvings);
+        let rate = self.rate.min(self.relief.limit()) * self.silence.share();
         let most = self.limits.ceiling.max(self.limits.floor);
         Rate::from_bps(rate as u64).clamp(self.limits.floor, most)
     }
@@ -346,13 +324,9 @@ impl RateControl {
         let sample = self.paths.complete(who, sample);
         // Where nothing came, nothing is known of what was lost either.
         let tells = !sample.delivered.is_zero();
-        if tells {
-            if now.since(self.heard_at) > self.silence {
-                // What was sent meanwhile is no measure of what comes now.
-                self.begin_search(now);
-            }
-            self.heard_at = now;
-            self.halvings = 0;
+        if tells && self.silence.end(now) {
+            // What was sent meanwhile is no measure of what comes now.
+            self.begin_search(now);
         }
         // Loss may be what it left behind elsewhere; none is none.
         let unsettled = self.ignores(now, who) && sample.lost > CONGESTED;
@@ -360,7 +334,7 @@ impl RateControl {
         let fresh = fresh && sample.over >= SHORTEST;
         // Of few, each has as much say as the others however often it speaks.
         let pause = match listeners > MANY_LISTEN {
-            true => self.interval / 4,
+            true => self.silence.interval() / 4,
             false => Duration::ZERO,
         };
         self.paths.handle_report(now, who, sample, fresh, pause);
@@ -416,7 +390,7 @@ impl RateControl {
 
     /// The sender was not at work for a while: what left and came meanwhile is no measure.
     pub fn handle_absence(&mut self, now: Time) {
-        self.heard_at = now;
+        self.silence.defer(now);
         if let Phase::Trial(trial) = &mut self.phase {
             trial.since = now;
         }
@@ -425,7 +399,7 @@ impl RateControl {
 
     /// IP bytes of data left on the channel.
     pub fn handle_sent(&mut self, bytes: u64) {
-        self.sent += bytes;
+        self.usage.handle_sent(bytes);
     }
 
     /// When [`handle_timeout`](RateControl::handle_timeout) is due.
@@ -440,7 +414,7 @@ impl RateControl {
         if behind == 0.0 {
             return self.relief.handle_keeps_up(now, who);
         }
-        if self.adapt == Adapt::Fixed || self.ignores(now, who) || self.sent == 0 {
+        if self.adapt == Adapt::Fixed || self.ignores(now, who) || self.usage.is_unused() {
             return;
         }
         if self.is_trying() {
@@ -449,10 +423,10 @@ impl RateControl {
         }
         // The processors may send less than the rate allows, and there may be nothing to send.
         let rate = self.rate().as_bps() as f64;
-        let sending = if now.since(self.round_began) < LASTS {
+        let sending = if self.usage.lasts(now) < LASTS {
             rate
         } else {
-            self.sending(now).clamp(rate / 4.0, rate)
+            self.usage.sending(now).clamp(rate / 4.0, rate)
         };
         self.relief
             .handle_behind(now, who, behind, sending, listeners);
@@ -491,18 +465,15 @@ impl RateControl {
         };
         self.look_due = now + pause;
         self.grtt = grtt;
-        let silence = (interval * SILENT_INTERVALS).max(grtt * 16).max(SILENT);
-        (self.interval, self.silence) = (interval, silence);
+        let silence = self.silence.expect(interval, grtt);
         self.paths.forget_silent(now, silence.max(GONE));
-        if self.sent > 0 && now.since(self.heard_at.max(self.round_began)) > silence {
-            self.heard_at = now;
-            self.halvings = (self.halvings + 1).min(MOST_HALVINGS);
+        if !self.usage.is_unused() && self.silence.begins(now, self.usage.began()) {
             return self.begin_search(now);
         }
-        let Some(round) = self.paths.round(self.sending(now)) else {
+        let Some(round) = self.paths.round(self.usage.sending(now)) else {
             return;
         };
-        let lasts = now.since(self.round_began);
+        let lasts = self.usage.lasts(now);
         let all = if self.adapt == Adapt::Lowest {
             usize::MAX
         } else {
@@ -537,17 +508,17 @@ impl RateControl {
             Phase::Start { doubt: true, .. } | Phase::Follow(_) => Duration::ZERO,
             _ => self.grtt.min(self.grtt_before),
         };
-        let since = self.round_began + settled;
+        let since = self.usage.began() + settled;
         now >= since && now.since(since) >= sample.over
     }
 
     fn start(&mut self, now: Time, before: Option<f64>, doubt: bool, round: &Round) {
-        let uses_it = self.uses_it(now);
-        let got = self.paths.got(self.sending(now));
+        let uses_it = self.usage.reaches(now, USED * self.rate);
+        let got = self.paths.got(self.usage.sending(now));
         let need = if doubt { CLEARS } else { GROWS / 2.0 };
         let no_more = before.is_some_and(|before| got < before * need);
         // What is sent is less than the rate allows, and may still be too much.
-        let carried = self.paths.capacity(self.sending(now));
+        let carried = self.paths.capacity(self.usage.sending(now));
         let too_much = !uses_it && round.packets >= MANY && self.is_congestion(round, carried);
         let no_more = no_more || too_much;
         if no_more && !doubt {
@@ -563,12 +534,12 @@ impl RateControl {
                 self.paths.forget_own();
             }
             // What still stands in the queue will not come either.
-            let carried = self.paths.capacity(self.sending(now));
+            let carried = self.paths.capacity(self.usage.sending(now));
             self.cut(now, Follow::new(now, 0.0, 0, STEP), carried, round);
         } else if !uses_it {
             // Something else is slower; the next round may be a better one.
             self.begin_round(now);
-            if now.since(self.unused_since) >= SEARCHES {
+            if self.usage.unused(now) >= SEARCHES {
                 self.phase = Phase::Follow(Follow::new(now, 0.0, 0, STEP));
                 self.give_up(now);
             }
@@ -590,14 +561,14 @@ impl RateControl {
     }
 
     fn follow(&mut self, now: Time, mut follow: Follow, round: &Round) {
-        let uses_it = self.uses_it(now);
+        let uses_it = self.usage.reaches(now, USED * self.rate);
         if round.arrived > EMPTIES && self.fell.is_some_and(|at| now.since(at) < DRAINS) {
             // What comes was sent before the rate came down.
             return self.begin_round(now);
         }
-        let carried = self.paths.capacity(self.sending(now).min(self.rate));
+        let carried = self.paths.capacity(self.usage.sending(now).min(self.rate));
         // Little that is sent shows nothing of what is too much.
-        let shows = uses_it || self.is_held_back() || self.sending(now) >= LITTLE * self.rate;
+        let shows = uses_it || self.is_held_back() || self.usage.sending(now) >= LITTLE * self.rate;
         if shows && self.is_congestion(round, carried) {
             if !self.was_judged(now, round) {
                 return self.cut(now, follow, carried, round);
@@ -610,12 +581,17 @@ impl RateControl {
                 self.good = self.rate;
             }
         }
-        let unused = now.since(self.unused_since) >= UNUSED;
-        if unused && self.sending(now) >= LITTLE * self.rate && !self.is_held_back() {
+        let unused = self.usage.unused(now) >= UNUSED;
+        if unused && self.usage.sending(now) >= LITTLE * self.rate && !self.is_held_back() {
             follow.step = MOST;
             self.phase = Phase::Follow(follow);
             return self.give_up(now);
         }
+        self.grow(now, follow, round, uses_it);
+    }
+
+    /// Takes a step up, if one is due and may be.
+    fn grow(&mut self, now: Time, mut follow: Follow, round: &Round, uses_it: bool) {
         if now < follow.grows_at {
             return self.begin_round(now);
         }
@@ -644,7 +620,7 @@ impl RateControl {
         let largest = if returns { 1.0 } else { MOST };
         follow.step = follow.step.min(largest);
         let most = most
-            .min(self.may_be_sending(now) * (1.0 + largest))
+            .min(self.usage.may_be_sending(now) * (1.0 + largest))
             .max(self.rate);
         let rate = (self.rate * (1.0 + follow.step)).min(most);
         // Beyond a rate that was good it is not known how much further it goes.
@@ -660,7 +636,7 @@ impl RateControl {
 
     fn judge(&mut self, now: Time, trial: Trial, interval: Duration) {
         let lasts = now.since(trial.since);
-        let ratio = self.sending(now) / trial.sent.max(1.0);
+        let ratio = self.usage.sending(now) / trial.sent.max(1.0);
         let Some(response) = self.paths.response(ratio, trial.sent) else {
             if lasts > DRAINS.max(interval * 4) {
                 // Nothing comes at the lower rate either.
@@ -742,7 +718,7 @@ impl RateControl {
     fn give_up(&mut self, now: Time) {
         // Perhaps there was little to send.
         let least = START.as_bps() as f64;
-        self.set(now, self.rate.min((self.most_used * SPARE).max(least)));
+        self.set(now, self.rate.min((self.usage.most() * SPARE).max(least)));
     }
 
     /// The sender gives the channel less than it may have.
@@ -750,34 +726,9 @@ impl RateControl {
         self.grant.min(self.rate().as_bps() as f64) < self.rate * USED
     }
 
-    /// IP bits of data that left, a second, since the round began.
-    fn sending(&self, now: Time) -> f64 {
-        let seconds = now.since(self.round_began).as_secs_f64();
-        self.sent as f64 * 8.0 / seconds.max(1e-6)
-    }
-
-    /// Bits a second that left, with a packet that waits until all of it may leave.
-    fn may_be_sending(&self, now: Time) -> f64 {
-        let seconds = now.since(self.round_began).as_secs_f64();
-        (self.sent + PACKET) as f64 * 8.0 / seconds.max(1e-6)
-    }
-
-    /// The rate is what decides how much is sent.
-    fn uses_it(&mut self, now: Time) -> bool {
-        let sending = self.may_be_sending(now);
-        let uses_it = sending >= USED * self.rate;
-        if uses_it {
-            self.unused_since = now;
-            self.most_used = 0.0;
-        } else {
-            self.most_used = self.most_used.max(sending);
-        }
-        uses_it
-    }
-
     /// While it starts: nothing is lost, and yet no more comes than at half the rate.
     fn seems_queued(&self, before: Option<f64>, round: &Round, now: Time) -> bool {
-        let got = self.paths.got(self.sending(now));
+        let got = self.paths.got(self.usage.sending(now));
         before.is_some_and(|before| got < before * GROWS / 2.0) && round.lost <= CONGESTED
     }
 
@@ -790,7 +741,7 @@ impl RateControl {
     /// The paths carry less than is sent, by what they lose: less is sent, to see whether that
     /// helps.
     fn cut(&mut self, now: Time, follow: Follow, carried: f64, round: &Round) {
-        let sent = self.sending(now).min(self.rate);
+        let sent = self.usage.sending(now).min(self.rate);
         let carried = carried.min(sent);
         let taken = carried < follow.plateau * TAKEN;
         let (share, plateau) = match taken {
@@ -824,16 +775,14 @@ impl RateControl {
 
     /// Reports of times before tell nothing.
     fn begin_round(&mut self, now: Time) {
-        self.round_began = now;
-        self.sent = 0;
+        self.usage.begin_round(now);
         self.paths.begin_round();
     }
 
     /// Begins a round, and forgets what the rounds before have sent.
     fn begin_search(&mut self, now: Time) {
-        self.begin_round(now);
-        self.unused_since = now;
-        self.most_used = 0.0;
+        self.usage.begin_search(now);
+        self.paths.begin_round();
     }
 }
 

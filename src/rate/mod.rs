@@ -15,6 +15,8 @@ mod pacer;
 mod paths;
 mod placement;
 mod relief;
+mod silence;
+mod usage;
 
 pub use allowance::Allowance;
 pub use census::{Census, Mark, first_report};

@@ -31,6 +31,18 @@ pub struct Round {
     pub carried: bool,
 }
 
+impl Round {
+    /// The share that did not come, for whatever reason.
+    fn missed(&self) -> f64 {
+        (self.lost + self.overflowed + self.stalled).min(1.0)
+    }
+
+    /// The share of what a path does not lose anyway that did not come.
+    fn beyond(&self, path: f64) -> f64 {
+        ((self.missed() - path) / (1.0 - path).max(0.01)).max(0.0)
+    }
+}
+
 /// Where to go. Tiers are numbered from the slowest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Move {
@@ -180,21 +192,14 @@ impl Placement {
         if !round.carried || at >= tiers.len() {
             return None;
         }
-        let missed = (round.lost + round.overflowed + round.stalled).min(1.0);
+        let missed = round.missed();
         let settled = now.since(self.moved_at) >= LEAVE_TIME;
-        if let Some(fall) = self.fell.as_mut().filter(|_| settled) {
-            fall.rounds += 1;
-            let fall = *fall;
-            if fall.rounds >= JUDGE_ROUNDS {
-                self.fell = None;
-                if missed >= STAYED * fall.missed && fall.from < tiers.len() {
-                    self.path = missed;
-                    return Some((Move::Up(fall.from), Cause::PathLoss));
-                }
-            }
+        if settled && let Some(from) = self.judge_fall(missed, tiers.len()) {
+            self.path = missed;
+            return Some((Move::Up(from), Cause::PathLoss));
         }
         let path = self.path.max(round.path_loss);
-        let beyond = ((missed - path) / (1.0 - path).max(0.01)).max(0.0);
+        let beyond = round.beyond(path);
         if 1.0 - beyond <= KEEPS_UP && !is_chance(round.packets, missed, path) {
             self.clean = 0;
             if self.fell.is_some() && !settled {
@@ -208,8 +213,33 @@ impl Placement {
                 (self.bad, self.drowning) = (None, 0);
                 return None;
             }
-            return self.cannot_keep_up(now, tiers, at, round, missed, rng);
+            return self.cannot_keep_up(now, tiers, at, round, rng);
         }
+        self.keeps_up(now, tiers, at, round, rng)
+    }
+
+    /// Where to go back to, if as much is lost on the slower tier as where it came down from.
+    fn judge_fall(&mut self, missed: f64, tiers: usize) -> Option<usize> {
+        let fall = self.fell.as_mut()?;
+        fall.rounds += 1;
+        let fall = *fall;
+        if fall.rounds < JUDGE_ROUNDS {
+            return None;
+        }
+        self.fell = None;
+        (missed >= STAYED * fall.missed && fall.from < tiers).then_some(fall.from)
+    }
+
+    fn keeps_up(
+        &mut self,
+        now: Time,
+        tiers: &[Rate],
+        at: usize,
+        round: Round,
+        rng: &mut Rng,
+    ) -> Option<(Move, Cause)> {
+        let missed = round.missed();
+        let beyond = round.beyond(self.path.max(round.path_loss));
         self.drowning = 0;
         self.bad = None;
         let usual = self.usual;
@@ -258,7 +288,6 @@ impl Placement {
         tiers: &[Rate],
         at: usize,
         round: Round,
-        missed: f64,
         rng: &mut Rng,
     ) -> Option<(Move, Cause)> {
         let cause = if round.stalled >= round.lost.max(round.overflowed) {
@@ -299,7 +328,7 @@ impl Placement {
         self.home = Some((at, came));
         self.fell = Some(Fall {
             from: at,
-            missed,
+            missed: round.missed(),
             rounds: 0,
         });
         Some((Move::Down(to), cause))

@@ -305,7 +305,7 @@ fn a_lucky_round_is_no_measure() {
         .into_iter()
         .zip([129.0, 422.0, 7_546.0, 6_863.0, 8_667.0])
     {
-        let over = Duration::from_secs_f64(packets * PACKET as f64 * 8.0 / 100e6);
+        let over = Duration::from_secs_f64(packets * 1_408.0 * 8.0 / 100e6);
         now += over + GRTT;
         control.handle_sent((100e6 / 8.0 * over.as_secs_f64()) as u64);
         let delivered = mbps(100).mul_f64(1.0 - lost);
