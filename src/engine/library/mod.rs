@@ -162,6 +162,13 @@ impl Library {
         }
     }
 
+    /// A block came as a whole, and is verified.
+    pub fn add_block(&mut self, key: ObjectKey, block: BlockNo) {
+        if let Some(object) = self.lacking_mut(key) {
+            object.add_block(block);
+        }
+    }
+
     /// Whether a symbol is not taken from this source now: its block was wrong before, and it is
     /// another source's turn.
     pub fn doubts(

@@ -1,5 +1,7 @@
 //! One object: what it is, what of it is here, from whom, and what is verified.
 
+use std::sync::Arc;
+
 use crate::assemble::{Holdings, Insert, Origins, SourceNo, SourceSet};
 use crate::ids::{BlockNo, ShortCodingId, SymbolNo};
 use crate::object::{BlockKind, Description, Geometry};
@@ -23,7 +25,7 @@ pub enum ObjectState {
 /// An object of a [`Library`](crate::engine::Library).
 #[derive(Debug)]
 pub struct Object {
-    description: Description,
+    description: Arc<Description>,
     coding: ShortCodingId,
     holdings: Holdings,
     origins: Origins,
@@ -45,7 +47,7 @@ impl Object {
             bytes_verified: 0,
             state: ObjectState::Lacking,
             opened: false,
-            description,
+            description: Arc::new(description),
         }
     }
 
@@ -64,6 +66,11 @@ impl Object {
     /// What it is.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// What it is, shared with those who tell of it.
+    pub fn shared_description(&self) -> Arc<Description> {
+        Arc::clone(&self.description)
     }
 
     /// How it is cut into blocks and symbols.
@@ -137,6 +144,16 @@ impl Object {
         (block < to).then_some(block)
     }
 
+    /// Blocks that are not verified, and can't be read.
+    pub fn unverified(&self) -> RangeSet {
+        let mut blocks = RangeSet::new();
+        let all = 0..u64::from(self.geometry().blocks());
+        for gap in self.verified.gaps(all) {
+            blocks.insert(gap);
+        }
+        blocks
+    }
+
     /// Number of blocks that are not verified.
     pub fn blocks_lacking(&self) -> u64 {
         u64::from(self.geometry().blocks()) - self.verified.total()
@@ -161,9 +178,14 @@ impl Object {
     pub(super) fn open(&mut self, blocks: &RangeSet) {
         self.opened = true;
         for block in blocks.iter().flatten() {
-            self.holdings.insert_block(block as BlockNo);
-            self.verify(block as BlockNo);
+            self.add_block(block as BlockNo);
         }
+    }
+
+    /// A block is here as a whole, and verified.
+    pub(super) fn add_block(&mut self, block: BlockNo) {
+        self.holdings.insert_block(block);
+        self.verify(block);
     }
 
     /// Whether a symbol that is lacking is not taken from this source now, because its block was

@@ -1,7 +1,7 @@
 //! The sending end of a session.
 //!
-//! [`Sender`] is its face; [`serving`] has the parts and what passes between them. A part owns what
-//! it keeps and knows no session beside it:
+//! [`Sender`] is its face: a [`Library`] of what is here, and a session that serves it.
+//! [`serving`] has the session's parts and what passes between them. A part owns what it keeps:
 //!
 //! * what is sent: [`offers`], [`transmission`] (one object on one channel, with [`sync_timer`],
 //!   [`passes`], [`hearings`], [`confirms`], [`askers`]), [`channel`], [`channels`];
@@ -56,17 +56,21 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::engine::sender::serving::Serving;
-use crate::engine::{Burst, Link, ObjectKey, ReadCommand, SenderEvent, SenderStats, Slot, Timer};
+use crate::engine::{
+    Burst, Library, Link, ObjectKey, ReadCommand, SenderEvent, SenderStats, Slot, Timer,
+};
 use crate::envelope::Refused;
 use crate::fault::StoreFault;
 use crate::ids::{BlockNo, Cookie, ReceiverId};
 use crate::object::Description;
 use crate::range_set::RangeSet;
 use crate::time::Time;
+use crate::wire::Outcome;
 
 /// The sending end of a session: see the [module](crate::engine) for how to drive it.
 #[derive(Debug)]
 pub struct Sender {
+    library: Library,
     serving: Serving,
 }
 
@@ -78,6 +82,7 @@ impl Sender {
     pub fn new(config: SenderConfig, now: Time) -> Result<Sender, SenderError> {
         config.check()?;
         Ok(Sender {
+            library: Library::new(),
             serving: Serving::new(config, now),
         })
     }
@@ -87,7 +92,10 @@ impl Sender {
     /// # Errors
     /// The object is on offer already, or too many are.
     pub fn offer(&mut self, now: Time, description: Description) -> Result<ObjectKey, SenderError> {
-        self.serving.offer(now, description, RangeSet::new())
+        self.serving.check_offer(&description)?;
+        let object = self.library.add_whole(description);
+        self.begin(now, object);
+        Ok(object)
     }
 
     /// Offers an object of which only the blocks in `held` are here yet. Others that receivers lack
@@ -102,22 +110,35 @@ impl Sender {
         description: Description,
         held: &RangeSet,
     ) -> Result<ObjectKey, SenderError> {
-        let mut missing = RangeSet::new();
-        let blocks = 0..u64::from(description.geometry.blocks());
-        held.gaps(blocks).for_each(|gap| {
-            missing.insert(gap);
-        });
-        self.serving.offer(now, description, missing)
+        self.serving.check_offer(&description)?;
+        let object = self.library.add_wanted(description);
+        self.library.open(object, held);
+        self.begin(now, object);
+        Ok(object)
+    }
+
+    /// Serves an object of the library.
+    fn begin(&mut self, now: Time, object: ObjectKey) {
+        if let Some(stored) = self.library.get(object) {
+            let served = self.serving.offer(now, stored);
+            debug_assert_eq!(served, object, "keys of both are given one after the other");
+        }
     }
 
     /// A block of an object has come and can be read from now on.
     pub fn handle_block(&mut self, now: Time, object: ObjectKey, block: BlockNo) {
+        self.library.add_block(object, block);
+        if self.library.finish(object) {
+            self.library.end(object, Outcome::Complete);
+        }
         self.serving.handle_block(now, object, block);
     }
 
     /// Stops sending an object and tells everybody why.
     pub fn withdraw(&mut self, now: Time, object: ObjectKey, reason: &str) {
-        self.serving.withdraw(now, object, reason);
+        if self.serving.withdraw(now, object, reason) {
+            self.library.withdraw(now, object);
+        }
     }
 
     /// Says that more objects are about to be offered (hashing goes on), so that the sender neither
@@ -143,7 +164,9 @@ impl Sender {
 
     /// A block that [`poll_read`](Sender::poll_read) asked for is in its slot, or can't be had.
     pub fn handle_read(&mut self, now: Time, slot: Slot, result: Result<(), StoreFault>) {
-        self.serving.handle_read(now, slot, result);
+        if let Some((object, reason)) = self.serving.handle_read(slot, result) {
+            self.withdraw(now, object, &reason);
+        }
     }
 
     /// Time has passed.
@@ -204,7 +227,12 @@ impl Sender {
 
     /// What an object is.
     pub fn description(&self, object: ObjectKey) -> Option<&Description> {
-        self.serving.offers().find(object).map(|o| o.description())
+        self.library.description(object)
+    }
+
+    /// What is here of the objects that it offers.
+    pub fn library(&self) -> &Library {
+        &self.library
     }
 
     /// The group round-trip time as receivers are told it.

@@ -2,9 +2,10 @@
 
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::engine::ObjectKey;
 use crate::engine::sender::config::SenderError;
+use crate::engine::{Object, ObjectKey};
 use crate::ids::{BlockNo, SessionId, ShortCodingId};
 use crate::object::{Description, Geometry};
 use crate::range_set::RangeSet;
@@ -18,7 +19,7 @@ const MAX_OFFERS: usize = 100_000;
 /// An object on offer.
 #[derive(Debug)]
 pub(super) struct Offered {
-    description: Description,
+    description: Arc<Description>,
     /// Ours, of the description in this session.
     signature: Signature,
     coding: ShortCodingId,
@@ -29,10 +30,6 @@ pub(super) struct Offered {
 }
 
 impl Offered {
-    pub(super) fn description(&self) -> &Description {
-        &self.description
-    }
-
     pub(super) fn geometry(&self) -> Geometry {
         self.description.geometry
     }
@@ -87,34 +84,41 @@ impl Offers {
         }
     }
 
-    /// Adds an object, to be announced at once; `missing` blocks of it are not here.
+    /// Whether an object can be offered.
+    pub(super) fn check(&self, description: &Description) -> Result<(), SenderError> {
+        if self.live().count() >= MAX_OFFERS {
+            return Err(SenderError::TooMany(MAX_OFFERS));
+        }
+        match self.by_coding(description.coding().short()) {
+            Some(twin) => {
+                let name = self.get(twin).description.name.clone();
+                Err(SenderError::Twice(name))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the object that a library gave the next key, to be announced at once.
     pub(super) fn add(
         &mut self,
         now: Time,
         session: SessionId,
-        (description, missing): (Description, RangeSet),
+        object: &Object,
         key: &SigningKey,
-    ) -> Result<ObjectKey, SenderError> {
-        if self.live().count() >= MAX_OFFERS {
-            return Err(SenderError::TooMany(MAX_OFFERS));
-        }
-        let coding = description.coding().short();
-        if let Some(&twin) = self.by_coding.get(&coding) {
-            let name = self.get(twin).description.name.clone();
-            return Err(SenderError::Twice(name));
-        }
+    ) -> ObjectKey {
+        let description = object.shared_description();
         let number = ObjectKey(self.objects.len() as u32);
-        self.by_coding.insert(coding, number);
+        self.by_coding.insert(object.coding(), number);
         self.objects.push(Offered {
             signature: Signature::of(session, &description, key),
-            coding,
-            missing,
+            coding: object.coding(),
+            missing: object.unverified(),
             withdrawn: None,
             description,
         });
         self.announce_due = now;
         self.announce_next = number.0 as usize;
-        Ok(number)
+        number
     }
 
     /// A block that was missing is here.
@@ -199,7 +203,7 @@ impl Offers {
             total: self.live().count() as u32 + u32::from(terms.preparing),
             grtt: terms.grtt,
             receivers: terms.receivers,
-            description: offered.description.clone(),
+            description: Description::clone(&offered.description),
             signature: offered.signature,
             channels: terms.channels,
         }))

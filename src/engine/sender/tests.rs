@@ -70,5 +70,6 @@ fn a_block_that_comes_later_goes_out_then() {
     assert_eq!(run(&mut sender, 301, 100), BTreeSet::from([6]));
     sender.handle_block(Time::from_millis(401), object, 5);
     assert_eq!(run(&mut sender, 401, 100), BTreeSet::from([5]));
+    assert!(sender.library().get(object).unwrap().is_all_verified());
     sender.check_bounds().unwrap();
 }

@@ -289,17 +289,18 @@ mod tests {
     use core::net::SocketAddr;
 
     use super::*;
-    use crate::engine::{Burst, SenderConfig};
+    use crate::engine::{Burst, Library, SenderConfig};
     use crate::ids::NO_CHANNEL;
     use crate::object::Description;
-    use crate::range_set::RangeSet;
     use crate::units::Rate;
     use crate::wire::{self, FromReceiver, Packet, ReceiverBody, Request, Stage};
 
     fn serving() -> Serving {
         let mut serving = Serving::new(SenderConfig::for_tests(), Time::ZERO);
         let film = Description::pretend("film", 1_000_000, 1_344, 64).unwrap();
-        serving.offer(Time::ZERO, film, RangeSet::new()).unwrap();
+        let mut library = Library::new();
+        let film = library.add_whole(film);
+        serving.offer(Time::ZERO, library.get(film).unwrap());
         serving
     }
 

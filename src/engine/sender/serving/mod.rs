@@ -104,10 +104,6 @@ impl Serving {
         self.outbox.stats()
     }
 
-    pub(super) fn offers(&self) -> &Offers {
-        &self.offers
-    }
-
     pub(super) fn is_over(&self) -> bool {
         self.lifecycle.is_over()
     }

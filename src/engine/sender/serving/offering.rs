@@ -7,11 +7,10 @@ use crate::engine::sender::notices::{self, notice};
 use crate::engine::sender::offers::Terms;
 use crate::engine::sender::serving::Serving;
 use crate::engine::sender::transmission::Transmission;
-use crate::engine::{ObjectKey, PacketKind, SenderEvent, Slot};
+use crate::engine::{Object, ObjectKey, PacketKind, SenderEvent, Slot};
 use crate::fault::StoreFault;
 use crate::ids::{BlockNo, ChannelNo, ReceiverId};
 use crate::object::Description;
-use crate::range_set::RangeSet;
 use crate::time::Time;
 use crate::wire::{ChannelInfo, Feedback, Notice, NoticeCode, SenderBody};
 
@@ -19,15 +18,15 @@ use crate::wire::{ChannelInfo, Feedback, Notice, NoticeCode, SenderBody};
 const CONTROL_SHARE: f64 = 0.01;
 
 impl Serving {
-    /// Offers an object from now on, of which `missing` blocks are not here yet.
-    pub(crate) fn offer(
-        &mut self,
-        now: Time,
-        description: Description,
-        missing: RangeSet,
-    ) -> Result<ObjectKey, SenderError> {
+    /// Whether an object can be offered.
+    pub(crate) fn check_offer(&self, description: &Description) -> Result<(), SenderError> {
+        self.offers.check(description)
+    }
+
+    /// Offers an object of a library from now on, one after the other as they were added there.
+    pub(crate) fn offer(&mut self, now: Time, object: &Object) -> ObjectKey {
         let (session, key) = (self.session.id, &self.config.key);
-        let object = self.offers.add(now, session, (description, missing), key)?;
+        let object = self.offers.add(now, session, object, key);
         self.channels.add_object(now);
         if self.session.one_way {
             (0..self.tiers.len()).for_each(|tier| self.open_channel(now, object, tier));
@@ -49,7 +48,7 @@ impl Serving {
         }
         self.members.mark_stale();
         self.update(now);
-        Ok(object)
+        object
     }
 
     /// A block of an object that was missing is here: it goes out to those who lack it.
@@ -60,10 +59,10 @@ impl Serving {
         self.update(now);
     }
 
-    /// Stops sending an object and tells everybody why.
-    pub(crate) fn withdraw(&mut self, now: Time, object: ObjectKey, reason: &str) {
+    /// Stops sending an object and tells everybody why; false if it was not on offer.
+    pub(crate) fn withdraw(&mut self, now: Time, object: ObjectKey, reason: &str) -> bool {
         let Some(coding) = self.offers.withdraw(object, reason) else {
-            return;
+            return false;
         };
         self.slots.forget(object);
         let notice = notice(NoticeCode::Withdrawn, ReceiverId(0), coding, reason);
@@ -97,6 +96,7 @@ impl Serving {
         });
         self.members.mark_stale();
         self.update(now);
+        true
     }
 
     /// Says that more objects are about to be offered, or no more are.
@@ -107,12 +107,14 @@ impl Serving {
         self.update(now);
     }
 
-    /// A block is in its slot, or can't be had.
-    pub(crate) fn handle_read(&mut self, now: Time, slot: Slot, result: Result<(), StoreFault>) {
-        let object = self.slots.loaded(slot, result.is_ok());
-        if let (Some(object), Err(fault)) = (object, result) {
-            self.withdraw(now, object, &fault.to_string());
-        }
+    /// A block is in its slot, or can't be had: then its object, which is given, can't be sent.
+    pub(crate) fn handle_read(
+        &mut self,
+        slot: Slot,
+        result: Result<(), StoreFault>,
+    ) -> Option<(ObjectKey, String)> {
+        let object = self.slots.loaded(slot, result.is_ok())?;
+        Some((object, result.err()?.to_string()))
     }
 
     /// Gives an object a channel on each tier, if it has none, and begins to run it on `tier`.
