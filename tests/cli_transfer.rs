@@ -614,7 +614,7 @@ fn a_receiver_below_the_least_rate_is_told_and_leaves() {
     let good = stage.receive("good", &stage.url, &[]);
     let more = [
         "--drop",
-        "60%",
+        "50%",
         "--via",
         "multicast",
         "--stats",
