@@ -1,4 +1,4 @@
-//! What all cases share: the options, the program under test and a folder for files.
+//! What all cases share: the program under test and a folder for files.
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -6,58 +6,6 @@ use std::time::Duration;
 
 use loopcast_lab::desk::Desk;
 use loopcast_lab::machine;
-
-use crate::cases;
-
-/// What the command line asked for.
-#[derive(Debug, Default)]
-pub(crate) struct Options {
-    /// Name the cases and end.
-    pub(crate) list: bool,
-    /// Smaller files, where the ratio still means the same.
-    pub(crate) quick: bool,
-    /// Run what compares with the tools that users could pick instead, and without names only that.
-    peers: bool,
-    /// Leave files, copies and statistics behind.
-    pub(crate) keep: bool,
-    program: Option<PathBuf>,
-    chosen: Vec<String>,
-}
-
-impl Options {
-    pub(crate) fn from_args(args: impl Iterator<Item = String>) -> Result<Options, String> {
-        let mut options = Options::default();
-        let mut args = args;
-        while let Some(arg) = args.next() {
-            match arg.as_str() {
-                "--list" => options.list = true,
-                "--quick" => options.quick = true,
-                "--keep" => options.keep = true,
-                "--peers" => options.peers = true,
-                // `cargo bench` adds it.
-                "--bench" => {}
-                "--program" => {
-                    let path = args.next().ok_or("--program needs the path of a program")?;
-                    options.program = Some(PathBuf::from(path));
-                }
-                name if cases::ALL.iter().any(|c| c.name == name) => {
-                    options.chosen.push(arg);
-                }
-                _ => return Err(format!("no option or case `{arg}`; --list names the cases")),
-            }
-        }
-        Ok(options)
-    }
-
-    /// Whether a case is to run.
-    pub(crate) fn chose(&self, name: &str) -> bool {
-        let with_peers = cases::PEERS.contains(&name);
-        if self.chosen.is_empty() && !self.peers {
-            return !with_peers && !cases::BY_NAME.contains(&name);
-        }
-        self.chosen.iter().any(|c| c == name) || (self.peers && with_peers)
-    }
-}
 
 /// The bench while it runs.
 pub(crate) struct Bench {
@@ -73,9 +21,11 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn new(options: &Options) -> Result<Bench, String> {
-        let built = PathBuf::from(env!("CARGO_BIN_EXE_loopcast"));
-        let program = options.program.clone().unwrap_or(built);
+    /// A bench of a program, or of the one that was built; with `quick` of smaller files. `keep`
+    /// leaves what it makes behind.
+    pub(crate) fn new(program: Option<PathBuf>, quick: bool, keep: bool) -> Result<Bench, String> {
+        let built = || PathBuf::from(env!("CARGO_BIN_EXE_loopcast"));
+        let program = program.unwrap_or_else(built);
         // In memory where that is: the network is under test, not this machine's disk.
         let parent = match std::env::var_os("LOOPCAST_BENCH_DIR") {
             Some(dir) => PathBuf::from(dir),
@@ -83,16 +33,16 @@ impl Bench {
         };
         let folder = tempfile::Builder::new()
             .prefix("loopcast-bench-")
-            .disable_cleanup(options.keep)
+            .disable_cleanup(keep)
             .tempdir_in(&parent);
         let folder = folder.map_err(|e| format!("{}: {e}", parent.display()))?;
-        if options.keep {
+        if keep {
             eprintln!("files stay in {}", folder.path().display());
         }
         Ok(Bench {
-            quick: options.quick,
+            quick,
             program,
-            keep: options.keep,
+            keep,
             folder,
             four_undisturbed: OnceCell::new(),
             three_undisturbed: OnceCell::new(),

@@ -10,6 +10,7 @@
 mod bench;
 mod cases;
 mod forger;
+mod options;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -21,8 +22,9 @@ use loopcast_lab::measure::Measure;
 use loopcast_lab::network;
 use loopcast_lab::wait::interrupted;
 
-use bench::{Bench, Options};
+use bench::Bench;
 use cases::Case;
+use options::Options;
 
 fn main() -> ExitCode {
     let options = match Options::from_args(std::env::args().skip(1)) {
@@ -86,7 +88,7 @@ fn measure(case: &Case, bench: &Bench) -> Result<Vec<Measure>, String> {
 
 /// Runs the chosen cases; how many of them failed.
 fn run(options: &Options) -> Result<usize, String> {
-    let bench = Bench::new(options)?;
+    let bench = Bench::new(options.program.clone(), options.quick, options.keep)?;
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
         let cores = std::thread::available_parallelism().map_or(0, |n| n.get());
         eprintln!("{cores} cores, load before this run: {}", load.trim());
