@@ -1,8 +1,9 @@
-//! Whether the network thread looks at its groups when something has come, or at times.
+//! Whether a network thread looks at a receiver's groups when something has come, or at times.
 //!
 //! Waking a thread costs as much as receiving several packets. Where they come fast and one by one,
 //! as from a sender without segmentation offload, it looks every half a millisecond instead, as
-//! network cards moderate their interrupts. This decides by what comes; `Groups::watch` does it.
+//! network cards moderate their interrupts. This decides by what comes;
+//! `Sockets::keep_rhythm` does it.
 
 use std::time::Duration;
 
@@ -46,6 +47,11 @@ impl Rhythm {
     /// From now on it looks when something comes, because a buffer is less than [`AMPLE`].
     pub(crate) fn forbid(&mut self) {
         self.allowed = false;
+        self.next = None;
+    }
+
+    /// There is nothing to look at now.
+    pub(crate) fn pause(&mut self) {
         self.next = None;
     }
 
@@ -107,6 +113,17 @@ mod tests {
         assert_eq!(rhythm.next(), None, "45 Mbit/s");
         looks(&mut rhythm, &mut now, 20, 40);
         assert_eq!(rhythm.next(), None, "a burst a millisecond");
+    }
+
+    #[test]
+    fn nothing_is_due_where_there_is_nothing_to_look_at() {
+        let mut now = Time::ZERO;
+        let mut rhythm = Rhythm::new(now);
+        looks(&mut rhythm, &mut now, 200, 1);
+        rhythm.pause();
+        assert_eq!(rhythm.next(), None);
+        looks(&mut rhythm, &mut now, 200, 1);
+        assert_eq!(rhythm.next(), Some(now + PERIOD), "groups are joined again");
     }
 
     #[test]

@@ -90,6 +90,9 @@ impl<By: Copy> Sockets<By> {
         let mut place = self.places.get_mut(number)?.take()?;
         self.ready.retain(|&n| n != number);
         self.dropped_before += u64::from(place.socket.receive_buffer().drops);
+        if !(0..self.places.len()).any(|n| self.is_at_times(n)) {
+            self.rhythm.pause();
+        }
         // Closing takes it out anyway.
         let _ = place.socket.deregister(&self.registry);
         Some(place.socket)

@@ -40,8 +40,8 @@ pub(crate) struct Groups {
 struct Joined {
     group: SocketAddr,
     source: Option<IpAddr>,
-    /// Channels that it was joined for.
-    channels: Vec<u16>,
+    /// Groups of the channels that it was joined for.
+    channels: Vec<Address>,
 }
 
 impl Groups {
@@ -62,7 +62,7 @@ impl Groups {
         outbox: &mut Outbox<ReceiverEvent>,
     ) -> bool {
         for address in addresses(channel) {
-            let Err(error) = self.join_one(channel.number, address, sockets, outbox) else {
+            let Err(error) = self.join_one(data(channel), address, sockets, outbox) else {
                 continue;
             };
             let (group, reason) = (address.0, error.to_string());
@@ -78,7 +78,7 @@ impl Groups {
 
     fn join_one(
         &mut self,
-        channel: u16,
+        channel: Address,
         (group, source): Address,
         sockets: &mut Sockets<Via>,
         outbox: &mut Outbox<ReceiverEvent>,
@@ -128,7 +128,7 @@ impl Groups {
             if !addresses.contains(&(joined.group, joined.source)) {
                 return true;
             }
-            joined.channels.retain(|c| *c != channel.number);
+            joined.channels.retain(|c| *c != data(channel));
             if !joined.channels.is_empty() {
                 return true;
             }
@@ -143,9 +143,14 @@ impl Groups {
 /// A group, and whom it is heard from if not from everybody.
 type Address = (SocketAddr, Option<IpAddr>);
 
+/// The group of a channel's data. Sessions number their channels each by itself.
+fn data(channel: &ChannelInfo) -> Address {
+    (channel.group, channel.source)
+}
+
 /// Where to listen for a channel: its group, and the group that its NAKs go to. NAKs come from
 /// everybody, so a source counts for data only.
 fn addresses(channel: &ChannelInfo) -> impl Iterator<Item = Address> {
     let feedback = channel.feedback_group().map(|group| (group, None));
-    std::iter::once((channel.group, channel.source)).chain(feedback)
+    std::iter::once(data(channel)).chain(feedback)
 }
