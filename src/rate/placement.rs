@@ -120,6 +120,8 @@ pub struct Placement {
     bad: Option<(Time, Rate)>,
     /// The most that came in one of them.
     came: Rate,
+    /// Packets of the rounds in a row in which it could not keep up, and those that it missed.
+    doubt: (f64, f64),
     /// Rounds in a row in which the slowest tier was too fast.
     drowning: u32,
     /// Where it came down from, what it lost there, and rounds since.
@@ -153,6 +155,7 @@ impl Placement {
             clean: 0,
             bad: None,
             came: Rate::ZERO,
+            doubt: (0.0, 0.0),
             drowning: 0,
             fell: None,
             home: None,
@@ -200,7 +203,12 @@ impl Placement {
         }
         let path = self.path.max(round.path_loss);
         let beyond = round.beyond(path);
-        if 1.0 - beyond <= KEEPS_UP && !is_chance(round.packets, missed, path) {
+        if 1.0 - beyond <= KEEPS_UP {
+            self.doubt.0 += round.packets as f64;
+            self.doubt.1 += round.packets as f64 * missed;
+            if is_chance(self.doubt, path) {
+                return None;
+            }
             self.clean = 0;
             if self.fell.is_some() && !settled {
                 // What it left may still fill its link.
@@ -240,6 +248,7 @@ impl Placement {
     ) -> Option<(Move, Cause)> {
         let missed = round.missed();
         let beyond = round.beyond(self.path.max(round.path_loss));
+        self.doubt = (0.0, 0.0);
         self.drowning = 0;
         self.bad = None;
         let usual = self.usual;
@@ -341,6 +350,7 @@ impl Placement {
         self.went_up = up && cause == Cause::Clean;
         self.tries = false;
         self.clean = 0;
+        self.doubt = (0.0, 0.0);
         self.drowning = 0;
         self.bad = None;
         self.limited = false;
@@ -352,9 +362,8 @@ impl Placement {
 }
 
 /// So much is missed of so few packets now and then on a path that loses its usual share.
-fn is_chance(packets: u64, missed: f64, path: f64) -> bool {
-    let packets = packets as f64;
-    (missed - path) * packets < DEVIATIONS * (packets * path * (1.0 - path)).sqrt()
+fn is_chance((packets, missed): (f64, f64), path: f64) -> bool {
+    missed - path * packets < DEVIATIONS * (packets * path * (1.0 - path)).sqrt()
 }
 
 #[cfg(test)]

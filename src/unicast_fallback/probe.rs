@@ -53,6 +53,9 @@ const MAX_HOLD_DOWN: Duration = Duration::from_secs(300);
 const FULLS_TO_RETURN: u32 = 2;
 /// Unicast that brings nothing for so long either shows that not only the group was away.
 const AWAY: Duration = Duration::from_millis(500);
+/// Where that has come to be so again and again, it is not believed any more: unicast may just take
+/// as long to begin.
+const OFTEN: Duration = Duration::from_secs(40);
 /// What comes on the group so soon after the first by unicast came back together with it: a sender
 /// sends it two SYNCs of full size in that time.
 const TOGETHER: Duration = Duration::from_millis(2_500);
@@ -116,7 +119,10 @@ impl Probe {
         self.starving = None;
         match self.mode {
             Mode::Probing { .. } => self.settle(),
-            Mode::Unicast { since, away: false } if self.was_away(now, since) => self.settle(),
+            Mode::Unicast { since, away: false } if self.was_away(now, since) => {
+                self.hold_down = (self.hold_down * 2).min(MAX_HOLD_DOWN);
+                self.settle()
+            }
             Mode::Unicast { since, .. } if now >= since + self.hold_down => {
                 self.fulls += 1;
                 if self.fulls < FULLS_TO_RETURN {
@@ -137,7 +143,10 @@ impl Probe {
     /// Nothing came by unicast either until a moment ago: it was not the group that failed.
     fn was_away(&self, now: Time, since: Time) -> bool {
         let began = self.unicast.unwrap_or(now);
-        now >= since + AWAY && began >= since + AWAY && now.since(began) <= TOGETHER
+        self.hold_down < OFTEN
+            && now >= since + AWAY
+            && began >= since + AWAY
+            && now.since(began) <= TOGETHER
     }
 
     /// A SYNC came that was not padded. `missed` tells that data left which did not come, and
@@ -341,6 +350,14 @@ mod tests {
             None,
             "unicast was back long before"
         );
+        let mut p = silent();
+        let mut returns = 0;
+        for round in 1..20 {
+            let now = at(20_000 * round);
+            returns += u32::from(p.heard_full(now).is_some());
+            p.handle_timeout(now + 3 * S);
+        }
+        assert!(returns <= 4, "{returns} times");
     }
 
     #[test]
