@@ -174,7 +174,7 @@ impl Following {
         match &mut self.unicast {
             Some(path) if on_unicast => path.ask_soon(cx.now, timing.grtt),
             // All that is lacking is told when the join is heard.
-            _ if on_unicast || self.silent => {}
+            _ if on_unicast || self.silent || self.session.is_none() => {}
             _ => {
                 if let Some(rx) = self.objects.get_mut(key) {
                     rx.naks.passed(cx.now, block, timing, cx.rng);

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use crate::assemble::{Insert, SourceNo};
-use crate::engine::following::{Following, News};
+use crate::engine::following::{Following, News, Over};
 use crate::engine::receiver::Receiver;
 use crate::engine::{
     Command, DropReason, Object, ObjectKey, PacketKind, ReceiverEvent, Verdict, Via,
@@ -158,7 +158,8 @@ impl Receiver {
         packet: FromSender,
         len: usize,
     ) {
-        let over = |f: &Following| f.over().is_some() && f.follows(packet.session);
+        let over =
+            |f: &Following| matches!(f.over(), Some(Over::Left)) && f.follows(packet.session);
         let is_done_with = self.followings.iter().any(over);
         let Some(at) = self
             .following_for(packet.session, from)

@@ -169,7 +169,7 @@ impl Receiver {
             for following in self.followings.iter_mut().filter(|f| f.over().is_some()) {
                 following.leave_groups(&mut self.out);
             }
-        } else if any_left {
+        } else if any_left && self.library.has_all_ended() {
             self.end_in_peace();
         } else {
             self.give_up();
