@@ -2,8 +2,8 @@
 //! verified.
 //!
 //! A library knows no session and asks nobody. It takes symbols and proven blocks, and answers what
-//! is here and what is lacking. A receiver fills one; a sender walks over the blocks that one has
-//! verified.
+//! is here and what is lacking. A receiver fills one; of what a sender's holds in part, its
+//! session is told what is missing.
 //!
 //! Keys of objects are given once and stay: an object that was withdrawn and comes again is
 //! another.
