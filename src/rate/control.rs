@@ -16,8 +16,8 @@
 use core::time::Duration;
 
 use crate::ids::ReceiverId;
+use crate::rate::back_pressure::BackPressure;
 use crate::rate::paths::{Estimate, Paths, Round, SHORTEST, Sample};
-use crate::rate::relief::Relief;
 use crate::rate::silence::Silence;
 use crate::rate::usage::Usage;
 use crate::time::Time;
@@ -192,7 +192,7 @@ pub struct RateControl {
     /// A loss that was judged to be the path's.
     judged: Option<Judged>,
     silence: Silence,
-    relief: Relief,
+    back_pressure: BackPressure,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -290,7 +290,7 @@ impl RateControl {
             searched_at: None,
             judged: None,
             silence: Silence::new(now),
-            relief: Relief::new(adapt),
+            back_pressure: BackPressure::new(adapt),
         };
         control.set(now, start);
         control
@@ -298,7 +298,7 @@ impl RateControl {
 
     /// What the channel may send at now.
     pub fn rate(&self) -> Rate {
-        let rate = self.rate.min(self.relief.limit()) * self.silence.share();
+        let rate = self.rate.min(self.back_pressure.limit()) * self.silence.share();
         let most = self.limits.ceiling.max(self.limits.floor);
         Rate::from_bps(rate as u64).clamp(self.limits.floor, most)
     }
@@ -343,7 +343,7 @@ impl RateControl {
     /// A receiver has left the channel, or lacks nothing any more: it has no say in the rate of those who stay.
     pub fn forget(&mut self, now: Time, who: ReceiverId) {
         self.paths.forget(who);
-        self.relief.handle_keeps_up(now, who);
+        self.back_pressure.handle_keeps_up(now, who);
     }
 
     /// A receiver has left because it could not keep up. If it was what brought the rate down, that is over.
@@ -404,15 +404,15 @@ impl RateControl {
 
     /// When [`handle_timeout`](RateControl::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let relief = self.relief.poll_timeout().unwrap_or(self.look_due);
-        (self.adapt != Adapt::Fixed).then_some(self.look_due.min(relief))
+        let back_pressure = self.back_pressure.poll_timeout().unwrap_or(self.look_due);
+        (self.adapt != Adapt::Fixed).then_some(self.look_due.min(back_pressure))
     }
 
     /// What its own machine can't take shows in a receiver's buffers before anything is lost.
     fn follow_buffers(&mut self, now: Time, who: ReceiverId, sample: &Sample, listeners: u32) {
         let behind = sample.behind.clamp(0.0, 1.0);
         if behind == 0.0 {
-            return self.relief.handle_keeps_up(now, who);
+            return self.back_pressure.handle_keeps_up(now, who);
         }
         if self.adapt == Adapt::Fixed || self.ignores(now, who) || self.usage.is_unused() {
             return;
@@ -428,10 +428,11 @@ impl RateControl {
         } else {
             self.usage.sending(now).clamp(rate / 4.0, rate)
         };
-        self.relief
+        self.back_pressure
             .handle_behind(now, who, behind, sending, listeners);
         // Twice as much is not what they wait for; one of many does not hold up the rest.
-        if matches!(self.phase, Phase::Start { .. }) && self.relief.waits(now, 4, listeners) {
+        if matches!(self.phase, Phase::Start { .. }) && self.back_pressure.waits(now, 4, listeners)
+        {
             self.phase = Phase::Follow(Follow::new(now, 0.0, 0, STEP));
         }
     }
@@ -449,7 +450,7 @@ impl RateControl {
             return false;
         }
         let before = self.rate();
-        self.relief.handle_timeout(now, self.rate, listeners);
+        self.back_pressure.handle_timeout(now, self.rate, listeners);
         if now >= self.look_due {
             self.look(now, grtt, listeners, interval);
         }
@@ -765,7 +766,7 @@ impl RateControl {
         let (floor, ceiling) = (self.limits.floor.as_bps(), self.limits.ceiling.as_bps());
         let ceiling = ceiling.max(floor) as f64;
         let before = core::mem::replace(&mut self.rate, rate.clamp(floor as f64, ceiling));
-        self.relief.follow(self.rate / before);
+        self.back_pressure.follow(self.rate / before);
         if self.adapt == Adapt::Fixed {
             self.rate = ceiling;
         }

@@ -5,7 +5,7 @@
 //! beyond those who are known one by one, and the group round-trip time that all timers are multiples of. It does not choose what is sent.
 
 mod allowance;
-mod census;
+mod back_pressure;
 mod control;
 mod grtt;
 mod ladder;
@@ -14,12 +14,11 @@ mod lending;
 mod pacer;
 mod paths;
 mod placement;
-mod relief;
+mod population;
 mod silence;
 mod usage;
 
 pub use allowance::Allowance;
-pub use census::{Census, Mark, first_report};
 pub use control::{Adapt, BACK_OFF, LEAVE_TIME, Limits, RateControl, START};
 pub use grtt::Grtt;
 pub use ladder::{LadderError, halves, shares, tiers};
@@ -28,3 +27,4 @@ pub use lending::{LOOK, Lending};
 pub use pacer::Pacer;
 pub use paths::Sample;
 pub use placement::{Cause, Move, Placement, Round};
+pub use population::{Mark, Population, first_report};

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::sender::losses::Losses;
 use crate::ids::ReceiverId;
-use crate::rate::{Census, Mark};
+use crate::rate::{Mark, Population};
 use crate::time::Time;
 use crate::wire::Report;
 
@@ -22,7 +22,7 @@ const JOINERS: usize = 1_024;
 /// A channel's receivers that are not listed.
 #[derive(Debug)]
 pub(super) struct Unlisted {
-    census: Census,
+    population: Population,
     sample: BTreeMap<ReceiverId, Sampled>,
     /// Receivers that joined lately: one that does so again is no other.
     joined: BTreeSet<ReceiverId>,
@@ -41,7 +41,7 @@ struct Sampled {
 impl Unlisted {
     pub(super) fn new(now: Time, report_interval: Duration) -> Unlisted {
         Unlisted {
-            census: Census::new(now, report_interval),
+            population: Population::new(now, report_interval),
             sample: BTreeMap::new(),
             joined: BTreeSet::new(),
             counted: 0,
@@ -50,7 +50,7 @@ impl Unlisted {
 
     /// Estimate of their number, at least one.
     pub(super) fn estimate(&self) -> u32 {
-        self.census.estimate()
+        self.population.estimate()
     }
 
     /// The estimate, which is counted with from now on.
@@ -61,12 +61,12 @@ impl Unlisted {
 
     /// A mark of this moment, to tell later whether nobody was heard since.
     pub(super) fn mark(&mut self, now: Time) -> Mark {
-        self.census.mark(now)
+        self.population.mark(now)
     }
 
     /// SYNC told them how often to report.
     pub(super) fn handle_sync(&mut self, now: Time, report_interval: Duration) {
-        self.census.tell(now, report_interval);
+        self.population.tell(now, report_interval);
     }
 
     /// One of them joins: true if it is one more.
@@ -76,14 +76,14 @@ impl Unlisted {
         }
         let is_new = self.joined.insert(id);
         if is_new {
-            self.census.joined(now);
+            self.population.joined(now);
         }
         is_new
     }
 
     /// One of them has finished with everything.
     pub(super) fn handle_done(&mut self, now: Time) {
-        self.census.left(now);
+        self.population.left(now);
     }
 
     /// One of them reports: gives its report before, of those whose reports are told apart. The
@@ -94,7 +94,7 @@ impl Unlisted {
         id: ReceiverId,
         report: Report,
     ) -> Option<Report> {
-        self.census.reported(now, id);
+        self.population.reported(now, id);
         let is_known = self.sample.contains_key(&id);
         if !is_known && self.sample.len() >= SAMPLE {
             return None;
@@ -125,14 +125,14 @@ impl Unlisted {
     /// Estimates anew, and forgets reports older than `patience`; true if the number is far from
     /// what was counted with.
     pub(super) fn advance(&mut self, now: Time, patience: Duration) -> bool {
-        self.census.advance(now);
+        self.population.advance(now);
         self.sample.retain(|_, s| now.since(s.at) <= patience);
         self.counted.abs_diff(self.estimate()) > self.counted / 16
     }
 
     /// Nobody was heard for `patience` since the mark.
     pub(super) fn is_silent(&self, mark: Mark, patience: Duration) -> bool {
-        self.census.is_silent(mark, patience)
+        self.population.is_silent(mark, patience)
     }
 
     pub(super) fn is_bounded(&self) -> bool {

@@ -42,7 +42,7 @@ pub fn first_report(interval: Duration, rng: &mut Rng) -> Duration {
 
 /// An estimate of how many listen somewhere.
 #[derive(Clone, Debug)]
-pub struct Census {
+pub struct Population {
     interval: Duration,
     at: Time,
     /// Reports that each must have sent, all in all.
@@ -68,10 +68,10 @@ pub struct Mark {
     told: f64,
 }
 
-impl Census {
+impl Population {
     /// Nobody is there yet; who comes knows that reports are wanted every `interval`.
-    pub fn new(now: Time, interval: Duration) -> Census {
-        Census {
+    pub fn new(now: Time, interval: Duration) -> Population {
+        Population {
             interval,
             at: now,
             told: 0.0,
@@ -185,7 +185,7 @@ mod tests {
 
     /// Receivers that report as they are told, on a virtual clock.
     struct Crowd {
-        census: Census,
+        population: Population,
         now: Time,
         interval: Duration,
         due: Vec<Time>,
@@ -198,7 +198,7 @@ mod tests {
         fn new(seed: u64, interval: Duration) -> Crowd {
             let now = Time::from_millis(1_000);
             Crowd {
-                census: Census::new(now, interval),
+                population: Population::new(now, interval),
                 now,
                 interval,
                 due: Vec::new(),
@@ -208,7 +208,7 @@ mod tests {
 
         fn join(&mut self, many: usize) {
             for _ in 0..many {
-                self.census.joined(self.now);
+                self.population.joined(self.now);
                 let first = self.now + first_report(self.interval, &mut self.rng);
                 self.due.push(first);
             }
@@ -220,17 +220,17 @@ mod tests {
                 self.now += TICK;
                 for (id, due) in self.due.iter_mut().enumerate() {
                     if *due <= self.now {
-                        self.census.reported(self.now, ReceiverId(id as u64));
+                        self.population.reported(self.now, ReceiverId(id as u64));
                         *due = self.now + self.interval.mul_f64(0.5 + self.rng.unit());
                     }
                 }
-                self.census.advance(self.now);
-                assert!(self.census.heard.len() <= MAX_HEARD);
+                self.population.advance(self.now);
+                assert!(self.population.heard.len() <= MAX_HEARD);
             }
         }
 
         fn tell(&mut self, interval: Duration) {
-            self.census.tell(self.now, interval);
+            self.population.tell(self.now, interval);
             let part = interval.as_secs_f64() / self.interval.as_secs_f64();
             for due in &mut self.due {
                 *due = self.now + due.since(self.now).mul_f64(part);
@@ -250,22 +250,22 @@ mod tests {
     ) -> Result<(), TestCaseError> {
         let mut crowd = Crowd::new(seed, Duration::from_millis(intervals[0]));
         crowd.join(many);
-        prop_assert_eq!(crowd.census.estimate(), many as u32);
+        prop_assert_eq!(crowd.population.estimate(), many as u32);
         for &interval in intervals {
             crowd.tell(Duration::from_millis(interval));
             crowd.run(Duration::from_millis(interval * 2));
-            let part = f64::from(crowd.census.estimate()) / many as f64;
+            let part = f64::from(crowd.population.estimate()) / many as f64;
             prop_assert!((0.5..=1.0).contains(&part), "{part} of {many}");
         }
         let stay = many / left;
         crowd.due.truncate(stay);
         if tell {
-            (stay..many).for_each(|_| crowd.census.left(crowd.now));
-            let part = f64::from(crowd.census.estimate()) / stay as f64;
+            (stay..many).for_each(|_| crowd.population.left(crowd.now));
+            let part = f64::from(crowd.population.estimate()) / stay as f64;
             prop_assert!(part < 1.5 || stay < 20, "{part} of {stay} at once");
         }
         crowd.run(crowd.interval * 4);
-        let part = f64::from(crowd.census.estimate()) / stay as f64;
+        let part = f64::from(crowd.population.estimate()) / stay as f64;
         prop_assert!((0.4..2.5).contains(&part) || stay < 20, "{part} of {stay}");
         Ok(())
     }
@@ -302,20 +302,20 @@ mod tests {
         #[test]
         fn there_are_no_more_than_joined(words in prop::collection::vec((0u8..5, any::<u64>(), 0u64..500), 1..400)) {
             let mut now = Time::from_millis(1);
-            let mut census = Census::new(now, Duration::ZERO);
+            let mut population = Population::new(now, Duration::ZERO);
             let mut joins = 0;
             for (kind, value, pause) in words {
                 now += Duration::from_millis(pause);
                 match kind {
-                    3 => census.left(now),
+                    3 => population.left(now),
                     0 => {
-                        census.joined(now);
+                        population.joined(now);
                         joins += 1;
                     }
-                    1 => census.tell(now, Duration::from_micros(value % 10_000_000)),
-                    _ => census.reported(now, ReceiverId(value)),
+                    1 => population.tell(now, Duration::from_micros(value % 10_000_000)),
+                    _ => population.reported(now, ReceiverId(value)),
                 }
-                prop_assert!(census.estimate() <= joins.max(1), "{census:?}");
+                prop_assert!(population.estimate() <= joins.max(1), "{population:?}");
             }
         }
     }
@@ -327,16 +327,16 @@ mod tests {
         crowd.join(450);
         crowd.run(Duration::from_secs(10));
         crowd.due.clear();
-        let mark = crowd.census.mark(crowd.now);
+        let mark = crowd.population.mark(crowd.now);
         crowd.run(Duration::from_secs(3));
-        assert!(crowd.census.estimate() < 250);
+        assert!(crowd.population.estimate() < 250);
         crowd.run(Duration::from_secs(3));
-        assert!(!crowd.census.is_silent(mark, patience));
+        assert!(!crowd.population.is_silent(mark, patience));
         crowd.tell(Duration::from_millis(200));
         crowd.run(Duration::from_millis(700));
-        assert!(crowd.census.is_silent(mark, patience) && crowd.census.estimate() == 1);
-        let late = crowd.census.mark(crowd.now);
+        assert!(crowd.population.is_silent(mark, patience) && crowd.population.estimate() == 1);
+        let late = crowd.population.mark(crowd.now);
         crowd.run(Duration::from_secs(3));
-        assert!(!crowd.census.is_silent(late, patience));
+        assert!(!crowd.population.is_silent(late, patience));
     }
 }

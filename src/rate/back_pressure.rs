@@ -36,7 +36,7 @@ const MAX_BEHIND: usize = 256;
 
 /// What is known of them.
 #[derive(Clone, Debug)]
-pub(super) struct Relief {
+pub(super) struct BackPressure {
     adapt: Adapt,
     limit: Option<Limit>,
     receivers: BTreeMap<ReceiverId, Behind>,
@@ -89,10 +89,10 @@ impl Behind {
     }
 }
 
-impl Relief {
+impl BackPressure {
     /// None yet, on a channel that follows the average of its receivers or the lowest.
-    pub(super) fn new(adapt: Adapt) -> Relief {
-        Relief {
+    pub(super) fn new(adapt: Adapt) -> BackPressure {
+        BackPressure {
             adapt,
             limit: None,
             receivers: BTreeMap::new(),

@@ -9,32 +9,32 @@ fn at(ms: u64) -> Time {
     Time::from_millis(ms)
 }
 
-fn relief() -> Relief {
-    Relief::new(Adapt::Average)
+fn back_pressure() -> BackPressure {
+    BackPressure::new(Adapt::Average)
 }
 
 /// Lets time pass, a millisecond after the other; gives the mean of what might be sent, a share of the rate, where
 /// `says` tells what the first of `listeners` says at each.
 fn run(
-    relief: &mut Relief,
+    back_pressure: &mut BackPressure,
     ms: core::ops::Range<u64>,
     listeners: u32,
     mut says: impl FnMut(u64) -> Option<f64>,
 ) -> f64 {
     let (mut sum, mut wakes) = (0.0, 0);
     for i in ms.clone() {
-        if relief.poll_timeout().is_some_and(|due| due <= at(i)) {
-            relief.handle_timeout(at(i), RATE, listeners);
+        if back_pressure.poll_timeout().is_some_and(|due| due <= at(i)) {
+            back_pressure.handle_timeout(at(i), RATE, listeners);
             wakes += 1;
-            assert!(relief.poll_timeout().is_none_or(|due| due > at(i)));
+            assert!(back_pressure.poll_timeout().is_none_or(|due| due > at(i)));
         }
-        let sending = relief.limit().min(RATE);
+        let sending = back_pressure.limit().min(RATE);
         match says(i) {
-            Some(0.0) => relief.handle_keeps_up(at(i), ME),
-            Some(filled) => relief.handle_behind(at(i), ME, filled, sending, listeners),
+            Some(0.0) => back_pressure.handle_keeps_up(at(i), ME),
+            Some(filled) => back_pressure.handle_behind(at(i), ME, filled, sending, listeners),
             None => {}
         }
-        sum += relief.limit().min(RATE);
+        sum += back_pressure.limit().min(RATE);
     }
     let ms = ms.end - ms.start;
     assert!(wakes <= ms / 20 + 1, "{wakes} in {ms} ms");
@@ -43,7 +43,7 @@ fn run(
 
 #[test]
 fn each_takes_its_part_off() {
-    let mut r = relief();
+    let mut r = back_pressure();
     assert_eq!((r.limit(), r.poll_timeout()), (f64::INFINITY, None));
     r.handle_behind(at(0), ME, 0.5, RATE, 4);
     let first = RATE * (1.0 - 0.25 / 4.0);
@@ -61,7 +61,7 @@ fn each_takes_its_part_off() {
 
 #[test]
 fn the_lowest_counts_alone() {
-    let mut r = Relief::new(Adapt::Lowest);
+    let mut r = BackPressure::new(Adapt::Lowest);
     r.handle_behind(at(0), ME, 0.5, RATE, 100);
     assert_eq!(r.limit(), RATE * 0.75);
     assert!(r.waits(at(0), 1, 100));
@@ -69,11 +69,11 @@ fn the_lowest_counts_alone() {
 
 #[test]
 fn it_holds_while_buffers_empty_and_is_gone_soon_after() {
-    let mut r = relief();
+    let mut r = back_pressure();
     r.handle_behind(at(0), ME, 1.0, RATE, 1);
     let mean = run(&mut r, 1..300, 1, |i| Some(1.0 - i as f64 / 300.0));
     assert!((mean - 0.5).abs() < 1e-9, "{mean}");
-    let limit = |r: &Relief| r.limit() / RATE;
+    let limit = |r: &BackPressure| r.limit() / RATE;
     run(&mut r, 300..320, 1, |_| Some(0.0));
     let before = limit(&r);
     assert!(before < 0.6, "{before}");
@@ -87,7 +87,7 @@ fn it_holds_while_buffers_empty_and_is_gone_soon_after() {
 #[test]
 fn few_of_many_do_not_hold_it() {
     for (listeners, holds) in [(16, true), (17, false)] {
-        let mut r = relief();
+        let mut r = back_pressure();
         r.handle_behind(at(0), ME, 1.0, RATE, listeners);
         run(&mut r, 1..100, listeners, |_| None);
         assert_eq!(r.limit() < RATE, holds, "{listeners}");
@@ -97,7 +97,7 @@ fn few_of_many_do_not_hold_it() {
 /// There is more room: it doubles, and so does what is less for those behind.
 #[test]
 fn a_rate_that_grows_takes_it_along() {
-    let mut r = relief();
+    let mut r = back_pressure();
     r.follow(2.0);
     assert_eq!(r.limit(), f64::INFINITY);
     r.handle_behind(at(0), ME, 1.0, RATE, 8);
@@ -112,8 +112,8 @@ fn a_rate_that_grows_takes_it_along() {
 #[test]
 fn who_stays_behind_is_not_waited_for_any_longer() {
     for listeners in [1, 8] {
-        let mut r = relief();
-        let waits = |r: &Relief, ms| r.waits(at(ms), 16, listeners);
+        let mut r = back_pressure();
+        let waits = |r: &BackPressure, ms| r.waits(at(ms), 16, listeners);
         let mean = run(&mut r, 0..1_000, listeners, |_| Some(1.0));
         assert!((0.08..0.7).contains(&mean), "{mean}");
         run(&mut r, 1_000..1_700, listeners, |_| Some(1.0));
@@ -135,7 +135,7 @@ fn who_lies_costs_little_for_long() {
         let mut worst = 0.0f64;
         for pause in [1, 2, 20, 49, 51, 100, 300, 1_000, 3_000] {
             for lasts in [1, 50, 250, 1_000] {
-                let mut r = relief();
+                let mut r = back_pressure();
                 let mean = run(&mut r, 0..LONG, listeners, |i| {
                     Some(f64::from(u8::from(i % (pause + lasts) < lasts)))
                 });
@@ -148,7 +148,7 @@ fn who_lies_costs_little_for_long() {
 
 #[test]
 fn of_more_than_it_looks_after_those_behind_first_count() {
-    let mut r = relief();
+    let mut r = back_pressure();
     for who in 0..2 * MAX_BEHIND as u64 {
         r.handle_behind(at(0), ReceiverId(who), 1.0, RATE, 1_000);
     }
