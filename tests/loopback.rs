@@ -136,7 +136,9 @@ fn many_small_files_come_under_their_names() {
         random_file(&folder, name, if name.contains('0') { 0 } else { 3 * 997 });
         names.push(name.to_owned());
     }
-    let sender = place.sender().offer_path(&folder).start().unwrap();
+    // All is done in a fifth of a second, perhaps before the second one listens.
+    let sender = place.sender().offer_path(&folder).wait_for(2);
+    let sender = sender.start().unwrap();
     let receivers = [
         place.receiver(0).start().unwrap(),
         place.receiver(1).start().unwrap(),
