@@ -17,7 +17,7 @@ pub(super) const CUT: u32 = 3;
 const FAREWELL: Duration = Duration::from_secs(10);
 /// A step done later than this makes it another schedule: `ip netns exec` has been seen to take two
 /// seconds while the kernel was taking an older network apart.
-const PUNCTUAL: Duration = Duration::from_millis(400);
+const PUNCTUAL: Duration = Duration::from_secs(1);
 /// Times that a transfer is tried until its steps are done in time.
 const TRIES: usize = 3;
 
