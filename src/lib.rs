@@ -6,17 +6,17 @@
 //!
 //! Arrows point down only:
 //!
-//! * [`driver`] (feature `driver`) and [`sim`] know a machine: sockets and threads, or a pretend one;
-//!   with the feature `serde` the driver's events and summaries can be serialized, as the program
-//!   prints them;
+//! * [`driver`] (feature `driver`) and [`sim`] know a machine: sockets and threads, or a pretend
+//!   one; with the feature `serde` the driver's events and summaries can be serialized, as the
+//!   program prints them;
 //! * [`store`] keeps bytes: files (feature `store`), or memory;
 //! * [`engine`] holds the sender and the receiver, the only place where the parts meet;
 //! * [`envelope`] seals and opens the packets of a group;
 //! * [`carousel`], [`nak`], [`rate`], [`unicast_fallback`] and [`assemble`] make one decision each;
 //! * [`wire`], [`object`], [`archive`] and [`url`] are formats, [`fec`] makes parity, [`seal`] keeps
 //!   packets and senders apart; [`config`] the limits and defaults;
-//! * [`fault`] says why a store could not do something, in kinds; `sys` has what needs `unsafe`; the
-//!   rest are plain values.
+//! * [`fault`] says why a store could not do something, in kinds; `sys` has what needs `unsafe`;
+//!   the rest are plain values.
 //!
 //! Nothing from `engine` down reads a clock, opens a socket, touches a file or draws entropy.
 

@@ -258,8 +258,8 @@ impl Paths {
         }
     }
 
-    /// Figures of a receiver over all the time that they are of: where few packets come, some reports
-    /// are of none, and the next one tells what was lost meanwhile.
+    /// Figures of a receiver over all the time that they are of: where few packets come, some
+    /// reports are of none, and the next one tells what was lost meanwhile.
     pub(super) fn complete(&mut self, who: ReceiverId, sample: Sample) -> Sample {
         let Some(path) = self.known.get_mut(&who) else {
             return sample;

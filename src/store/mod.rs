@@ -8,7 +8,8 @@
 //! * [`Sink`]: an object on the receiver's disk, worked by a disk thread. It restores what parity
 //!   stands in for. A file gets its name only when every hash holds and it is synced.
 //!   [`FolderDestination`] makes one for each object that comes.
-//! * [`Memory`]: an object in memory, offered or coming in, for simulations, tests and small objects.
+//! * [`Memory`]: an object in memory, offered or coming in, for simulations, tests and small
+//!   objects.
 //!
 //! Beside it:
 //!

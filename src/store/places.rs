@@ -160,7 +160,8 @@ impl Places {
         place.map(|p| p as u16)
     }
 
-    /// The places as bytes for the sidecar: for each place the number of its symbol plus 1, 0 for none.
+    /// The places as bytes for the sidecar: for each place the number of its symbol plus 1, 0 for
+    /// none.
     #[cfg(any(test, feature = "store"))]
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let numbers = self.at.iter().map(|symbol| symbol.wrapping_add(1));

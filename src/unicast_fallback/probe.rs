@@ -11,8 +11,8 @@ use crate::unicast_fallback::choice::PathChoice;
 /// heard, something as large as data must come: SYNCs that get through while full-sized packets do
 /// not are the same as silence. On unicast it goes on listening, if not because the group is too much for its path or the
 /// sender wants it so: then from the end of the hold-down on. Two full-sized packets after a
-/// hold-down bring it back; each relapse doubles the hold-down. Where unicast brought nothing either,
-/// the first on the group does.
+/// hold-down bring it back; each relapse doubles the hold-down. Where unicast brought nothing
+/// either, the first on the group does.
 #[derive(Clone, Debug)]
 pub struct Probe {
     timeout: Duration,

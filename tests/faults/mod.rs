@@ -26,8 +26,8 @@ fn loss(rng: &mut Rng) -> Loss {
     }
 }
 
-/// A path with some of all faults. Where the sender does not stay, cuts are shorter than the silence
-/// after which it forgets a receiver, and so are bursts of what is lost on the way to it.
+/// A path with some of all faults. Where the sender does not stay, cuts are shorter than the
+/// silence after which it forgets a receiver, and so are bursts of what is lost on the way to it.
 pub fn bad_link(rng: &mut Rng, rate: Rate, stay: bool) -> Link {
     let (cuts, longest_cut) = if stay { (3, 9_000) } else { (2, 2_000) };
     let mut link = Link {

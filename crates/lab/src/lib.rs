@@ -1,8 +1,8 @@
 //! What loopcast is measured and tested with: networks, programs, faults, figures. It knows the
 //! program's options and what it says, but none of its packets.
 //!
-//! - [`network`], [`group`], [`loopback`]: hosts in network namespaces, with loss, blocked multicast,
-//!   buckets and counters; the group that transfers use; free places on loopback
+//! - [`network`], [`group`], [`loopback`]: hosts in network namespaces, with loss, blocked
+//!   multicast, buckets and counters; the group that transfers use; free places on loopback
 //! - [`process`], [`program`], [`desk`]: a child process and what it used; `loopcast send` and
 //!   `receive` as a script starts them; the files of a run
 //! - [`hex`]: bytes as tests write them down
@@ -12,7 +12,8 @@
 //! - [`schedule`], [`busy`], [`wait`]: steps that change a network at set times; load; waiting that
 //!   an interrupt ends
 //! - [`measure`], [`machine`]: a figure with its limit; what it was measured on
-//! - [`comparison`]: what `loopcast bench` measures, transfers by several tools in the same networks
+//! - [`comparison`]: what `loopcast bench` measures, transfers by several tools in the same
+//!   networks
 //!
 //! Internals of the program `loopcast`, its tests and its benches: they come without promises to
 //! anybody else.

@@ -7,8 +7,8 @@
 //!
 //! * this file: what it holds, and what time does;
 //! * parts, which know nothing of one another: [`session`], [`liveness`], [`path`], [`tier`],
-//!   [`channel`], [`unicast`], [`object`], [`groups`], [`joining`] (with [`seen_offers`], [`dones`]),
-//!   [`report`], [`needs`], [`spread`];
+//!   [`channel`], [`unicast`], [`object`], [`groups`], [`joining`] (with [`seen_offers`],
+//!   [`dones`]), [`report`], [`needs`], [`spread`];
 //! * what all followings of a receiver share: [`config`], [`outbox`], [`trust`], [`backlog`],
 //!   handed over as a [`context`];
 //! * what comes: [`data`], [`packets`], [`offers`], [`notices`], and which offers count

@@ -147,8 +147,8 @@ impl TierPosition {
         self.due = Some(heard.at + Placement::round_length(grtt));
     }
 
-    /// A round ends, and the next begins; tells where to move, and why. A receiver that `listens` to no tier
-    /// judges none.
+    /// A round ends, and the next begins; tells where to move, and why. A receiver that `listens`
+    /// to no tier judges none.
     pub(super) fn end_round(
         &mut self,
         heard: Heard,
