@@ -5,6 +5,7 @@
 
 mod description;
 mod geometry;
+pub mod hash_tree;
 mod pages;
 mod safe_name;
 mod table;
