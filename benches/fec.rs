@@ -7,9 +7,10 @@ use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use loopcast::fec::{Decoder, Encoder};
-use loopcast::object::Codec;
+use loopcast::object::{Codec, ObjectKind, SafeName};
 use loopcast::rng::Rng;
-use loopcast::store::{HashCache, Source, Store};
+use loopcast::store::tree::ScanOptions;
+use loopcast::store::{Cut, KnownHashes, Source, Store};
 
 const SYMBOL: usize = 1_344;
 const LEN: usize = 64 << 20;
@@ -57,8 +58,15 @@ fn alone(c: &mut Criterion) {
 
 fn open(path: &Path, codec: Codec) -> Source {
     let progress = |_, _| ControlFlow::Continue(());
-    let cache = HashCache::none();
-    Source::open(path, "file", SYMBOL as u16, None, codec, &cache, progress).expect("a source")
+    let cut = Cut {
+        symbol_size: SYMBOL as u16,
+        block_kib: None,
+        codec,
+    };
+    let name = SafeName::offered("file").expect("a name");
+    let (kind, options) = (ObjectKind::File, ScanOptions::default());
+    let known = KnownHashes::none();
+    Source::open(path, &name, kind, &options, cut, &known, progress).expect("a source")
 }
 
 fn from_disk(c: &mut Criterion) {

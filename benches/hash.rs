@@ -6,25 +6,27 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use loopcast::object::{BlockKind, Codec};
+use loopcast::object::{BlockKind, Codec, ObjectKind, Part, SafeName};
 use loopcast::rng::Rng;
-use loopcast::store::{BlockPool, BlockResult, DEFAULT_POOL, HashCache, Put, Sink, Source, Store};
+use loopcast::store::tree::ScanOptions;
+use loopcast::store::{
+    BlockPool, BlockResult, Cut, DEFAULT_POOL, KnownHashes, Put, Sink, Source, Store,
+};
 
 const LEN: usize = 64 << 20;
 const SYMBOL: u16 = 1_344;
 
 fn open(path: &Path) -> Source {
     let progress = |_, _| ControlFlow::Continue(());
-    Source::open(
-        path,
-        "file",
-        SYMBOL,
-        None,
-        Codec::None,
-        &HashCache::none(),
-        progress,
-    )
-    .expect("a source")
+    let cut = Cut {
+        symbol_size: SYMBOL,
+        block_kib: None,
+        codec: Codec::None,
+    };
+    let name = SafeName::offered("file").expect("a name");
+    let (kind, options) = (ObjectKind::File, ScanOptions::default());
+    let known = KnownHashes::none();
+    Source::open(path, &name, kind, &options, cut, &known, progress).expect("a source")
 }
 
 /// A sink that has the table and all pages, so that blocks are proven at once.
@@ -32,11 +34,9 @@ fn ready_sink(into: &Path, source: &Source) -> Sink {
     let mut sink = Sink::open(into, source.description()).expect("a sink");
     let g = source.description().geometry;
     let mut slot = vec![0; usize::from(g.k()) * usize::from(SYMBOL)];
-    for page in 0..g.pages() {
-        let (block, symbol) = g.place_of_page(page);
-        source.read_block(block, &mut slot).expect("pages");
-        let start = usize::from(symbol) * usize::from(SYMBOL);
-        sink.store_page(page, &slot[start..start + usize::from(SYMBOL)])
+    for page in g.page_blocks() {
+        source.read_block(page, &mut slot).expect("a page");
+        sink.store_page(page, &slot[..usize::from(SYMBOL)])
             .expect("a page kept");
     }
     sink
@@ -48,8 +48,8 @@ fn receive(sink: &mut Sink, source: &Source, content: &[u8]) {
     let mut pool = BlockPool::new(DEFAULT_POOL);
     pool.open(1, &g);
     let mut padded = [0; SYMBOL as usize];
-    for block in g.first_content_block()..g.blocks() {
-        let BlockKind::Content { offset, len, .. } = g.kind(block) else {
+    for block in g.blocks_of(Part::Content) {
+        let BlockKind::Data { offset, len, .. } = g.kind(block) else {
             continue;
         };
         let bytes = &content[offset as usize..][..len as usize];

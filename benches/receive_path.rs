@@ -8,9 +8,12 @@ use std::path::Path;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use loopcast::fec::Encoder;
 use loopcast::ids::{SessionId, ShortCodingId};
-use loopcast::object::Codec;
+use loopcast::object::{Codec, ObjectKind, Part, SafeName};
 use loopcast::rng::Rng;
-use loopcast::store::{BlockPool, BlockResult, DEFAULT_POOL, HashCache, Put, Sink, Source, Store};
+use loopcast::store::tree::ScanOptions;
+use loopcast::store::{
+    BlockPool, BlockResult, Cut, DEFAULT_POOL, KnownHashes, Put, Sink, Source, Store,
+};
 use loopcast::wire::{self, DataHeader, Packet};
 
 const SYMBOL: usize = 1_344;
@@ -29,9 +32,15 @@ impl Sent {
         let content = (0..LEN / 8).flat_map(|_| rng.next_u64().to_le_bytes());
         std::fs::write(&path, content.collect::<Vec<_>>()).expect("a file");
         let go_on = |_, _| ControlFlow::Continue(());
-        let cache = HashCache::none();
-        let codec = Codec::ReedSolomon;
-        let source = Source::open(&path, "file", SYMBOL as u16, None, codec, &cache, go_on);
+        let known = KnownHashes::none();
+        let cut = Cut {
+            symbol_size: SYMBOL as u16,
+            block_kib: None,
+            codec: Codec::ReedSolomon,
+        };
+        let (name, kind) = (SafeName::offered("file").expect("a name"), ObjectKind::File);
+        let options = ScanOptions::default();
+        let source = Source::open(&path, &name, kind, &options, cut, &known, go_on);
         let source = source.expect("a source");
 
         let g = source.description().geometry;
@@ -74,9 +83,8 @@ impl Sent {
     fn sink(&self, into: &Path) -> Sink {
         let mut sink = Sink::open(into, self.source.description()).expect("a sink");
         let g = self.source.description().geometry;
-        for page in 0..g.pages() {
-            let (block, symbol) = g.place_of_page(page);
-            let (_, payload) = self.packet(block, symbol);
+        for page in g.page_blocks() {
+            let (_, payload) = self.packet(page, 0);
             sink.store_page(page, payload).expect("a page kept");
         }
         sink
@@ -87,7 +95,7 @@ impl Sent {
         let g = self.source.description().geometry;
         let mut pool = BlockPool::new(DEFAULT_POOL);
         pool.open(1, &g);
-        for block in g.first_content_block()..g.blocks() {
+        for block in g.blocks_of(Part::Content) {
             let n = g.symbols(block);
             let came = |s: &u16| lost.is_none_or(|every| !s.is_multiple_of(every));
             let source = (0..n).filter(came);

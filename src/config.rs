@@ -18,21 +18,24 @@ pub const MAX_K: u16 = 8_192;
 /// Most parity symbols of a block that we accept: as many as source symbols, which is more than any
 /// loss that leaves a path usable needs.
 pub const MAX_M: u16 = 8_192;
-/// Source symbols in a block of an object below [`LARGE_OBJECT`]: a block then passes in 58 ms at
-/// 100 Mbit/s, which bounds how long a loss waits before it may be asked for.
-pub const SMALL_K: u16 = 512;
-/// Source symbols in a block of larger objects: half as many hashes, and parity that works better.
-pub const LARGE_K: u16 = 1_024;
-/// Objects of this many bytes or more use [`LARGE_K`].
+/// Largest block, in KiB: 64 MiB, which symbols of the largest size fill with 7,544.
+pub const MAX_BLOCK_KIB: u32 = 65_536;
+/// Block of an object below [`LARGE_OBJECT`], in KiB: it passes in 43 ms at 100 Mbit/s, which bounds how long a
+/// loss waits before it may be asked for.
+pub const SMALL_BLOCK_KIB: u32 = 512;
+/// Block of larger objects, in KiB: half as many hashes, and parity that works better.
+pub const LARGE_BLOCK_KIB: u32 = 1_024;
+/// Objects of this many bytes or more have blocks of [`LARGE_BLOCK_KIB`].
 pub const LARGE_OBJECT: u64 = 256 << 20;
+/// Blocks of an object at most where nothing else is said: their hashes take 32 MiB at a sender. Blocks
+/// of longer objects are larger.
+pub const MANY_BLOCKS: u64 = 1 << 20;
 
-/// Most source symbols in a block of a session without a way back. No NAK waits for such a block, and the larger
-/// it is the closer losses keep to their mean: with 5 % lost, a millionth of blocks of 4,096 need more than
-/// 1.02 times the mean number of symbols, of 512 more than 1.05.
-pub const ONE_WAY_K: u16 = 4_096;
-/// Most bytes of source symbols in such a block: a receiver that restores one holds it once and works on up to
-/// four times as much, 24 MiB.
-pub const ONE_WAY_BLOCK: usize = 6 << 20;
+/// Block in a session without a way back, in KiB. No NAK waits for such a block, and the larger it is the
+/// closer losses keep to their mean: with 5 % lost, a millionth of blocks of 3,121 symbols need more than 1.02
+/// times the mean number of symbols, of 391 more than 1.06. A receiver that restores one holds it once and
+/// works on up to four times as much, 16 MiB.
+pub const ONE_WAY_BLOCK_KIB: u32 = 4_096;
 
 /// The loss that a sender makes up for beforehand where nobody can tell it: what Wi-Fi loses of multicast
 /// (RFC 9119), and more than satellites and cables do.
@@ -42,8 +45,10 @@ pub const ONE_WAY_LOSS: f64 = 0.05;
 /// of Wi-Fi.
 pub const FADE: Duration = Duration::from_millis(100);
 
-/// Most bytes an encoded file table may have.
-pub const MAX_TABLE_LEN: u32 = 1 << 20;
+/// Most bytes that the file table of an archive may have.
+pub const MAX_ARCHIVE_TABLE: u32 = 1 << 20;
+/// Most bytes an encoded file table may have, compressed: more than ten million files with a hash each come to.
+pub const MAX_TABLE_LEN: u32 = 1 << 30;
 
 /// Bytes that a request is padded to (RFC 9000 §8.1 uses the same).
 pub const REQUEST_SIZE: u16 = 1_200;

@@ -239,14 +239,15 @@ fn absurd_geometry_is_refused() {
     let good = offer(0, 1, "film", 1 << 20, None);
     // Body at 16: sent_at 8, index 4, total 4, grtt 4, receivers 4, content 32, then the geometry.
     let at = 16 + 24 + 32;
-    let cases: [(usize, &[u8]); 7] = [
+    let cases: [(usize, &[u8]); 8] = [
         (at, &[0xff; 8]),
-        (at + 8, &[0, 1]),
-        (at + 8, &[0xff, 0xc0]),
-        (at + 10, &[0, 0]),
-        (at + 10, &[0xff, 0xff]),
-        (at + 12, &[0xff, 0xff]),
-        (at + 16, &[0xff; 4]),
+        (at + 40, &[0; 4]),
+        (at + 40, &[0xff; 4]),
+        (at + 44, &[0, 1]),
+        (at + 44, &[0xff, 0xc0]),
+        (at + 46, &[0xff, 0xff]),
+        (at + 48, &[17]),
+        (at + 48, &[0xff]),
     ];
     for (at, bytes) in cases {
         let mut bad = good.clone();
@@ -630,7 +631,7 @@ fn a_done_is_believed_of_its_sender_only() {
 /// claims, and symbols of blocks that it does not have are refused.
 #[test]
 fn claims_of_eib_cost_nothing_before_the_disk_agrees() {
-    let huge = Description::pretend("huge", (1 << 57) - 1, 8_896, 8_192).unwrap();
+    let huge = Description::pretend("huge", (1 << 55) - 1, 8_896, 65_536).unwrap();
     let (geometry, coding) = (huge.geometry, huge.coding().short());
     let body = SenderBody::Offer(Box::new(Offer {
         sent_at: 1,

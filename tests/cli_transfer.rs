@@ -188,7 +188,7 @@ fn a_folder_with_an_empty_file_arrives_with_its_paths() {
     let r = stage.receive("out", &stage.url, &[]).finish();
     assert_eq!(r.code, Some(0), "{r:?}");
     assert_eq!(sender.finish().code, Some(0));
-    let out = stage.path("out");
+    let out = stage.path("out/set");
     assert!(fs::read(out.join("one.bin")).unwrap() == one);
     assert!(fs::read(out.join("deep/two.bin")).unwrap() == two);
     assert_eq!(fs::read(out.join("empty")).unwrap().len(), 0);
@@ -260,7 +260,7 @@ fn a_signal_ends_both_in_good_order() {
     let mut r = stage.receive("out", &stage.url, &["--stats", &stats]);
     let mut events = r.lines();
     events.until("opened");
-    events.until("progress");
+    while events.until("progress")["verified"].as_u64() == Some(0) {}
     r.signal("INT");
     let rest = events.rest();
     let r = r.finish();
@@ -393,7 +393,8 @@ fn what_is_larger_than_allowed_is_refused_by_name_and_leaves_nothing() {
     let stage = Stage::new();
     let small = stage.file("in/small", 20_000);
     stage.file("in/large", 20_001);
-    let sender = stage.send(&["--wait-for", "1", &stage.text("in")]);
+    let paths = ["in/small", "in/large"].map(|path| stage.text(path));
+    let sender = stage.send(&["--wait-for", "1", &paths[0], &paths[1]]);
     let ran = stage
         .receive("out", &stage.url, &["--max-size", "20k"])
         .finish();

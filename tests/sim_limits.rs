@@ -21,7 +21,7 @@ const LINK: Duration = Duration::from_micros(500);
 
 /// With parity as much as there is source, or none.
 fn film(name: usize, bytes: u64, parity: bool) -> Description {
-    let m = if parity { 512 } else { 0 };
+    let m = if parity { 391 } else { 0 };
     Description {
         name: format!("film {name}"),
         content: Hash([name as u8; 32]),
@@ -31,8 +31,8 @@ fn film(name: usize, bytes: u64, parity: bool) -> Description {
         } else {
             Codec::None
         },
-        table_hash: Hash([2; 32]),
-        hash_root: Hash([3; 32]),
+        table: Hash([2; 32]),
+        kind: loopcast::object::ObjectKind::File,
     }
 }
 

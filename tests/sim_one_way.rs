@@ -12,8 +12,8 @@ use loopcast::time::Time;
 const LENGTH: usize = 3_000_017;
 
 /// Offers a film; data follows at once.
-fn offer(world: &mut World, k: u16, seed: u64) {
-    let content = Content::random("film", LENGTH, 1_344, k, seed).unwrap();
+fn offer(world: &mut World, block_kib: u32, seed: u64) {
+    let content = Content::random("film", LENGTH, 1_344, block_kib, seed).unwrap();
     world.offer_content(content.with_parity().unwrap()).unwrap();
 }
 
@@ -47,10 +47,10 @@ fn one_cycle_with_parity_reaches_all_and_nobody_speaks() {
     }
 }
 
-/// 12 ms without anything take 107 packets, where the parity of a block makes up for 25.
+/// 8 ms without anything take 71 packets, where the parity of a block makes up for 20.
 #[test]
 fn a_fade_is_spread_over_several_blocks() {
-    for (fade, complete) in [(Duration::ZERO, 0), (Duration::from_millis(12), 5)] {
+    for (fade, complete) in [(Duration::ZERO, 0), (Duration::from_millis(8), 5)] {
         let mut world = World::new(Config {
             one_way: NonZeroU32::new(1),
             surplus: Surplus::Share(0.1),
@@ -61,12 +61,12 @@ fn a_fade_is_spread_over_several_blocks() {
         for i in 0..5 {
             let cut = Cut {
                 from: Time::from_millis(60 + 20 * i),
-                until: Time::from_millis(72 + 20 * i),
+                until: Time::from_millis(68 + 20 * i),
                 groups_only: false,
             };
             let link = Link {
                 cuts: vec![cut],
-                ..link(0.005)
+                ..link(0.002)
             };
             world.add_one_way_receiver(Time::ZERO, link);
         }

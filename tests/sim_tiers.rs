@@ -35,14 +35,18 @@ fn world(seed: u64, rate: Rate, wait_for: u32) -> World {
 }
 
 fn film(name: &str, bytes: u64) -> Description {
-    let k = if bytes < 256 << 20 { 512 } else { 1_024 };
+    let (block_kib, m) = if bytes < 256 << 20 {
+        (512, 391)
+    } else {
+        (1_024, 781)
+    };
     Description {
         name: name.to_owned(),
         content: loopcast::ids::Hash([1; 32]),
-        geometry: Geometry::new(bytes, 1_344, k, k, 64).unwrap(),
+        geometry: Geometry::new(bytes, 1_344, block_kib, m, 64).unwrap(),
         codec: Codec::ReedSolomon,
-        table_hash: loopcast::ids::Hash([2; 32]),
-        hash_root: loopcast::ids::Hash([3; 32]),
+        table: loopcast::ids::Hash([2; 32]),
+        kind: loopcast::object::ObjectKind::File,
     }
 }
 

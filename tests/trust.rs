@@ -185,7 +185,7 @@ fn what_the_key_did_not_sign_is_refused() {
         renamed.name = "films".to_owned();
         ear.hear(ms(1), host(2), &offer(5, renamed, signature));
         let mut other_root = description.clone();
-        other_root.hash_root = Hash([9; 32]);
+        other_root.content = Hash([9; 32]);
         ear.hear(ms(1), host(2), &offer(5, other_root, signature));
         assert!(ear.started().is_empty() && ear.met().0.is_empty());
         assert_eq!(ear.dropped(DropReason::Forged), 3);

@@ -75,7 +75,7 @@ impl Header {
     fn is_possible(&self) -> bool {
         SHIFTS.contains(&self.shift)
             && self.length.div_ceil(1 << self.shift) <= MAX_FRAMES
-            && (1..=config::MAX_TABLE_LEN).contains(&self.table_len)
+            && (1..=config::MAX_ARCHIVE_TABLE).contains(&self.table_len)
     }
 
     /// Bytes of content in all frames but the last, which may have fewer.

@@ -28,6 +28,8 @@ pub struct Holdings {
     /// The block completed last, and by which symbols, in case one is refused.
     last_completed: Option<(BlockNo, SymbolSet)>,
     held: u64,
+    /// Blocks from here on are not to be asked for yet.
+    reach: BlockNo,
 }
 
 /// What a symbol did.
@@ -51,6 +53,7 @@ impl Holdings {
             open: None,
             last_completed: None,
             held: 0,
+            reach: geometry.blocks(),
         }
     }
 
@@ -209,9 +212,14 @@ impl Holdings {
         missing
     }
 
-    /// The first block at or after `block`, and before `end`, that is not complete.
+    /// Blocks from `block` on are not lacking for now, whatever is here of them: some may yet be found.
+    pub fn set_reach(&mut self, block: BlockNo) {
+        self.reach = block.min(self.geometry.blocks());
+    }
+
+    /// The first block at or after `block`, and before `end`, that is not complete and may be asked for.
     pub fn next_incomplete(&self, block: BlockNo, end: BlockNo) -> Option<BlockNo> {
-        let end = u64::from(end.min(self.geometry.blocks()));
+        let end = u64::from(end.min(self.reach));
         let mut at = u64::from(block);
         if let Some(r) = self.complete.next_range_at(at)
             && r.start == at
@@ -221,16 +229,16 @@ impl Holdings {
         (at < end).then_some(at as BlockNo)
     }
 
-    /// The runs of blocks that are not complete, in order.
+    /// The runs of blocks that are not complete and may be asked for, in order.
     pub fn incomplete(&self) -> impl Iterator<Item = Range<BlockNo>> + '_ {
         let mut at = 0;
-        let blocks = self.geometry.blocks();
+        let blocks = self.reach;
         core::iter::from_fn(move || {
             let start = self.next_incomplete(at, blocks)?;
             let end = self
                 .complete
                 .next_range_at(u64::from(start))
-                .map_or(blocks, |r| r.start as BlockNo);
+                .map_or(blocks, |r| (r.start as BlockNo).min(blocks));
             at = end;
             Some(start..end)
         })
@@ -308,9 +316,13 @@ mod tests {
                     prop_assert_eq!(h.missing(b).iter().collect::<Vec<_>>(), missing.clone());
                     prop_assert_eq!(h.is_complete(b), missing.is_empty());
                 }
-                let runs: Vec<u32> = h.incomplete().flatten().collect();
-                let want: Vec<u32> = (0..g.blocks()).filter(|&b| !h.is_complete(b)).collect();
-                prop_assert_eq!(runs, want);
+                for reach in [g.blocks(), 3] {
+                    h.set_reach(reach);
+                    let runs: Vec<u32> = h.incomplete().flatten().collect();
+                    let want: Vec<u32> = (0..reach).filter(|&b| !h.is_complete(b)).collect();
+                    prop_assert_eq!(h.next_incomplete(0, u32::MAX), want.first().copied());
+                    prop_assert_eq!(runs, want);
+                }
             }
         }
     }

@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(fill(&mut origins, &[0, 1, 0, 1, 0], true), [1]);
         assert!(origins.is_clear() && origins.blocks.is_empty());
         // One that was right at once accuses nobody.
-        assert_eq!(fill(&mut origins, &[0, 1, 0], true), []);
+        assert_eq!(fill(&mut origins, &[0, 1, 0], true), [0u8; 0]);
     }
 
     #[test]
@@ -351,7 +351,7 @@ mod tests {
         fill(&mut origins, &[0, 1, 1], false);
         // The third symbol refused ends the turn of 0.
         let spoilt = fill(&mut origins, &[1, 0, 1, 1, 1, 1, 1], true);
-        assert_eq!(spoilt, [], "0 had a part in the right one as well");
+        assert_eq!(spoilt, [0u8; 0], "0 had a part in the right one as well");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Carousel {
     missing: RangeSet,
     /// Missing blocks that somebody lacks.
     awaited: RangeSet,
+    /// Blocks that go out only when they are asked for by number.
+    unasked: RangeSet,
 }
 
 /// A block that symbols come from, and whether its parity is needed for them.
@@ -58,6 +60,7 @@ impl Carousel {
             ring: Ring::new(geometry),
             ahead: 0,
             missing,
+            unasked: RangeSet::new(),
             awaited: RangeSet::new(),
         }
     }
@@ -107,7 +110,16 @@ impl Carousel {
 
     /// Somebody lacks all blocks.
     pub fn want_all(&mut self) {
-        self.want(0..self.geometry.blocks());
+        let all = 0..u64::from(self.geometry.blocks());
+        let wanted: Vec<_> = self.unasked.gaps(all).collect();
+        for run in wanted {
+            self.want(run.start as BlockNo..run.end as BlockNo);
+        }
+    }
+
+    /// These blocks go out only when they are asked for by number: who has the table knows them.
+    pub fn set_unasked(&mut self, blocks: RangeSet) {
+        self.unasked = blocks;
     }
 
     /// A block that was missing is here.

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::carousel::Surplus;
 use crate::ids::{BlockNo, SymbolNo};
-use crate::object::Geometry;
+use crate::object::{Geometry, Part};
 use crate::range_set::RangeSet;
 use crate::wire::Position;
 
@@ -22,10 +22,10 @@ use crate::wire::Position;
 pub struct Walk {
     geometry: Geometry,
     surplus: Surplus,
-    /// Symbols that the surplus adds to a content block of the larger and the smaller length.
-    extra: [u16; 2],
+    /// What the surplus adds to blocks of each length.
+    extra: Extra,
     /// The same for the windows after the current one.
-    extra_later: [u16; 2],
+    extra_later: Extra,
     /// Blocks in the windows after the current one, at most.
     depth: u16,
     cycle: u32,
@@ -35,6 +35,8 @@ pub struct Walk {
     /// Blocks that go out in turn, increasing, and how many symbols of each have gone. Empty
     /// between cycles.
     window: Vec<(BlockNo, SymbolNo)>,
+    /// It has several blocks: a burst of losses takes as much from a short one as from the others.
+    is_shared: bool,
     /// Whose turn in the window it is: of a block that has symbols left.
     turn: usize,
     begun: bool,
@@ -46,13 +48,14 @@ impl Walk {
         Walk {
             geometry,
             surplus,
-            extra: extra(geometry, surplus),
-            extra_later: extra(geometry, surplus),
+            extra: Extra::new(&geometry, surplus),
+            extra_later: Extra::new(&geometry, surplus),
             depth: 1,
             cycle: 0,
             todo: RangeSet::new(),
             next: RangeSet::new(),
             window: Vec::new(),
+            is_shared: false,
             turn: 0,
             begun: false,
         }
@@ -64,15 +67,15 @@ impl Walk {
             return;
         }
         self.surplus = surplus;
-        self.extra_later = extra(self.geometry, surplus);
+        self.extra_later = Extra::new(&self.geometry, surplus);
         if self.window.iter().all(|&(_, sent)| sent == 0) {
             self.extra = self.extra_later;
         }
     }
 
-    /// Symbols that the surplus adds to a content block, in the windows after the current one.
+    /// Symbols that the surplus adds to a full block, in the windows after the current one.
     pub fn surplus(&self) -> u16 {
-        self.extra_later[0]
+        self.extra_later.0[0].1
     }
 
     /// Windows from the next on have so many content blocks; 0 is taken as 1.
@@ -166,6 +169,7 @@ impl Walk {
                 all.div_ceil(all.div_ceil(u64::from(self.depth)))
             }
         };
+        self.is_shared = blocks > 1;
         for _ in 0..blocks {
             let Some(block) = self.todo.first() else {
                 return;
@@ -238,8 +242,12 @@ impl Walk {
         if self.geometry.parity(block) == 0 {
             return source.into();
         }
-        let larger = self.geometry.symbols(self.geometry.first_content_block());
-        usize::from(source) + usize::from(self.extra[usize::from(source < larger)])
+        let extra = if self.is_shared {
+            self.extra.0[0].1
+        } else {
+            self.extra.of(source)
+        };
+        usize::from(source) + usize::from(extra)
     }
 
     /// Forgets all that is lacked: nobody is left.
@@ -250,11 +258,25 @@ impl Walk {
     }
 }
 
-/// What a surplus adds to content blocks, which are within one symbol of each other.
-fn extra(geometry: Geometry, surplus: Surplus) -> [u16; 2] {
-    let first = geometry.first_content_block();
-    let (larger, parity) = (geometry.symbols(first), geometry.parity(first));
-    [larger, larger.saturating_sub(1)].map(|n| surplus.symbols(n, parity))
+/// What a surplus adds to blocks of each length that an object has: source symbols, and symbols more.
+///
+/// The longest blocks come first; those of the content's and of the table's end may be shorter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Extra([(u16, u16); 3]);
+
+impl Extra {
+    fn new(geometry: &Geometry, surplus: Surplus) -> Extra {
+        let last = |part| geometry.blocks_of(part).next_back();
+        let symbols = |part| last(part).map_or(0, |block| geometry.symbols(block));
+        let longest = geometry.most_symbols();
+        let lengths = [longest, symbols(Part::Content), symbols(Part::Table)];
+        Extra(lengths.map(|n| (n, surplus.symbols(n, geometry.m()))))
+    }
+
+    fn of(&self, source: u16) -> u16 {
+        let found = self.0.iter().find(|(symbols, _)| *symbols == source);
+        found.map_or(0, |&(_, extra)| extra)
+    }
 }
 
 #[cfg(test)]
@@ -352,7 +374,7 @@ mod tests {
         w.begin_cycle();
         let got = sent(&mut w, 4);
         let of = |block| got.iter().filter(|&&(b, _)| b == block).count();
-        assert_eq!([of(0), of(1), of(2), of(3)], [1, 1, 6, 6]);
+        assert_eq!([of(0), of(1), of(2), of(3)], [3, 1, 6, 6]);
         assert_eq!(w.position().block, g.blocks());
     }
 

@@ -2,14 +2,27 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config;
+use crate::object::pattern::Filter;
 use crate::rate::Adapt;
 use crate::seal::{Fingerprint, GroupKey, SigningKey};
+use crate::store::tree::ScanOptions;
+use crate::store::{KnownHashes, TreeOptions};
 use crate::units::Rate;
 use crate::url::Url;
+
+/// Most bytes in the hash cache of a folder that the user names: seven million files, or 16 TB of one.
+const CACHE_LIMIT: u64 = 1 << 30;
+
+fn known_hashes(folder: Option<&Path>) -> KnownHashes {
+    match folder {
+        Some(folder) => KnownHashes::at(folder, CACHE_LIMIT),
+        None => KnownHashes::of_user(),
+    }
+}
 
 /// Where a channel's NAKs go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -70,6 +83,7 @@ pub struct SenderBuilder {
     pub(crate) feedback: FeedbackMode,
     pub(crate) elsewhere: Vec<SocketAddr>,
     pub(crate) paths: Vec<PathBuf>,
+    pub(crate) scan: ScanOptions,
     pub(crate) hash_cache: Option<PathBuf>,
     pub(crate) key: Option<SigningKey>,
     pub(crate) group_key: Option<GroupKey>,
@@ -97,6 +111,7 @@ impl Default for SenderBuilder {
             feedback: FeedbackMode::Sender,
             elsewhere: Vec::new(),
             paths: Vec::new(),
+            scan: ScanOptions::default(),
             hash_cache: None,
             key: None,
             group_key: None,
@@ -231,10 +246,29 @@ impl SenderBuilder {
         self
     }
 
-    /// Offers a file, or every regular file in a directory (recursively, links not followed) under
-    /// its path within the directory. May be called several times; names must differ.
+    /// Offers a path as one object: a file; a folder with all that is in it, `photos`, which becomes
+    /// a folder of this name; or `photos/`, what is in it. Links in a folder are sent as links. May be
+    /// called several times; names must differ.
     pub fn offer_path(mut self, path: impl Into<PathBuf>) -> SenderBuilder {
         self.paths.push(path.into());
+        self
+    }
+
+    /// Which paths of folders are sent; all by default.
+    pub fn filter(mut self, filter: Filter) -> SenderBuilder {
+        self.scan.filter = filter;
+        self
+    }
+
+    /// Whether user and group of files and folders are told to receivers. False by default.
+    pub fn owner(mut self, owner: bool) -> SenderBuilder {
+        self.scan.owner = owner;
+        self
+    }
+
+    /// Whether extended attributes of files and folders are told to receivers. False by default.
+    pub fn xattrs(mut self, xattrs: bool) -> SenderBuilder {
+        self.scan.xattrs = xattrs;
         self
     }
 
@@ -242,6 +276,10 @@ impl SenderBuilder {
     pub fn hash_cache(mut self, folder: impl Into<PathBuf>) -> SenderBuilder {
         self.hash_cache = Some(folder.into());
         self
+    }
+
+    pub(crate) fn known_hashes(&self) -> KnownHashes {
+        known_hashes(self.hash_cache.as_deref())
     }
 
     /// Signs with this key what is described. By default the user's own, in
@@ -286,6 +324,8 @@ pub struct ReceiverBuilder {
     pub(crate) downlink: Option<Rate>,
     pub(crate) trust: Option<Fingerprint>,
     pub(crate) group_key: Option<GroupKey>,
+    pub(crate) trees: TreeOptions,
+    pub(crate) hash_cache: Option<PathBuf>,
 }
 
 impl Default for ReceiverBuilder {
@@ -307,6 +347,8 @@ impl Default for ReceiverBuilder {
             downlink: None,
             trust: None,
             group_key: None,
+            trees: TreeOptions::default(),
+            hash_cache: None,
         }
     }
 }
@@ -330,6 +372,23 @@ impl ReceiverBuilder {
     pub fn into_dir(mut self, folder: impl Into<PathBuf>) -> ReceiverBuilder {
         self.into = folder.into();
         self
+    }
+
+    /// What of folders is applied here, and what may be done to files that are there: nothing is
+    /// replaced or removed by default.
+    pub fn trees(mut self, trees: TreeOptions) -> ReceiverBuilder {
+        self.trees = trees;
+        self
+    }
+
+    /// The folder in which hashes of files are remembered; the user's cache folder by default.
+    pub fn hash_cache(mut self, folder: impl Into<PathBuf>) -> ReceiverBuilder {
+        self.hash_cache = Some(folder.into());
+        self
+    }
+
+    pub(crate) fn known_hashes(&self) -> KnownHashes {
+        known_hashes(self.hash_cache.as_deref())
     }
 
     /// Which path it may take; finds out by itself by default.

@@ -4,6 +4,35 @@ use crate::config;
 use crate::ids::{CodingId, ContentId, Hash};
 use crate::object::{Geometry, GeometryError};
 
+/// What an object is at a receiver.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum ObjectKind {
+    /// One file of the object's name.
+    #[default]
+    File,
+    /// A folder of the object's name.
+    Folder,
+    /// What is in a folder, which comes into the receiver's own.
+    Inside,
+}
+
+impl ObjectKind {
+    /// Its number on the wire.
+    pub fn number(self) -> u8 {
+        match self {
+            ObjectKind::File => 0,
+            ObjectKind::Folder => 1,
+            ObjectKind::Inside => 2,
+        }
+    }
+
+    /// The kind of a number on the wire.
+    pub fn from_number(n: u8) -> Option<ObjectKind> {
+        let all = [ObjectKind::File, ObjectKind::Folder, ObjectKind::Inside];
+        all.into_iter().find(|kind| kind.number() == n)
+    }
+}
+
 /// How parity symbols are made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Codec {
@@ -62,55 +91,61 @@ pub struct Description {
     /// The name it is offered under, as the sender gave it; not a path until
     /// [`SafeName`](crate::object::SafeName) says so. 1 to 255 bytes.
     pub name: String,
-    /// Hash of the object's bytes.
+    /// What it is at a receiver.
+    pub kind: ObjectKind,
+    /// BLAKE3 of the content, which is the root of the tree that its pages lead to.
     pub content: ContentId,
-    /// Length, symbol size and block sizes.
+    /// The same of the encoded file table.
+    pub table: ContentId,
+    /// Lengths, symbol size and block size.
     pub geometry: Geometry,
     /// How parity is made.
     pub codec: Codec,
-    /// Hash of the encoded file table.
-    pub table_hash: Hash,
-    /// Root of the tree over the pages of block hashes.
-    pub hash_root: Hash,
 }
 
 impl Description {
-    /// The coding id: hash of content id, length, symbol size, k, m and codec.
+    /// The coding id: hash of both ids and lengths, kind, block size, symbol size, m, codec and name. So two
+    /// objects of the same bytes are told apart by what they are called.
     pub fn coding(&self) -> CodingId {
         let g = &self.geometry;
-        let mut h = blake3::Hasher::new_derive_key("loopcast v1 coding id");
+        let mut h = blake3::Hasher::new_derive_key("loopcast v2 coding id");
         h.update(&self.content.0);
         h.update(&g.length().to_be_bytes());
+        h.update(&self.table.0);
+        h.update(&g.table_len().to_be_bytes());
+        h.update(&g.block_kib().to_be_bytes());
         h.update(&g.symbol_size().to_be_bytes());
-        h.update(&g.k().to_be_bytes());
         h.update(&g.m().to_be_bytes());
-        h.update(&[self.codec.number()]);
+        h.update(&[self.codec.number(), self.kind.number()]);
+        h.update(self.name.as_bytes());
         CodingId(Hash(*h.finalize().as_bytes()))
     }
 
-    /// A description of `length` bytes with made-up hashes, for simulations that move no bytes. It has
-    /// no parity.
+    /// A description of `length` bytes with made-up hashes, for simulations that move no bytes, in blocks
+    /// of `block_kib` KiB. It has no parity.
     pub fn pretend(
         name: &str,
         length: u64,
         symbol_size: u16,
-        k: u16,
+        block_kib: u32,
     ) -> Result<Description, GeometryError> {
         let content = Hash(*blake3::hash(name.as_bytes()).as_bytes());
         Ok(Description {
             name: name.to_owned(),
+            kind: ObjectKind::File,
             content,
-            geometry: Geometry::new(length, symbol_size, k, 0, 64)?,
+            table: content,
+            geometry: Geometry::new(length, symbol_size, block_kib, 0, 64)?,
             codec: Codec::None,
-            table_hash: content,
-            hash_root: content,
         })
     }
 
     /// The same with as much parity as source.
     pub fn with_parity(mut self) -> Result<Description, GeometryError> {
         let g = &self.geometry;
-        self.geometry = Geometry::new(g.length(), g.symbol_size(), g.k(), g.k(), g.table_len())?;
+        let m = Codec::ReedSolomon.default_parity(g.k());
+        let (length, size) = (g.length(), g.symbol_size());
+        self.geometry = Geometry::new(length, size, g.block_kib(), m, g.table_len())?;
         self.codec = Codec::ReedSolomon;
         Ok(self)
     }
@@ -136,14 +171,14 @@ mod tests {
     fn golden_coding_ids() {
         let mut d = Description::pretend("x", 1 << 20, 1_344, 512).unwrap();
         let none = d.coding().0.to_string();
-        d.geometry = Geometry::new(1 << 20, 1_344, 512, 512, 64).unwrap();
+        d.geometry = Geometry::new(1 << 20, 1_344, 512, 391, 64).unwrap();
         d.codec = Codec::ReedSolomon;
         let parity = d.coding().0.to_string();
         assert_eq!(
             [none, parity],
             [
-                "80245f3904417a6a26e5ca41596bea2c757f617884e9efdfd423df8d01e7a8c1",
-                "a2cd21c689f6256a57db4a6572c6fbf1148243021a56b9a41f66b6df699afe3f"
+                "eec2a1b02ab3302721403e81d387c39c284c5ca5ac8dbdc9e6420e7ac13028d2",
+                "1407c3c977db0d858145ca6a492216220bf726b771c3e3cee6c3aea5e74e1a6b"
             ]
         );
     }

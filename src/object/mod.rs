@@ -7,14 +7,14 @@ mod description;
 mod geometry;
 pub mod hash_tree;
 mod pages;
+pub mod pattern;
 mod safe_name;
 mod table;
+pub mod tree_table;
 
-pub use description::{Codec, Description};
-pub use geometry::{BlockKind, Geometry, GeometryError};
-pub use pages::{
-    PageChecker, PageError, PageHashes, PageTree, PageTreeBuilder, block_hash, verify_page,
-};
+pub use description::{Codec, Description, ObjectKind};
+pub use geometry::{BlockKind, Geometry, GeometryError, Part};
+pub use pages::{BlockHashes, Checker, PageError, PageHashes, hash_of};
 pub use safe_name::{
     MAX_COMPONENT, MAX_DEPTH, MAX_OFFERED_NAME, MAX_TABLE_PATH, NameError, SafeName,
 };

@@ -1,171 +1,110 @@
-//! Block hashes in pages, each of which proves itself against the root in the description.
+//! Block hashes in pages, each of which proves itself against the id of what it belongs to.
 //!
-//! Takes block hashes and gives pages and the root; takes a page and the root and gives checked
-//! block hashes. It hashes no content and keeps no file.
+//! Takes the block hashes of a part and gives its id and its pages; takes a page and the id and gives
+//! checked block hashes. It hashes no content and keeps no file.
 //!
-//! * A **block hash** is plain BLAKE3 of the bytes of the object in a content block. The zeros that
-//!   fill the last symbol are not hashed: they are no part of the object.
-//! * A **leaf** is a page's hash: BLAKE3 in key-derivation mode, context `loopcast v1 hash page`,
-//!   of the page number (u32) and the page's block hashes.
-//! * A **node** is the hash of its two children with context `loopcast v1 hash node`. A node without
-//!   a sibling goes up a level as it is.
-//! * The **root** is the hash, with context `loopcast v1 hash root`, of the number of content blocks
-//!   (u32), of hashes in a full page (u16) and the top node. An object without content has a top
-//!   node of zeros.
-//!
-//! Different contexts keep leaves, nodes and roots from standing for one another, the page number
-//! keeps a page in its place, and the counts in the root fix the tree's shape, so that a proof of
-//! another shape can't lead to the same root.
-//!
-//! A **page** as sent is one symbol: its block hashes, then the siblings on the way up (lowest
-//! first, none for a level where the node has no sibling), then zeros. Any other bytes are refused,
-//! so a page has one valid form.
+//! A **page** as sent is one symbol: the hashes of the blocks that follow it (a power of two of them but at
+//! the end of the part), then the siblings on the way up [BLAKE3's tree](crate::object::hash_tree) (lowest
+//! first, none for a level where there is no sibling), then zeros. Any other bytes are refused, so a
+//! page has one valid form.
 
 use thiserror::Error;
 
-use crate::ids::{BlockNo, Hash, SymbolNo};
-use crate::object::Geometry;
-
-const PAGE: &str = "loopcast v1 hash page";
-const NODE: &str = "loopcast v1 hash node";
-const ROOT: &str = "loopcast v1 hash root";
+use crate::ids::{BlockNo, Hash};
+use crate::object::hash_tree::{block_hash, content_hash, content_id_of, parent, subtree, top};
+use crate::object::{BlockKind, Description, Geometry, Part};
 
 /// Why bytes are not the page they should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum PageError {
-    /// The object has no such page.
-    #[error("there is no hash page {0}")]
-    Number(u32),
+    /// The block is none of pages.
+    #[error("block {0} is no hash page")]
+    NoPage(BlockNo),
     /// It is not one symbol long.
     #[error("a hash page of {0} bytes")]
     Length(usize),
-    /// It does not lead to the root.
-    #[error("a hash page does not lead to the root")]
+    /// It does not lead to the id.
+    #[error("a hash page does not lead to the content's id")]
     Root,
     /// What follows the proof is not zeros.
     #[error("a hash page does not end with zeros")]
     Padding,
 }
 
-/// The hash tree over an object's pages: 64 bytes for each page (9 MB for 4 TiB). Block hashes are
-/// not in it.
+/// The hashes of a part's blocks and what is over them: 34 bytes a block (17 MiB for 256 GiB).
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PageTree {
-    geometry: Geometry,
-    /// Leaves first, the top node last.
+pub struct BlockHashes {
+    part: Part,
+    per_page: usize,
+    hashes: Vec<Hash>,
+    /// Over each page, then level by level; the last has two nodes or, of few blocks, one.
     levels: Vec<Vec<Hash>>,
-    root: Hash,
-}
-
-/// Makes a [`PageTree`] of block hashes that come one by one, so that they need not be kept.
-#[derive(Clone, Debug)]
-pub struct PageTreeBuilder {
-    geometry: Geometry,
-    leaves: Vec<Hash>,
-    page: Vec<Hash>,
-    pushed: u32,
+    id: Hash,
 }
 
 /// The block hashes of a page that has been checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PageHashes {
+    geometry: Geometry,
+    part: Part,
     first: u32,
     hashes: Vec<Hash>,
 }
 
-/// Checks the pages of one object as they come, before anything counts them as received.
+/// Checks the pages and blocks of one object as they come, before anything counts them as received.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PageChecker {
+pub struct Checker {
     geometry: Geometry,
-    root: Hash,
+    table: Hash,
+    content: Hash,
 }
 
-impl PageTreeBuilder {
-    /// A builder for an object of this geometry.
-    pub fn new(geometry: Geometry) -> PageTreeBuilder {
-        let page = Vec::with_capacity(geometry.hashes_per_page().into());
-        PageTreeBuilder {
-            geometry,
-            leaves: Vec::with_capacity(geometry.pages() as usize),
-            page,
-            pushed: 0,
+impl BlockHashes {
+    /// The hashes of all blocks of a part in order; `None` if their number is another.
+    pub fn new(geometry: &Geometry, part: Part, hashes: Vec<Hash>) -> Option<BlockHashes> {
+        if hashes.len() != geometry.data_blocks(part) as usize {
+            return None;
         }
-    }
-
-    /// Adds the next content block's hash.
-    pub fn push(&mut self, hash: Hash) {
-        self.page.push(hash);
-        self.pushed = self.pushed.saturating_add(1);
-        if self.page.len() == usize::from(self.geometry.hashes_per_page()) {
-            self.end_page();
+        let per_page = geometry.hashes_per_page(part) as usize;
+        let id = match &*hashes {
+            [] => content_hash(&[]),
+            hashes => content_id_of(hashes),
+        };
+        let mut levels = vec![hashes.chunks(per_page).map(subtree).collect::<Vec<Hash>>()];
+        while let Some(below) = levels.last().filter(|level| level.len() > 2) {
+            levels.push(below.chunks(2).map(subtree).collect());
         }
-    }
-
-    fn end_page(&mut self) {
-        self.leaves.push(leaf(self.leaves.len() as u32, &self.page));
-        self.page.clear();
-    }
-
-    /// The tree, if as many hashes were pushed as the object has content blocks.
-    pub fn finish(mut self) -> Option<PageTree> {
-        if !self.page.is_empty() {
-            self.end_page();
-        }
-        (self.pushed == self.geometry.content_blocks())
-            .then(|| PageTree::over(self.geometry, self.leaves))
-    }
-}
-
-impl PageTree {
-    /// The tree over `hashes`, which must be those of all content blocks in order; `None` if their
-    /// number is another.
-    pub fn build(geometry: Geometry, hashes: &[Hash]) -> Option<PageTree> {
-        let mut builder = PageTreeBuilder::new(geometry);
-        hashes.iter().for_each(|h| builder.push(*h));
-        builder.finish()
-    }
-
-    fn over(geometry: Geometry, leaves: Vec<Hash>) -> PageTree {
-        let mut levels = vec![leaves];
-        while let Some(below) = levels.last().filter(|l| l.len() > 1) {
-            let above = below
-                .chunks(2)
-                .map(|pair| {
-                    if let [l, r] = pair {
-                        node(l, r)
-                    } else {
-                        pair[0]
-                    }
-                })
-                .collect();
-            levels.push(above);
-        }
-        let top = levels
-            .last()
-            .and_then(|l| l.first())
-            .copied()
-            .unwrap_or_default();
-        PageTree {
-            geometry,
+        Some(BlockHashes {
+            part,
+            per_page,
+            hashes,
             levels,
-            root: root(&geometry, &top),
-        }
+            id,
+        })
     }
 
-    /// The root that goes into the description.
-    pub fn root(&self) -> Hash {
-        self.root
+    /// The id of the part: the root of the tree over all its bytes.
+    pub fn id(&self) -> Hash {
+        self.id
     }
 
-    /// Whether `hashes` are those of this page.
-    pub fn holds(&self, page: u32, hashes: &[Hash]) -> bool {
-        self.levels[0]
-            .get(page as usize)
-            .is_some_and(|l| *l == leaf(page, hashes))
+    /// Whose blocks they are.
+    pub fn part(&self) -> Part {
+        self.part
     }
 
-    /// Writes a page as it is sent: `hashes` are its block hashes, `symbol` one symbol's bytes.
-    pub fn write_page(&self, page: u32, hashes: &[Hash], symbol: &mut [u8]) {
+    /// The hash of block `index` of the part.
+    pub fn get(&self, index: u32) -> Option<&Hash> {
+        self.hashes.get(index as usize)
+    }
+
+    /// All of them.
+    pub fn hashes(&self) -> &[Hash] {
+        &self.hashes
+    }
+
+    /// Writes a page as it is sent into one symbol's bytes.
+    pub fn write_page(&self, number: u32, symbol: &mut [u8]) {
         symbol.fill(0);
         let mut places = symbol.chunks_exact_mut(32);
         let mut put = |hash: &Hash| {
@@ -173,8 +112,9 @@ impl PageTree {
                 place.copy_from_slice(&hash.0);
             }
         };
-        hashes.iter().for_each(&mut put);
-        let mut at = page as usize;
+        let mut at = number as usize;
+        let own = self.hashes.chunks(self.per_page).nth(at);
+        own.into_iter().flatten().for_each(&mut put);
         for level in &self.levels {
             if let Some(sibling) = level.get(at ^ 1) {
                 put(sibling);
@@ -185,265 +125,265 @@ impl PageTree {
 }
 
 impl PageHashes {
-    /// The index of the first content block it has the hash of.
-    pub fn first(&self) -> u32 {
-        self.first
-    }
-
-    /// The hashes, of consecutive content blocks.
-    pub fn hashes(&self) -> &[Hash] {
-        &self.hashes
-    }
-
-    /// Content block indexes and hashes.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, Hash)> + '_ {
-        (self.first..).zip(self.hashes.iter().copied())
+    /// Blocks and the hashes that they should have.
+    pub fn iter(&self) -> impl Iterator<Item = (BlockNo, Hash)> + '_ {
+        let block = |index| self.geometry.data_block(self.part, index);
+        let indices = (self.first..).map(block);
+        indices.zip(self.hashes.iter().copied())
     }
 }
 
-impl PageChecker {
-    /// A checker for the object whose description says this geometry and root.
-    pub fn new(geometry: Geometry, root: Hash) -> PageChecker {
-        PageChecker { geometry, root }
-    }
-
-    /// Which page a symbol is, if its block is one of hash pages.
-    pub fn page_at(&self, block: BlockNo, symbol: SymbolNo) -> Option<u32> {
-        self.geometry.page_at(block, symbol)
-    }
-
-    /// Checks a page. See [`verify_page`].
-    pub fn check(&self, page: u32, symbol: &[u8]) -> Result<PageHashes, PageError> {
-        verify_page(&self.geometry, &self.root, page, symbol)
-    }
-}
-
-/// Checks that `symbol` is page number `page` of the object that `geometry` and `root` describe, and
-/// gives its block hashes.
-pub fn verify_page(
-    geometry: &Geometry,
-    root_hash: &Hash,
-    page: u32,
-    symbol: &[u8],
-) -> Result<PageHashes, PageError> {
-    if page >= geometry.pages() {
-        return Err(PageError::Number(page));
-    }
-    if symbol.len() != usize::from(geometry.symbol_size()) {
-        return Err(PageError::Length(symbol.len()));
-    }
-    let count = usize::from(geometry.hashes_in(page));
-    let (own, mut rest) = symbol.split_at(count * 32);
-    let hashes: Vec<Hash> = own.as_chunks().0.iter().map(|h| Hash(*h)).collect();
-    let mut top = leaf(page, &hashes);
-    let mut at = page;
-    let mut width = geometry.pages();
-    while width > 1 {
-        if at ^ 1 < width {
-            let (sibling, after) = rest.split_first_chunk().ok_or(PageError::Root)?;
-            let sibling = Hash(*sibling);
-            rest = after;
-            top = if at & 1 == 0 {
-                node(&top, &sibling)
-            } else {
-                node(&sibling, &top)
-            };
+impl Checker {
+    /// A checker for what a description says.
+    pub fn new(description: &Description) -> Checker {
+        Checker {
+            geometry: description.geometry,
+            table: description.table,
+            content: description.content,
         }
-        at /= 2;
-        width = width.div_ceil(2);
     }
-    if root(geometry, &top) != *root_hash {
-        return Err(PageError::Root);
+
+    /// How the object is cut.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
     }
-    if rest.iter().any(|&b| b != 0) {
-        return Err(PageError::Padding);
+
+    /// The id of a part.
+    pub fn id(&self, part: Part) -> Hash {
+        match part {
+            Part::Table => self.table,
+            Part::Content => self.content,
+        }
     }
-    let first = page * u32::from(geometry.hashes_per_page());
-    Ok(PageHashes { first, hashes })
+
+    /// The hash that a block should have if it is all of its part; `None` if a page has it.
+    pub fn proven(&self, block: BlockNo) -> Option<Hash> {
+        match self.geometry.kind(block) {
+            BlockKind::Data { part, len: 1.., .. } => {
+                (self.geometry.pages(part) == 0).then(|| self.id(part))
+            }
+            _ => None,
+        }
+    }
+
+    /// The hash of a block of data, whose bytes must be without the zeros that fill its last symbol.
+    pub fn hash(&self, block: BlockNo, bytes: &[u8]) -> Hash {
+        hash_of(&self.geometry, block, bytes)
+    }
+
+    /// Checks that `symbol` is the page that a block is, and gives its block hashes.
+    pub fn check(&self, block: BlockNo, symbol: &[u8]) -> Result<PageHashes, PageError> {
+        let g = &self.geometry;
+        let BlockKind::Page { part, number } = g.kind(block) else {
+            return Err(PageError::NoPage(block));
+        };
+        if symbol.len() != usize::from(g.symbol_size()) {
+            return Err(PageError::Length(symbol.len()));
+        }
+        let (own, mut rest) = symbol.split_at(g.hashes_in(part, number) * 32);
+        let hashes: Vec<Hash> = own.as_chunks().0.iter().map(|h| Hash(*h)).collect();
+        let (mut at, mut width) = (number, g.pages(part));
+        let mut over = if width == 1 {
+            content_id_of(&hashes)
+        } else {
+            subtree(&hashes)
+        };
+        while width > 1 {
+            if at ^ 1 < width {
+                let (sibling, after) = rest.split_first_chunk().ok_or(PageError::Root)?;
+                let sibling = Hash(*sibling);
+                rest = after;
+                let join = if width == 2 { top } else { parent };
+                over = if at & 1 == 0 {
+                    join(&over, &sibling)
+                } else {
+                    join(&sibling, &over)
+                };
+            }
+            at /= 2;
+            width = width.div_ceil(2);
+        }
+        if over != self.id(part) {
+            return Err(PageError::Root);
+        }
+        if rest.iter().any(|&b| b != 0) {
+            return Err(PageError::Padding);
+        }
+        Ok(PageHashes {
+            geometry: *g,
+            part,
+            first: number * g.hashes_per_page(part),
+            hashes,
+        })
+    }
 }
 
-/// The hash of a content block's bytes, without the zeros that fill its last symbol.
-pub fn block_hash(bytes: &[u8]) -> Hash {
-    Hash(*blake3::hash(bytes).as_bytes())
-}
-
-fn leaf(page: u32, hashes: &[Hash]) -> Hash {
-    let mut h = blake3::Hasher::new_derive_key(PAGE);
-    h.update(&page.to_be_bytes());
-    for hash in hashes {
-        h.update(&hash.0);
+/// The hash of a block of data: of one that is all of its part the part's id, else its subtree's.
+pub fn hash_of(geometry: &Geometry, block: BlockNo, bytes: &[u8]) -> Hash {
+    match geometry.kind(block) {
+        BlockKind::Data { part, offset, .. } if geometry.pages(part) > 0 => {
+            block_hash(offset, bytes)
+        }
+        _ => content_hash(bytes),
     }
-    Hash(*h.finalize().as_bytes())
-}
-
-fn node(left: &Hash, right: &Hash) -> Hash {
-    let mut h = blake3::Hasher::new_derive_key(NODE);
-    h.update(&left.0).update(&right.0);
-    Hash(*h.finalize().as_bytes())
-}
-
-fn root(geometry: &Geometry, top: &Hash) -> Hash {
-    let mut h = blake3::Hasher::new_derive_key(ROOT);
-    h.update(&geometry.content_blocks().to_be_bytes());
-    h.update(&geometry.hashes_per_page().to_be_bytes());
-    h.update(&top.0);
-    Hash(*h.finalize().as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::ObjectKind;
     use proptest::prelude::*;
 
-    /// An object of this many content blocks, one symbol each.
-    fn object(blocks: u32) -> (Geometry, Vec<Hash>, PageTree) {
-        let g = Geometry::new(u64::from(blocks) * 1_024, 1_024, 1, 0, 64).unwrap();
-        let hashes: Vec<Hash> = (0..blocks).map(|i| block_hash(&i.to_be_bytes())).collect();
-        let tree = PageTree::build(g, &hashes).unwrap();
-        (g, hashes, tree)
+    /// An object of this many content blocks of 1 KiB, one symbol each, and its hashes.
+    fn object(blocks: u32) -> (Description, BlockHashes, Vec<u8>) {
+        let bytes: Vec<u8> = (0..blocks * 1_024)
+            .map(|n| (n.wrapping_mul(n) >> 9) as u8)
+            .collect();
+        let g = Geometry::new(bytes.len() as u64, 1_024, 1, 0, 64).unwrap();
+        let hash = |(block, bytes): (u32, &[u8])| hash_of(&g, block, bytes);
+        let blocks = g.blocks_of(Part::Content).zip(bytes.chunks(1_024));
+        let hashes = BlockHashes::new(&g, Part::Content, blocks.map(hash).collect()).unwrap();
+        let description = Description {
+            name: "x".to_owned(),
+            kind: ObjectKind::File,
+            content: hashes.id(),
+            table: Hash::default(),
+            geometry: g,
+            codec: crate::object::Codec::None,
+        };
+        (description, hashes, bytes)
     }
 
-    fn page(g: &Geometry, hashes: &[Hash], tree: &PageTree, page: u32) -> Vec<u8> {
-        let first = page as usize * usize::from(g.hashes_per_page());
-        let own = &hashes[first..first + usize::from(g.hashes_in(page))];
-        assert!(tree.holds(page, own));
+    fn page(g: &Geometry, hashes: &BlockHashes, number: u32) -> Vec<u8> {
         let mut symbol = vec![0xee; g.symbol_size().into()];
-        tree.write_page(page, own, &mut symbol);
+        hashes.write_page(number, &mut symbol);
         symbol
     }
 
-    /// The tree's top, found the slow way: split at the largest power of two below the width.
-    fn naive_top(leaves: &[Hash]) -> Hash {
-        match leaves {
-            [] => Hash::default(),
-            [one] => *one,
-            _ => {
-                let left = leaves.len().next_power_of_two() / 2;
-                node(&naive_top(&leaves[..left]), &naive_top(&leaves[left..]))
-            }
-        }
-    }
-
     #[test]
-    fn every_page_of_every_shape_is_proven() {
+    fn every_page_of_every_shape_is_proven_against_the_plain_hash() {
         for blocks in (1..200).chain([1_000, 1_023, 1_024, 1_025]) {
-            let (g, hashes, tree) = object(blocks);
-            let leaves: Vec<Hash> = hashes
-                .chunks(g.hashes_per_page().into())
-                .enumerate()
-                .map(|(i, c)| leaf(i as u32, c))
-                .collect();
-            assert_eq!(tree.root(), root(&g, &naive_top(&leaves)));
+            let (description, hashes, bytes) = object(blocks);
+            assert_eq!(hashes.id(), content_hash(&bytes));
+            let checker = Checker::new(&description);
+            let g = description.geometry;
             let mut seen = Vec::new();
-            for no in 0..g.pages() {
-                let symbol = page(&g, &hashes, &tree, no);
-                let checked = verify_page(&g, &tree.root(), no, &symbol).unwrap();
-                assert_eq!(checked.first() as usize, seen.len());
-                seen.extend(checked.iter().map(|(_, h)| h));
+            for number in 0..g.pages(Part::Content) {
+                let symbol = page(&g, &hashes, number);
+                let block = g.page_block(Part::Content, number);
+                let checked = checker.check(block, &symbol).unwrap();
+                for (block, hash) in checked.iter() {
+                    assert_eq!(block, g.data_block(Part::Content, seen.len() as u32));
+                    assert_eq!(checker.proven(block), None);
+                    seen.push(hash);
+                }
             }
-            assert_eq!(seen, hashes);
+            if blocks == 1 {
+                let block = g.data_block(Part::Content, 0);
+                seen.push(checker.proven(block).unwrap());
+            }
+            assert_eq!(seen, hashes.hashes());
         }
     }
 
     #[test]
-    fn golden_roots() {
-        let roots = [0, 1, 100].map(|blocks| object(blocks).2.root().to_string());
+    fn nothing_has_the_hash_of_nothing() {
+        let (description, hashes, _) = object(0);
+        assert_eq!(description.content, content_hash(&[]));
+        assert_eq!(hashes.get(0), None);
+        assert_eq!(Checker::new(&description).proven(1), None);
+    }
+
+    #[test]
+    fn golden_pages() {
+        let (description, hashes, _) = object(100);
+        let last = description.geometry.pages(Part::Content) - 1;
+        let of = |number| content_hash(&page(&description.geometry, &hashes, number)).to_string();
         assert_eq!(
-            roots,
+            [hashes.id().to_string(), of(0), of(last)],
             [
-                "5ebe783db7327ece06d1807f04d0fd260b701bd17370b410292e7453477f4662",
-                "684e8f982cea02f282f2736fb6f5ddf1dc7185b6316b8829a8da584de48118d0",
-                "9605c89caf82a4da6c627e5be4e70c0de0b90da99abf2362d92abf21a4e7823c"
+                "6136b260dcc757a247c11a52d8be77ea9d5b2624c8d09164cba6622bd56d3cb7",
+                "fc0d52ce47730035ea9f849d6c95e318b26a91b6263b489858a7ee03abe8bbda",
+                "2dfd7566e98e5f6ddb96955deba5e71608603e2cd751fc72f4b38f550ac9157b"
             ]
         );
     }
 
     #[test]
     fn four_tebibytes() {
-        let g = Geometry::new(4 << 40, 1_344, 1_024, 0, 64).unwrap();
+        let g = Geometry::new(4 << 40, 1_344, 4_096, 0, 64).unwrap();
         let hash = |i: u32| {
             let mut h = Hash::default();
             h.0[..4].copy_from_slice(&i.to_be_bytes());
             h
         };
-        let mut builder = PageTreeBuilder::new(g);
-        (0..g.content_blocks()).for_each(|i| builder.push(hash(i)));
-        let tree = builder.finish().unwrap();
-        let bytes = tree.levels.iter().map(|l| l.len() * 32).sum::<usize>();
-        assert!(bytes < 10 << 20, "{bytes} bytes of tree");
-        for no in [0, 1, g.pages() / 2, g.pages() - 1] {
-            let first = no * u32::from(g.hashes_per_page());
-            let own: Vec<Hash> = (first..first + u32::from(g.hashes_in(no)))
-                .map(hash)
-                .collect();
-            let mut symbol = vec![0; 1_344];
-            tree.write_page(no, &own, &mut symbol);
-            assert_eq!(
-                verify_page(&g, &tree.root(), no, &symbol).unwrap().hashes(),
-                own
-            );
+        let all = (0..g.data_blocks(Part::Content)).map(hash).collect();
+        let hashes = BlockHashes::new(&g, Part::Content, all).unwrap();
+        let (mut description, _, _) = object(1);
+        (description.geometry, description.content) = (g, hashes.id());
+        let checker = Checker::new(&description);
+        let pages = g.pages(Part::Content);
+        for number in [0, 1, pages / 2, pages - 1] {
+            let block = g.page_block(Part::Content, number);
+            let checked = checker.check(block, &page(&g, &hashes, number)).unwrap();
+            let first = number * g.hashes_per_page(Part::Content);
+            let own = (first..).map(|i| (g.data_block(Part::Content, i), hash(i)));
+            assert!(checked.iter().zip(own).all(|(a, b)| a == b));
         }
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        let (g, hashes, tree) = object(100);
-        let good = page(&g, &hashes, &tree, 1);
-        let checker = PageChecker::new(g, tree.root());
-        assert!(checker.check(1, &good).is_ok());
-        assert_eq!(checker.check(0, &good), Err(PageError::Root));
-        assert_eq!(
-            checker.check(g.pages(), &good),
-            Err(PageError::Number(g.pages()))
-        );
-        assert_eq!(checker.check(1, &good[1..]), Err(PageError::Length(1_023)));
-        let mut padded = page(&g, &hashes, &tree, 3);
+        let (description, hashes, _) = object(100);
+        let g = description.geometry;
+        let block = |number| g.page_block(Part::Content, number);
+        let good = page(&g, &hashes, 1);
+        let checker = Checker::new(&description);
+        assert!(checker.check(block(1), &good).is_ok());
+        assert_eq!(checker.check(block(0), &good), Err(PageError::Root));
+        assert_eq!(checker.check(0, &good), Err(PageError::NoPage(0)));
+        let (beyond, data) = (g.blocks(), block(0) + 1);
+        assert_eq!(checker.check(beyond, &good), Err(PageError::NoPage(beyond)));
+        assert_eq!(checker.check(data, &good), Err(PageError::NoPage(data)));
+        let short = checker.check(block(1), &good[1..]);
+        assert_eq!(short, Err(PageError::Length(1_023)));
+        let last = g.pages(Part::Content) - 1;
+        let mut padded = page(&g, &hashes, last);
         padded[1_023] = 1;
-        assert_eq!(checker.check(3, &padded), Err(PageError::Padding));
-        assert_eq!(checker.page_at(2, 0), Some(1));
-        assert_eq!(checker.page_at(0, 0), None);
-        // The same hashes in an object of one block more are not a proof here.
-        let (_, _, other) = object(101);
-        assert_ne!(other.root(), tree.root());
+        assert_eq!(checker.check(block(last), &padded), Err(PageError::Padding));
     }
 
     #[test]
-    fn a_node_is_not_a_leaf() {
-        // An inner node's children passed off as a page's two hashes give another leaf.
-        let (a, b) = (block_hash(b"a"), block_hash(b"b"));
-        assert_ne!(node(&a, &b), leaf(0, &[a, b]));
-        let (g, _, tree) = object(32);
-        assert_ne!(tree.root(), tree.levels[0][0]);
-        assert_ne!(root(&g, &a), node(&a, &a));
-    }
-
-    #[test]
-    fn a_wrong_number_of_hashes_gives_no_tree() {
-        let (g, hashes, _) = object(100);
-        assert_eq!(PageTree::build(g, &hashes[..99]), None);
-        let mut builder = PageTreeBuilder::new(g);
-        (0..101).for_each(|_| builder.push(hashes[0]));
-        assert!(builder.finish().is_none());
+    fn a_wrong_number_of_hashes_is_none() {
+        let (description, hashes, _) = object(100);
+        let some = hashes.hashes()[1..].to_vec();
+        assert_eq!(
+            BlockHashes::new(&description.geometry, Part::Content, some),
+            None
+        );
     }
 
     proptest! {
         #[test]
-        fn no_changed_bit_passes(blocks in 1u32..200, at in 0usize..1_024, bit in 0u8..8, no in 0u32..8) {
-            let (g, hashes, tree) = object(blocks);
-            let no = no % g.pages();
-            let mut symbol = page(&g, &hashes, &tree, no);
+        fn no_changed_bit_passes(blocks in 2u32..200, at in 0usize..1_024, bit in 0u8..8, number in 0u32..8) {
+            let (description, hashes, _) = object(blocks);
+            let g = description.geometry;
+            let number = number % g.pages(Part::Content);
+            let mut symbol = page(&g, &hashes, number);
             symbol[at] ^= 1 << bit;
-            prop_assert!(verify_page(&g, &tree.root(), no, &symbol).is_err());
+            let block = g.page_block(Part::Content, number);
+            prop_assert!(Checker::new(&description).check(block, &symbol).is_err());
         }
 
         #[test]
         fn noise_is_refused(
             length: u32,
-            no in 0u32..10,
+            block in 0u32..10,
             symbol in proptest::collection::vec(any::<u8>(), 1_024..=1_088),
         ) {
-            let g = Geometry::new(length.into(), 1_024, 1_024, 0, 64).unwrap();
-            prop_assert!(verify_page(&g, &Hash::default(), no, &symbol).is_err());
+            let (mut description, _, _) = object(1);
+            description.geometry = Geometry::new(length.into(), 1_024, 1_024, 0, 64).unwrap();
+            prop_assert!(Checker::new(&description).check(block, &symbol).is_err());
         }
     }
 }

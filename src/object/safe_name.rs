@@ -172,10 +172,10 @@ fn is_device(part: &str) -> bool {
     )
 }
 
-/// `.part`, `.part.state`, `.part.old`: without regard to case, as some file systems are.
+/// `.part`, `.part.state`, `.part.spool`, `.part.old`: without regard to case, as some file systems are.
 fn is_reserved(part: &str) -> bool {
     let lower = part.to_ascii_lowercase();
-    [".part", ".part.state", ".part.old"]
+    [".part", ".part.state", ".part.spool", ".part.old"]
         .iter()
         .any(|end| lower.ends_with(end))
 }

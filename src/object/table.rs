@@ -152,7 +152,7 @@ impl FileTable {
 
     /// Reads the table of an object of `length` bytes. `bytes` must be the table and nothing else.
     pub fn parse(bytes: &[u8], length: u64) -> Result<FileTable, TableError> {
-        if bytes.len() > config::MAX_TABLE_LEN as usize {
+        if bytes.len() > config::MAX_ARCHIVE_TABLE as usize {
             return Err(TableError::Long);
         }
         let mut rest = Reader(bytes);

@@ -11,7 +11,7 @@ use crate::store::{Memory, Store};
 pub struct Content(Arc<Memory>);
 
 impl Content {
-    /// `length` bytes from a seed.
+    /// `length` bytes from a seed, in blocks of `block_kib` KiB.
     ///
     /// # Panics
     /// If `name` is no safe name: it comes from the test that calls this.
@@ -19,7 +19,7 @@ impl Content {
         name: &str,
         length: usize,
         symbol_size: u16,
-        k: u16,
+        block_kib: u32,
         seed: u64,
     ) -> Result<Content, GeometryError> {
         let mut rng = Rng::new(seed);
@@ -28,19 +28,19 @@ impl Content {
             let word = rng.next_u64().to_le_bytes();
             chunk.copy_from_slice(&word[..chunk.len()]);
         }
-        Content::of(name, &bytes, symbol_size, k, Codec::None)
+        Content::of(name, &bytes, symbol_size, block_kib, Codec::None)
     }
 
     fn of(
         name: &str,
         bytes: &[u8],
         symbol_size: u16,
-        k: u16,
+        block_kib: u32,
         codec: Codec,
     ) -> Result<Content, GeometryError> {
         #[expect(clippy::unwrap_used, reason = "the name is the test's own")]
         let name = SafeName::offered(name).unwrap();
-        let memory = Memory::holding(&name, bytes, symbol_size, k, codec)?;
+        let memory = Memory::holding(&name, bytes, symbol_size, block_kib, codec)?;
         Ok(Content(Arc::new(memory)))
     }
 
@@ -48,8 +48,8 @@ impl Content {
     pub fn with_parity(self) -> Result<Content, GeometryError> {
         let Description { name, geometry, .. } = self.description();
         let bytes = self.0.content().unwrap_or_default();
-        let (symbol_size, k) = (geometry.symbol_size(), geometry.k());
-        Content::of(name, &bytes, symbol_size, k, Codec::ReedSolomon)
+        let (symbol_size, block_kib) = (geometry.symbol_size(), geometry.block_kib());
+        Content::of(name, &bytes, symbol_size, block_kib, Codec::ReedSolomon)
     }
 
     /// What it is.

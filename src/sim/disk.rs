@@ -84,11 +84,7 @@ impl Disk {
         let Some(store) = self.incoming.store(object.0) else {
             return Ok(Settled::default());
         };
-        let is_page = store
-            .description()
-            .geometry
-            .page_at(block, number)
-            .is_some();
+        let is_page = store.description().geometry.is_page(block);
         if self.bit_rot > 0.0 && !is_page && rng.chance(self.bit_rot) {
             symbol[0] ^= 1;
             self.rotten = true;

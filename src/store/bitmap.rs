@@ -3,6 +3,7 @@
 /// A fixed number of bits, kept as the bytes that a sidecar file holds.
 #[derive(Clone, Debug)]
 pub(crate) struct Bitmap {
+    len: u32,
     bytes: Vec<u8>,
     ones: u32,
 }
@@ -11,6 +12,7 @@ impl Bitmap {
     /// `len` bits, all 0.
     pub(crate) fn new(len: u32) -> Bitmap {
         Bitmap {
+            len,
             bytes: vec![0; len.div_ceil(8) as usize],
             ones: 0,
         }
@@ -23,7 +25,12 @@ impl Bitmap {
             *last &= (1 << (len % 8)) - 1;
         }
         let ones = bytes.iter().map(|b| b.count_ones()).sum();
-        Bitmap { bytes, ones }
+        Bitmap { len, bytes, ones }
+    }
+
+    /// How many bits there are.
+    pub(crate) fn len(&self) -> u32 {
+        self.len
     }
 
     pub(crate) fn contains(&self, at: u32) -> bool {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 /// A file that is read and written at given places. Tests put one in between that fails.
 pub(crate) trait Disk: Send + Sync {
@@ -9,6 +10,11 @@ pub(crate) trait Disk: Send + Sync {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
     /// Writes all of `buf` from `offset` on.
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
+    /// Gives back the room of a range, which reads as zeros then. Nothing happens where the system
+    /// has no such thing.
+    fn punch(&self, range: Range<u64>) {
+        let _ = range;
+    }
 }
 
 #[cfg(unix)]
@@ -19,6 +25,14 @@ impl Disk for File {
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
         std::os::unix::fs::FileExt::write_all_at(self, buf, offset)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn punch(&self, range: Range<u64>) {
+        use rustix::fs::FallocateFlags as Flags;
+        let hole = Flags::PUNCH_HOLE | Flags::KEEP_SIZE;
+        // Only room is lost where the file system can't.
+        let _ = rustix::fs::fallocate(self, hole, range.start, range.end - range.start);
     }
 }
 

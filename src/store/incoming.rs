@@ -54,8 +54,8 @@ impl Incoming {
         let Some(store) = self.stores.get_mut(&object) else {
             return Ok(refused);
         };
-        if let Some(page) = store.description().geometry.page_at(block, symbol) {
-            return store.store_page(page, payload);
+        if symbol == 0 && store.description().geometry.is_page(block) {
+            return store.store_page(block, payload);
         }
         match self.pool.put(object, block, symbol, payload) {
             Put::Kept => Ok(Settled::default()),
@@ -120,7 +120,7 @@ fn not_open(object: u32, block: BlockNo) -> StoreFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{Codec, SafeName};
+    use crate::object::{Codec, Part, SafeName};
     use crate::store::Memory;
 
     /// A pool of four buffers makes all incomplete blocks leave memory.
@@ -133,7 +133,7 @@ mod tests {
         let mut incoming = Incoming::new(0);
         incoming.open(3, Box::new(Memory::new(held.description())));
         assert!(incoming.put(2, 0, 0, &[0; 1_024]).unwrap().refused);
-        assert!(incoming.put(3, 0, 1, &[0; 1_024]).unwrap().refused);
+        assert!(incoming.put(3, 0, 5, &[0; 1_024]).unwrap().refused);
         assert!(incoming.put(3, 1, 0, &[0; 1_024]).unwrap().refused);
         let symbol_of = |block, symbol: u16| {
             let mut bytes = vec![0; usize::from(g.symbols(block)) * 1_024];
@@ -142,7 +142,7 @@ mod tests {
         };
         // Symbol by symbol over all blocks, the pages last.
         for symbol in 0..4 {
-            for block in (0..g.blocks()).filter(|&b| g.page_at(b, 0).is_none()) {
+            for block in (0..g.blocks()).filter(|&b| !g.is_page(b)) {
                 if symbol >= g.symbols(block) {
                     continue;
                 }
@@ -155,7 +155,7 @@ mod tests {
             }
         }
         let settled = incoming.put(3, 1, 0, &symbol_of(1, 0)).unwrap();
-        assert_eq!(settled.verified.len() as u32, g.content_blocks());
+        assert_eq!(settled.verified.len() as u32, g.data_blocks(Part::Content));
         assert_eq!(incoming.finish(3), Ok(()));
         let mut read = vec![0; content.len()];
         let store = incoming.close(3).unwrap();

@@ -10,20 +10,24 @@ use std::collections::BTreeMap;
 use crate::fault::{FaultKind, StoreFault};
 use crate::fec::Decoder;
 use crate::ids::{BlockNo, Hash};
+use crate::object::tree_table::{Entry, EntryKind, FileTable, TableWriter};
 use crate::object::{
-    BlockKind, Codec, Description, FileTable, Geometry, GeometryError, PageChecker, PageTree,
-    SafeName, block_hash,
+    BlockHashes, BlockKind, Checker, Codec, Description, Geometry, GeometryError, ObjectKind, Part,
+    SafeName, hash_of,
 };
 use crate::range_set::RangeSet;
 use crate::store::places::{Merge, Places};
 use crate::store::traits::{fitting, not_held, source_len};
 use crate::store::{BlockBuf, BlockResult, Settled, Store};
 
+/// What a compressed table begins with.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 /// An object in memory, whole or coming in.
 #[derive(Debug)]
 pub struct Memory {
     description: Description,
-    checker: PageChecker,
+    checker: Checker,
     /// Blocks of which anything is here.
     blocks: BTreeMap<BlockNo, Block>,
     verified: RangeSet,
@@ -44,7 +48,7 @@ impl Memory {
     pub fn new(description: &Description) -> Memory {
         Memory {
             description: description.clone(),
-            checker: PageChecker::new(description.geometry, description.hash_root),
+            checker: Checker::new(description),
             blocks: BTreeMap::new(),
             verified: RangeSet::new(),
             unproven: BTreeMap::new(),
@@ -52,40 +56,48 @@ impl Memory {
     }
 
     /// An object to be offered: a file of these bytes and this name, cut into symbols of
-    /// `symbol_size` bytes and blocks of at most `k` of them, with as much parity as `codec` makes
-    /// by default. It has neither time nor mode.
+    /// `symbol_size` bytes and blocks of `block_kib` KiB, with as much parity as `codec` makes by
+    /// default. Its time is 1970, its mode that of a new file.
     pub fn holding(
         name: &SafeName,
         content: &[u8],
         symbol_size: u16,
-        k: u16,
+        block_kib: u32,
         codec: Codec,
     ) -> Result<Memory, GeometryError> {
         let length = content.len() as u64;
-        let table = FileTable::single(name.clone(), length, None, None).encode();
-        let m = codec.default_parity(k);
-        let g = Geometry::new(length, symbol_size, k, m, table.len() as u32)?;
-        let mut blocks = BTreeMap::from([(0, Block::whole(&g, 0, &table))]);
-        let mut hashes = Vec::with_capacity(g.content_blocks() as usize);
-        let mut rest = content;
-        for block in g.first_content_block()..g.blocks() {
-            let (bytes, after) = rest.split_at(rest.len().min(source_len(&g, block)));
-            blocks.insert(block, Block::whole(&g, block, bytes));
-            hashes.push(block_hash(bytes));
-            rest = after;
-        }
-        #[expect(clippy::unwrap_used, reason = "there is a hash for each content block")]
-        let tree = PageTree::build(g, &hashes).unwrap();
-        for block in 1..g.first_content_block() {
-            blocks.insert(block, Block::of_pages(&g, block, &tree, &hashes));
-        }
+        let table = single(name, length);
+        Memory::of(
+            name,
+            ObjectKind::File,
+            &table,
+            content,
+            (symbol_size, block_kib, codec),
+        )
+    }
+
+    /// An object to be offered, of any table.
+    pub(crate) fn of(
+        name: &SafeName,
+        kind: ObjectKind,
+        table: &[u8],
+        content: &[u8],
+        (symbol_size, block_kib, codec): (u16, u32, Codec),
+    ) -> Result<Memory, GeometryError> {
+        let new = |m| {
+            let length = content.len() as u64;
+            Geometry::new(length, symbol_size, block_kib, m, table.len() as u32)
+        };
+        let g = new(codec.default_parity(new(0)?.k()))?;
+        let mut blocks = BTreeMap::new();
+        let mut add = |part, bytes| Block::of_part(&g, part, bytes, &mut blocks);
         let description = Description {
             name: name.as_str().to_owned(),
-            content: block_hash(content),
+            kind,
+            table: add(Part::Table, table),
+            content: add(Part::Content, content),
             geometry: g,
             codec,
-            table_hash: block_hash(&table),
-            hash_root: tree.root(),
         };
         let mut memory = Memory::new(&description);
         memory.blocks = blocks;
@@ -108,15 +120,14 @@ impl Memory {
         self.verified.insert(u64::from(block)..u64::from(block) + 1);
     }
 
-    /// The hash that a content block should have, if its page is here.
-    fn expected(&self, index: u32) -> Option<Hash> {
+    /// The hash that a block of data should have, if its page is here.
+    fn expected(&self, block: BlockNo) -> Option<Hash> {
         let g = &self.description.geometry;
-        let (page, place) = g.page_of(index);
-        let (block, symbol) = g.place_of_page(page);
-        let pages = self.blocks.get(&block).filter(|b| b.has(symbol))?;
-        let start = usize::from(symbol) * usize::from(g.symbol_size()) + place * 32;
-        let hash = pages.bytes.get(start..)?.first_chunk()?;
-        Some(Hash(*hash))
+        let Some((page, place)) = g.page_of(block) else {
+            return self.checker.proven(block);
+        };
+        let page = self.blocks.get(&page)?.bytes.get(place * 32..)?;
+        page.first_chunk().map(|hash| Hash(*hash))
     }
 
     /// Adds what the buffer has of its block.
@@ -138,7 +149,7 @@ impl Memory {
             }
             // What fills the last symbol is not hashed, and may be anything.
             whole.bytes[len..].fill(0);
-            Some(block_hash(&whole.bytes[..len]))
+            Some(hash_of(&g, block, &whole.bytes[..len]))
         });
         let hash = hash.filter(|hash| expected.is_none_or(|e| e == *hash));
         if hash.is_none() {
@@ -147,27 +158,22 @@ impl Memory {
         hash
     }
 
-    fn finish_table(&mut self) -> Result<BlockResult, StoreFault> {
-        let g = self.description.geometry;
-        let len = g.table_len() as usize;
-        let expected = Some(self.description.table_hash);
-        if self.gather(0, len, expected).is_none() {
-            return Ok(BlockResult::Bad);
+    /// All of the table, once every block of it is verified.
+    fn table(&self) -> Option<Vec<u8>> {
+        let g = &self.description.geometry;
+        let mut table = Vec::new();
+        for block in g.blocks_of(Part::Table) {
+            let bytes = &self.blocks.get(&block).filter(|_| self.holds(block))?.bytes;
+            table.extend_from_slice(bytes.get(..data_len(g, block))?);
         }
-        let table = self.blocks.get(&0).map(|b| &b.bytes[..len]);
-        FileTable::parse(table.unwrap_or_default(), g.length()).map_err(|error| {
-            let text = format!("the sender's file table is refused: {error}");
-            StoreFault::new(FaultKind::Other, text)
-        })?;
-        self.verify(0);
-        Ok(BlockResult::Verified)
+        Some(table)
     }
 
-    fn finish_content(&mut self, block: BlockNo, index: u32, len: usize) -> BlockResult {
+    fn finish_data(&mut self, block: BlockNo, len: usize) -> BlockResult {
         if self.unproven.contains_key(&block) {
             return BlockResult::Unproven;
         }
-        let expected = self.expected(index);
+        let expected = self.expected(block);
         match self.gather(block, len, expected) {
             None => BlockResult::Bad,
             Some(_) if expected.is_some() => {
@@ -177,6 +183,25 @@ impl Memory {
             Some(hash) => {
                 self.unproven.insert(block, hash);
                 BlockResult::Unproven
+            }
+        }
+    }
+
+    /// Whether the table, if it is here, is one of such an object.
+    fn check_table(&self) -> Result<(), StoreFault> {
+        let Some(table) = self.table() else {
+            return Ok(());
+        };
+        // One that is compressed is left to whoever can unpack it.
+        if table.starts_with(&ZSTD) {
+            return Ok(());
+        }
+        let length = self.description.geometry.length();
+        match FileTable::parse(table, length) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let text = format!("the sender's file table is refused: {error}");
+                Err(StoreFault::new(FaultKind::Other, text))
             }
         }
     }
@@ -219,34 +244,34 @@ impl Store for Memory {
         if let Some(buf) = buf {
             self.write_partial(buf)?;
         }
-        match self.description.geometry.kind(block) {
-            BlockKind::Table => self.finish_table(),
-            BlockKind::Pages { .. } | BlockKind::Content { len: 0, .. } => Ok(BlockResult::Bad),
-            BlockKind::Content { index, len, .. } => {
-                Ok(self.finish_content(block, index, len as usize))
-            }
+        let BlockKind::Data {
+            part,
+            len: len @ 1..,
+            ..
+        } = self.description.geometry.kind(block)
+        else {
+            return Ok(BlockResult::Bad);
+        };
+        let result = self.finish_data(block, len as usize);
+        if part == Part::Table && result == BlockResult::Verified {
+            self.check_table()?;
         }
+        Ok(result)
     }
 
-    fn store_page(&mut self, page: u32, symbol: &[u8]) -> Result<Settled, StoreFault> {
+    fn store_page(&mut self, block: BlockNo, symbol: &[u8]) -> Result<Settled, StoreFault> {
         let mut settled = Settled::default();
-        let g = self.description.geometry;
-        let (block, place) = g.place_of_page(page);
-        if self.blocks.get(&block).is_some_and(|b| b.has(place)) {
+        if self.holds(block) {
             return Ok(settled);
         }
-        let Ok(hashes) = self.checker.check(page, symbol) else {
+        let Ok(hashes) = self.checker.check(block, symbol) else {
             settled.refused = true;
             return Ok(settled);
         };
-        let new = || Block::empty(source_len(&g, block), g.symbols(block));
-        let pages = self.blocks.entry(block).or_insert_with(new);
-        pages.put(place, symbol);
-        if pages.places.is_none() {
-            self.verify(block);
-        }
-        for (index, hash) in hashes.iter() {
-            let block = g.first_content_block() + index;
+        let page = Block::whole(&self.description.geometry, block, symbol);
+        self.blocks.insert(block, page);
+        self.verify(block);
+        for (block, hash) in hashes.iter() {
             match self.unproven.remove(&block) {
                 None => {}
                 Some(computed) if computed == hash => {
@@ -259,6 +284,7 @@ impl Store for Memory {
                 }
             }
         }
+        self.check_table()?;
         Ok(settled)
     }
 
@@ -302,34 +328,29 @@ impl Block {
         }
     }
 
-    /// A block of pages with the hashes of all content blocks.
-    fn of_pages(g: &Geometry, block: BlockNo, tree: &PageTree, hashes: &[Hash]) -> Block {
-        let mut pages = Block::whole(g, block, &[]);
-        let symbols = pages.bytes.chunks_exact_mut(g.symbol_size().into());
-        for (place, symbol) in (0..).zip(symbols) {
-            let page = g.page_at(block, place).unwrap_or_default();
-            let first = page as usize * usize::from(g.hashes_per_page());
-            let own = &hashes[first..first + usize::from(g.hashes_in(page))];
-            tree.write_page(page, own, symbol);
+    /// All blocks of a part and its pages; gives the part's id.
+    fn of_part(
+        g: &Geometry,
+        part: Part,
+        mut rest: &[u8],
+        blocks: &mut BTreeMap<BlockNo, Block>,
+    ) -> Hash {
+        let mut hashes = Vec::with_capacity(g.data_blocks(part) as usize);
+        for block in g.blocks_of(part) {
+            let (bytes, after) = rest.split_at(data_len(g, block).min(rest.len()));
+            hashes.push(hash_of(g, block, bytes));
+            blocks.insert(block, Block::whole(g, block, bytes));
+            rest = after;
         }
-        pages
-    }
-
-    fn has(&self, symbol: u16) -> bool {
-        let places = self.places.as_ref();
-        places.is_none_or(|places| places.present().contains(symbol))
-    }
-
-    /// Puts a source symbol in its place.
-    fn put(&mut self, symbol: u16, bytes: &[u8]) {
-        let Some(places) = &mut self.places else {
-            return;
-        };
-        places.add(symbol);
-        self.bytes[usize::from(symbol) * bytes.len()..][..bytes.len()].copy_from_slice(bytes);
-        if places.sources() * bytes.len() == self.bytes.len() {
-            self.places = None;
+        #[expect(clippy::unwrap_used, reason = "there is a hash for each block")]
+        let hashes = BlockHashes::new(g, part, hashes).unwrap();
+        for number in 0..g.pages(part) {
+            let block = g.page_block(part, number);
+            let mut page = Block::whole(g, block, &[]);
+            hashes.write_page(number, &mut page.bytes);
+            blocks.insert(block, page);
         }
+        hashes.id()
     }
 
     /// Adds what a buffer has beside what is here.
@@ -375,6 +396,33 @@ impl Block {
         }
         self.places = None;
         true
+    }
+}
+
+/// The encoded table of one file.
+fn single(name: &SafeName, length: u64) -> Vec<u8> {
+    let mut table = TableWriter::new();
+    // The last part of a safe name is one that a table can have, and nothing else here can be refused.
+    let _ = table.push(&Entry {
+        path: name.split().1.as_bytes(),
+        kind: EntryKind::File {
+            length,
+            hash: None,
+            holes: Vec::new(),
+        },
+        mtime: 0,
+        mode: 0o644,
+        owner: None,
+        xattrs: Vec::new(),
+    });
+    table.finish()
+}
+
+/// Bytes of its part that a block of data has.
+fn data_len(g: &Geometry, block: BlockNo) -> usize {
+    match g.kind(block) {
+        BlockKind::Data { len, .. } => len as usize,
+        BlockKind::Page { .. } => 0,
     }
 }
 

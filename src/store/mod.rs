@@ -3,8 +3,8 @@
 //! [`Store`] is the seam: one object, of which blocks are read, written, checked and finished.
 //! Behind it:
 //!
-//! * [`Source`]: a file that is offered. Hashed once with all cores ([`HashCache`] remembers), then
-//!   read block by block, each read checked.
+//! * [`Source`]: a file or folder that is offered. Hashed once with all cores ([`KnownHashes`]
+//!   remembers), then read block by block, each read checked.
 //! * [`Sink`]: an object on the receiver's disk, worked by a disk thread. It restores what parity
 //!   stands in for. A file gets its name only when every hash holds and it is synced.
 //!   [`FolderDestination`] makes one for each object that comes.
@@ -16,17 +16,19 @@
 //! * [`BlockPool`]: where a receiver's network thread puts symbols, one copy each, until a block is
 //!   whole, or can be restored from parity.
 //! * [`Incoming`]: a pool and stores in one thread, for simulations and loops of one's own.
+//! * [`tree`]: a path that is sent, scanned, hashed, and read by its bytes' places.
 //! * [`Pack`] and [`ArchiveFile`]: archives, made and opened; [`NewKey`]: the files of their keys.
 //!
-//! It takes block numbers and bytes; which symbol is wanted when is decided elsewhere. Nothing here
-//! has a thread that outlives a call, reads a clock for anything but the age of files, or keeps
-//! memory that grows with a file beyond bitmaps and the tree over hash pages. All that touches files
-//! needs the feature `store`.
+//! It takes block numbers and bytes; which symbol is wanted when is decided elsewhere. Nothing
+//! here has a thread that outlives a call but the search for files that are there, reads a clock
+//! for anything but the age of files, or keeps memory that grows with a file beyond bitmaps and
+//! the tree over hash pages. All that touches files needs the feature `store`.
 
 mod incoming;
 mod memory;
 mod places;
 mod pool;
+mod remarks;
 mod traits;
 
 #[cfg(feature = "store")]
@@ -38,17 +40,30 @@ mod disk;
 #[cfg(feature = "store")]
 mod folder;
 #[cfg(feature = "store")]
-mod hash_cache;
-#[cfg(feature = "store")]
-mod hash_list;
-#[cfg(feature = "store")]
-mod hashing;
-#[cfg(feature = "store")]
 mod key_file;
+#[cfg(feature = "store")]
+#[allow(
+    dead_code,
+    reason = "trees of files, which use all of it, are being built"
+)]
+mod known;
+#[cfg(unix)]
+#[cfg(feature = "store")]
+mod layout;
+#[cfg(feature = "store")]
+#[allow(dead_code, reason = "the rest is for trees of files")]
+mod looks;
 #[cfg(feature = "store")]
 pub(crate) mod random;
 #[cfg(feature = "store")]
 mod recover;
+#[cfg(feature = "store")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "trees of files, which use all of it, are being built"
+)]
+mod reuse;
 #[cfg(feature = "store")]
 mod sender_key;
 #[cfg(feature = "store")]
@@ -59,23 +74,25 @@ mod sink;
 mod sink_error;
 #[cfg(feature = "store")]
 mod source;
-#[cfg(test)]
+#[cfg(feature = "store")]
+mod table_bytes;
 #[cfg(unix)]
 #[cfg(feature = "store")]
-mod test_files;
+pub mod tree;
 
 pub use incoming::Incoming;
 pub use memory::Memory;
 pub use pool::{BlockBuf, BlockPool, DEFAULT_POOL, Put};
+pub use remarks::{Remark, Remarks};
 pub use traits::{BlockResult, Destination, MovedAside, Opened, Settled, Store};
 
 #[cfg(feature = "store")]
 pub use self::{
     archive::{ArchiveFile, LEVELS, Pack, PackError, Packed, Progress, Unpacked, is_archive},
-    hash_cache::HashCache,
     key_file::{KeyFileError, NewKey, read_key},
+    known::KnownHashes,
     sender_key::{read_sender_key, sender_key, sender_key_path},
-    sink::{FolderDestination, Sink},
+    sink::{FolderDestination, Io, Sink, TreeOptions},
     sink_error::SinkError,
-    source::{Source, SourceError},
+    source::{Cut, Source, SourceError},
 };

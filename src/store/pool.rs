@@ -276,10 +276,7 @@ impl BlockPool {
 
 /// One size for all blocks of an object: that of its largest.
 fn buffer_size(geometry: &Geometry) -> usize {
-    let symbols = geometry
-        .symbols(0)
-        .max(geometry.symbols(geometry.first_content_block()));
-    usize::from(symbols) * usize::from(geometry.symbol_size())
+    usize::from(geometry.most_symbols()) * usize::from(geometry.symbol_size())
 }
 
 #[cfg(test)]
@@ -362,7 +359,7 @@ mod tests {
             kept(pool.put(7, 2, symbol, &[symbol as u8; 1_024]));
         }
         assert!(matches!(pool.put(7, 2, 7, &[0; 1_024]), Put::Unknown));
-        assert!(matches!(pool.put(7, 0, 1, &[0; 1_024]), Put::Unknown));
+        assert!(matches!(pool.put(7, 1, 1, &[0; 1_024]), Put::Unknown));
         kept(pool.put(7, 2, 5, &[5; 1_024]));
         let buf = pool.take(7, 2).unwrap();
         assert!(

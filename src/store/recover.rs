@@ -1,116 +1,133 @@
 //! What an earlier run left of an object: found again by proof, not by trust.
 //!
-//! Takes a sidecar and the incomplete file, gives what of it holds. Pages must lead to the root, and
-//! blocks said to be here are read and hashed, some in parallel, with a bounded number in memory.
+//! Takes a sidecar and a way to read blocks, gives what of them holds. Pages must lead to the id,
+//! and blocks said to be here are read and hashed, some in parallel, with a bounded number in
+//! memory.
 
 use rayon::prelude::*;
 
 use crate::ids::{BlockNo, Hash};
-use crate::object::{BlockKind, Description, block_hash, verify_page};
+use crate::object::{BlockKind, Checker, Part};
 use crate::store::SinkError;
 use crate::store::bitmap::Bitmap;
-use crate::store::disk::Disk;
 use crate::store::sidecar::{Sidecar, State};
 
 /// Bytes of blocks in memory at once: enough for every core of a large machine.
 const AT_ONCE: usize = 32 << 20;
 
-/// What was found.
+/// Reads the bytes of a block of data; false if they can't be had.
+pub(crate) type ReadBlock<'a> = &'a (dyn Fn(BlockNo, &mut [u8]) -> bool + Sync);
+
+/// The blocks that an earlier run left.
 pub(crate) struct Found {
-    pub(crate) pages: Bitmap,
+    /// Pages and blocks that hold.
     pub(crate) verified: Bitmap,
+    /// Blocks whose page has not come.
     pub(crate) unproven: Bitmap,
 }
 
-/// Reads what the sidecar speaks of, and settles it.
-pub(crate) fn recover(
-    description: &Description,
-    part: &dyn Disk,
-    sidecar: &Sidecar,
-) -> Result<Found, SinkError> {
-    let g = &description.geometry;
-    let mut found = Found {
-        pages: find_pages(description, sidecar)?,
-        verified: Bitmap::new(g.blocks()),
-        unproven: Bitmap::new(g.blocks()),
-    };
-    let said_verified = sidecar.states(State::Verified)?;
-    let said_unproven = sidecar.states(State::Unproven)?;
-    let said = (g.first_content_block()..g.blocks())
-        .filter(|&b| said_verified.contains(b) || said_unproven.contains(b));
-    let block_size = usize::from(g.symbols(g.first_content_block())) * usize::from(g.symbol_size());
-    let group = (AT_ONCE / block_size.max(1)).clamp(1, 256);
-    let mut blocks: Vec<BlockNo> = Vec::with_capacity(group);
-    let mut said = said.peekable();
-    while said.peek().is_some() {
-        blocks.clear();
-        blocks.extend(said.by_ref().take(group));
-        let hashes: Vec<Option<Hash>> = blocks
-            .par_iter()
-            .map(|&b| hash_of(description, part, b))
-            .collect();
-        for (&block, hash) in blocks.iter().zip(hashes) {
-            let BlockKind::Content { index, .. } = g.kind(block) else {
-                continue;
-            };
-            // A block that can't be read is one that has not come.
-            let Some(hash) = hash else { continue };
-            if !found.pages.contains(g.page_of(index).0) {
-                sidecar.write_computed(index, &hash)?;
-                found.unproven.set(block, true);
-            } else if sidecar.expected(index)? == hash {
-                found.verified.set(block, true);
+impl Found {
+    /// Nothing yet.
+    pub(crate) fn new(checker: &Checker) -> Found {
+        let blocks = checker.geometry().blocks();
+        Found {
+            verified: Bitmap::new(blocks),
+            unproven: Bitmap::new(blocks),
+        }
+    }
+
+    /// Reads what the sidecar says is here of a part, and takes note of what holds.
+    pub(crate) fn look(
+        &mut self,
+        part: Part,
+        checker: &Checker,
+        sidecar: &Sidecar,
+        read: ReadBlock<'_>,
+    ) -> Result<(), SinkError> {
+        self.look_for_pages(part, checker, sidecar)?;
+        let g = checker.geometry();
+        let verified = sidecar.states(State::Verified)?;
+        let unproven = sidecar.states(State::Unproven)?;
+        let is_said = |&b: &BlockNo| verified.contains(b) || unproven.contains(b);
+        let mut said = g.blocks_of(part).filter(is_said).peekable();
+        let group = (AT_ONCE / g.block_size() as usize).clamp(1, 256);
+        let mut blocks: Vec<BlockNo> = Vec::with_capacity(group);
+        while said.peek().is_some() {
+            blocks.clear();
+            blocks.extend(said.by_ref().take(group));
+            let hash = |&block: &BlockNo| hash_of(checker, block, read);
+            let hashes: Vec<Option<Hash>> = blocks.par_iter().map(hash).collect();
+            for (&block, hash) in blocks.iter().zip(hashes) {
+                // A block that can't be read is one that has not come.
+                let Some(hash) = hash else { continue };
+                match expected(checker, sidecar, &self.verified, block)? {
+                    Some(expected) if expected != hash => {}
+                    Some(_) => _ = self.verified.set(block, true),
+                    None => {
+                        sidecar.write_computed(block, &hash)?;
+                        self.unproven.set(block, true);
+                    }
+                }
             }
         }
+        Ok(())
     }
-    settle(
-        sidecar,
-        State::Verified,
-        said_verified,
-        &found.verified,
-        g.blocks(),
-    )?;
-    settle(
-        sidecar,
-        State::Unproven,
-        said_unproven,
-        &found.unproven,
-        g.blocks(),
-    )?;
-    Ok(found)
-}
 
-fn find_pages(description: &Description, sidecar: &Sidecar) -> Result<Bitmap, SinkError> {
-    let g = &description.geometry;
-    let mut pages = Bitmap::new(g.pages());
-    let mut symbol = vec![0; g.symbol_size().into()];
-    for page in 0..g.pages() {
-        sidecar.read_page(page, &mut symbol)?;
-        // Most of what is not there is zeros: not worth hashing.
-        let is_there = symbol.iter().any(|&b| b != 0);
-        if is_there && verify_page(g, &description.hash_root, page, &symbol).is_ok() {
-            pages.set(page, true);
+    fn look_for_pages(
+        &mut self,
+        part: Part,
+        checker: &Checker,
+        sidecar: &Sidecar,
+    ) -> Result<(), SinkError> {
+        let g = checker.geometry();
+        let mut symbol = vec![0; g.symbol_size().into()];
+        for number in 0..g.pages(part) {
+            let block = g.page_block(part, number);
+            sidecar.read_page(block, &mut symbol)?;
+            // Most of what is not there is zeros: not worth hashing.
+            let is_there = symbol.iter().any(|&b| b != 0);
+            if is_there && checker.check(block, &symbol).is_ok() {
+                self.verified.set(block, true);
+            }
         }
+        Ok(())
     }
-    Ok(pages)
+
+    /// Brings the sidecar's bits from what was said to what holds, but for blocks that are `late`.
+    pub(crate) fn settle(&self, sidecar: &Sidecar, late: &Bitmap) -> Result<(), SinkError> {
+        let both = [
+            (State::Verified, &self.verified),
+            (State::Unproven, &self.unproven),
+        ];
+        for (which, holds) in both {
+            let mut said = sidecar.states(which)?;
+            for block in (0..said.len()).filter(|&b| !late.contains(b)) {
+                sidecar.set_state(which, said.set(block, holds.contains(block)))?;
+            }
+        }
+        Ok(())
+    }
 }
 
-fn hash_of(description: &Description, part: &dyn Disk, block: BlockNo) -> Option<Hash> {
-    let BlockKind::Content { offset, len, .. } = description.geometry.kind(block) else {
+/// The hash that a block of data should have, as far as is known: its page is among `verified`, or
+/// it is all of its part.
+pub(crate) fn expected(
+    checker: &Checker,
+    sidecar: &Sidecar,
+    verified: &Bitmap,
+    block: BlockNo,
+) -> Result<Option<Hash>, SinkError> {
+    match checker.geometry().page_of(block) {
+        None => Ok(checker.proven(block)),
+        Some((page, _)) if verified.contains(page) => sidecar.expected(block).map(Some),
+        Some(_) => Ok(None),
+    }
+}
+
+fn hash_of(checker: &Checker, block: BlockNo, read: ReadBlock<'_>) -> Option<Hash> {
+    let BlockKind::Data { len, .. } = checker.geometry().kind(block) else {
         return None;
     };
     let mut bytes = vec![0; len as usize];
-    part.read_at(&mut bytes, offset).ok()?;
-    Some(block_hash(&bytes))
-}
-
-/// Brings the sidecar's bits from what was said to what holds.
-fn settle(
-    sidecar: &Sidecar,
-    which: State,
-    mut said: Bitmap,
-    holds: &Bitmap,
-    blocks: u32,
-) -> Result<(), SinkError> {
-    (0..blocks).try_for_each(|b| sidecar.set_state(which, said.set(b, holds.contains(b))))
+    read(block, &mut bytes).then(|| checker.hash(block, &bytes))
 }

@@ -56,6 +56,16 @@ pub enum SinkError {
         /// Bytes that this user may still write.
         free: u64,
     },
+    /// The file system has room for too few files.
+    #[error("{}: {need} files are needed and there is room for {free}; receive into another file system", path.display())]
+    NoFiles {
+        /// Where they would be.
+        path: PathBuf,
+        /// Files and folders of the object.
+        need: u64,
+        /// Files that this user may still make.
+        free: u64,
+    },
     /// The disk filled up (or a quota) while writing.
     #[error("{}: the disk is full; make room and start again: what has come is kept", path.display())]
     Full {
@@ -81,11 +91,15 @@ pub enum SinkError {
     /// The file table has the right hash but makes no sense.
     #[error("the sender's file table is refused: {0}")]
     Table(#[from] TableError),
-    /// The object holds several files, which this version does not unpack.
-    #[error(
-        "the object holds {0} files, and this version takes only one: a newer loopcast is needed"
-    )]
-    ManyFiles(usize),
+    /// The file table can't be read, or is not one of such an object.
+    #[error("the sender's file table is refused: {0}")]
+    BadTable(String),
+    /// What a newer version left of the object.
+    #[error("{}: a newer loopcast has left this; finish with that, or remove it", path.display())]
+    Newer {
+        /// What is known about the incomplete object.
+        path: PathBuf,
+    },
     /// Blocks are still lacking.
     #[error("{0} blocks are not verified yet")]
     Incomplete(u32),
@@ -111,7 +125,9 @@ impl SinkError {
     /// What sort of fault it is.
     pub fn kind(&self) -> FaultKind {
         match self {
-            SinkError::NoSpace { .. } | SinkError::Full { .. } => FaultKind::NoSpace,
+            SinkError::NoSpace { .. } | SinkError::NoFiles { .. } | SinkError::Full { .. } => {
+                FaultKind::NoSpace
+            }
             SinkError::Link { .. } | SinkError::Occupied { .. } => FaultKind::Denied,
             SinkError::Busy { .. } => FaultKind::Busy,
             SinkError::Folder { source, .. }
@@ -119,7 +135,8 @@ impl SinkError {
             | SinkError::Read { source, .. } => FaultKind::from(source),
             SinkError::Name { .. }
             | SinkError::Table(_)
-            | SinkError::ManyFiles(_)
+            | SinkError::BadTable(_)
+            | SinkError::Newer { .. }
             | SinkError::Incomplete(_) => FaultKind::Other,
         }
     }

@@ -1,256 +1,232 @@
-//! A file that is offered: hashed, described, and read block by block.
+//! An object that is offered: a path on disk that was scanned, hashed and described, and is read block by
+//! block.
 //!
-//! Takes a path, gives a description and blocks. Each read is checked: a file that changes while it is
-//! sent is noticed at the first block that shows it, so receivers never get a mixture. It does not
-//! watch the file between reads.
+//! Takes a path, gives a description and blocks. Each read is checked: what changes while it is sent is
+//! noticed at the first block that shows it, so receivers never get a mixture. It does not watch the
+//! path between reads; [`check`](Store::check) looks.
 
-use std::fs::{File, Metadata};
-use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::config;
 use crate::fault::{FaultKind, StoreFault};
-use crate::ids::{BlockNo, ContentId, Hash};
+use crate::ids::{BlockNo, Hash};
+use crate::object::tree_table::{EntryKind, FileTable, TableError};
 use crate::object::{
-    BlockKind, Codec, Description, FileTable, Geometry, GeometryError, NameError, SafeName,
-    block_hash,
+    BlockHashes, BlockKind, Codec, Description, Geometry, GeometryError, ObjectKind, Part,
+    SafeName, hash_of,
 };
 use crate::range_set::RangeSet;
-use crate::store::disk::{Disk, will_read_in_order};
-use crate::store::hash_list::HashList;
-use crate::store::hashing::{HashingFault, hash_file};
+use crate::store::Store;
+use crate::store::known::{KnownHashes, ObjectKey};
+use crate::store::looks;
+use crate::store::table_bytes;
 use crate::store::traits::{fitting, source_len};
-use crate::store::{HashCache, Store};
+use crate::store::tree::{
+    self, ContentReader, HashError, Hashed, ScanError, ScanOptions, Skipped, Tree,
+};
 
-/// How often a file is hashed again because it changed meanwhile, before we say so.
-const ATTEMPTS: u32 = 3;
+/// Changes that are named where a tree has changed.
+const MOST_NAMED: usize = 3;
 
-/// A file that is offered. Blocks are read through a shared reference, by any thread.
-#[derive(Debug)]
-pub struct Source {
-    path: PathBuf,
-    file: File,
-    looks: Looks,
-    description: Description,
-    table: Vec<u8>,
-    hashes: HashList,
-    cache: HashCache,
+/// How objects are cut into symbols and blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cut {
+    /// Bytes in a symbol.
+    pub symbol_size: u16,
+    /// KiB in a block; by the object's length when none.
+    pub block_kib: Option<u32>,
+    /// How parity is made, as much of it as that makes by default.
+    pub codec: Codec,
 }
 
-/// Why a file can't be offered.
+/// An object that is offered. Blocks are read through a shared reference, by any thread.
+#[derive(Debug)]
+pub struct Source {
+    reader: ContentReader,
+    description: Description,
+    /// As it is sent.
+    table: Vec<u8>,
+    table_hashes: BlockHashes,
+    content_hashes: BlockHashes,
+    /// Blocks that are holes.
+    zeros: RangeSet,
+    known: KnownHashes,
+}
+
+/// Why a path can't be offered.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SourceError {
-    /// It can't be opened.
-    #[error("{}: can't open: {source}", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// It is a folder, a device or the like.
-    #[error("{}: not a plain file: only plain files can be sent", path.display())]
-    NotAFile {
-        /// What it is.
-        path: PathBuf,
-    },
+    /// It can't be looked at.
+    #[error(transparent)]
+    Scan(ScanError),
     /// It can't be read.
-    #[error("{}: can't read: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Receivers would refuse its name.
-    #[error("{name:?} can't be the name of a file at the receivers: {why}; rename it")]
-    Name {
-        /// The name.
-        name: String,
-        /// What is wrong with it.
-        why: NameError,
-    },
+    #[error(transparent)]
+    Hash(HashError),
     /// It can't be cut up like that.
     #[error("{}: {why}", path.display())]
     Geometry {
-        /// The file.
+        /// The path.
         path: PathBuf,
         /// What is wrong.
         why: GeometryError,
     },
-    /// It changed each time it was hashed.
-    #[error("{}: keeps changing while it is read; send it when nothing writes to it, or send a copy", path.display())]
+    /// It became a file where a folder was, or the reverse, while it was looked at.
+    #[error("{}: changes while it is read; send it when nothing writes to it, or send a copy", path.display())]
     Unsteady {
-        /// The file.
+        /// The path.
         path: PathBuf,
+    },
+    /// Its table can't be made.
+    #[error("{}: {why}", path.display())]
+    Table {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong.
+        why: TableError,
     },
     /// The caller stopped it.
     #[error("{}: hashing was stopped", path.display())]
     Stopped {
-        /// The file.
+        /// The path.
         path: PathBuf,
     },
 }
 
-/// What tells whether a file is still the one that was hashed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Looks {
-    /// Hash of its path.
-    pub(crate) path: Hash,
-    pub(crate) size: u64,
-    /// In ns since 1970.
-    pub(crate) mtime: i64,
-    /// Change of the inode, in ns since 1970: it moves also where someone sets mtime back.
-    pub(crate) ctime: i64,
-    pub(crate) device: u64,
-    pub(crate) inode: u64,
-    pub(crate) mode: Option<u32>,
-}
-
 impl Source {
-    /// Opens a file to be offered under `name`, and hashes it with all cores unless `cache` knows it.
+    /// Scans what is at a path, to be offered under `name`, and hashes it with all cores unless it is
+    /// `known`: one read gives the hashes of its files and of its blocks.
     ///
-    /// `k` source symbols go into a block; without it [`config::SMALL_K`] or [`config::LARGE_K`] by
-    /// size. With a `codec` that makes parity there is as much of it as it makes by default; nothing
-    /// is made before a block is read. `progress` is told bytes done and bytes in all, some times a second, starts over if the
-    /// file changes meanwhile, and stops the work by breaking.
+    /// `progress` is told bytes done and bytes in all, some times a second, starts over where a file
+    /// changes meanwhile, and stops the work by breaking.
     pub fn open(
         path: &Path,
-        name: &str,
-        symbol_size: u16,
-        k: Option<u16>,
-        codec: Codec,
-        cache: &HashCache,
+        name: &SafeName,
+        kind: ObjectKind,
+        options: &ScanOptions,
+        cut: Cut,
+        known: &KnownHashes,
         mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Source, SourceError> {
-        let safe = SafeName::offered(name).map_err(|why| SourceError::Name {
-            name: name.to_owned(),
-            why,
-        })?;
-        for _ in 0..ATTEMPTS {
-            if let Some(source) =
-                Source::attempt(path, &safe, symbol_size, k, codec, cache, &mut progress)?
-            {
-                return Ok(source);
-            }
+        let tree = tree::scan(path, options, |_| ControlFlow::Continue(()));
+        let tree = tree.map_err(SourceError::Scan)?;
+        if tree.kind() != kind {
+            let path = path.to_path_buf();
+            return Err(SourceError::Unsteady { path });
         }
-        Err(SourceError::Unsteady {
+        let block_kib = cut
+            .block_kib
+            .unwrap_or_else(|| block_kib(tree.content_len()));
+        let block = block_kib * 1_024;
+        let hashed = match known_tree(&tree, block, known) {
+            Some((content, blocks, table)) => Hashed {
+                tree,
+                table,
+                content,
+                blocks,
+            },
+            None => {
+                let hashed =
+                    tree::hash(tree, block, &mut progress).map_err(|error| match error {
+                        HashError::Stopped { path } => SourceError::Stopped { path },
+                        error => SourceError::Hash(error),
+                    })?;
+                remember(&hashed, block, known);
+                hashed
+            }
+        };
+        Source::of(path, name, kind, cut, block_kib, hashed, known)
+    }
+
+    fn of(
+        path: &Path,
+        name: &SafeName,
+        kind: ObjectKind,
+        cut: Cut,
+        block_kib: u32,
+        hashed: Hashed,
+        known: &KnownHashes,
+    ) -> Result<Source, SourceError> {
+        let impossible = |why| {
+            let path = path.to_path_buf();
+            SourceError::Geometry { path, why }
+        };
+        let holes = holes(&hashed);
+        let table = table_bytes::pack(hashed.table);
+        let (length, table_len) = (hashed.tree.content_len(), table.len() as u32);
+        let new = |m| Geometry::new(length, cut.symbol_size, block_kib, m, table_len);
+        let k = new(0).map_err(impossible)?.k();
+        let geometry = new(cut.codec.default_parity(k)).map_err(impossible)?;
+        let hash = |(block, bytes): (BlockNo, &[u8])| hash_of(&geometry, block, bytes);
+        let blocks = geometry.blocks_of(Part::Table);
+        let pieces = blocks.zip(table.chunks(block_kib as usize * 1_024));
+        let table_hashes = BlockHashes::new(&geometry, Part::Table, pieces.map(hash).collect());
+        let content_hashes = BlockHashes::new(&geometry, Part::Content, hashed.blocks);
+        let lost = || SourceError::Unsteady {
             path: path.to_path_buf(),
+        };
+        let table_hashes = table_hashes.ok_or_else(lost)?;
+        let content_hashes = content_hashes.ok_or_else(lost)?;
+        Ok(Source {
+            description: Description {
+                name: name.as_str().to_owned(),
+                kind,
+                content: content_hashes.id(),
+                table: table_hashes.id(),
+                geometry,
+                codec: cut.codec,
+            },
+            zeros: zero_blocks(&geometry, &holes),
+            reader: ContentReader::new(Arc::new(hashed.tree)),
+            table,
+            table_hashes,
+            content_hashes,
+            known: known.clone(),
         })
     }
 
-    /// `None` if the file changed meanwhile.
-    fn attempt(
-        path: &Path,
-        name: &SafeName,
-        symbol_size: u16,
-        k: Option<u16>,
-        codec: Codec,
-        cache: &HashCache,
-        progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
-    ) -> Result<Option<Source>, SourceError> {
-        let file = open_plain(path)?;
-        let look = |file: &File| {
-            let meta = file.metadata().map_err(|source| SourceError::Read {
-                path: path.to_path_buf(),
-                source,
-            })?;
-            Ok(Looks::of(path, &meta))
-        };
-        let looks = look(&file)?;
-        let table =
-            FileTable::single(name.clone(), looks.size, Some(looks.mtime), looks.mode).encode();
-        let geometry = cut(path, looks.size, table.len(), symbol_size, k, codec)?;
-        let (content, hashes) = match cache.load(&looks, &geometry) {
-            Some(known) => known,
-            None => {
-                let Some((content, recorded)) =
-                    hash(path, &file, &looks, &geometry, cache, progress)?
-                else {
-                    return Ok(None);
-                };
-                if look(&file)? != looks {
-                    if let Some(path) = recorded.path {
-                        let _ = std::fs::remove_file(path);
-                    }
-                    return Ok(None);
-                }
-                (content, cache.keep(&looks, &geometry, &content, recorded))
-            }
-        };
-        let description = Description {
-            name: name.as_str().to_owned(),
-            content,
-            geometry,
-            codec,
-            table_hash: block_hash(&table),
-            hash_root: hashes.root(),
-        };
-        let path = path.to_path_buf();
-        Ok(Some(Source {
-            path,
-            file,
-            looks,
-            description,
-            table,
-            hashes,
-            cache: cache.clone(),
-        }))
+    /// The path that is offered.
+    pub fn path(&self) -> &Path {
+        self.reader.tree().root()
     }
 
-    fn read_content(&self, index: u32, offset: u64, content: &mut [u8]) -> Result<(), StoreFault> {
-        let fault = |e| self.refused(&e);
-        match self.file.read_at(content, offset) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                self.check()?;
-                let text = "the file has become shorter";
-                return Err(StoreFault::new(FaultKind::Changed, text));
-            }
-            Err(e) => return Err(fault(e)),
-        }
-        self.check()?;
-        if self.hashes.get(index).map_err(fault)? != block_hash(content) {
-            // It looks as it did, so the cache would give the same hashes for it again.
-            self.cache.forget(&self.looks, &self.description.geometry);
-            let text = format!("the file's bytes from {offset} on are not those that were offered");
-            return Err(StoreFault::new(FaultKind::Changed, text));
-        }
-        Ok(())
+    /// What of a folder is not sent, and why.
+    pub fn skipped(&self) -> &[Skipped] {
+        self.reader.tree().skipped()
     }
 
-    /// The system would not let us read the file.
-    fn refused(&self, error: &io::Error) -> StoreFault {
-        let text = format!("{}: {error}", self.path.display());
-        StoreFault::new(error.into(), text)
+    fn read_content(&self, index: u32, offset: u64, bytes: &mut [u8]) -> Result<(), StoreFault> {
+        self.reader
+            .read(offset..offset + bytes.len() as u64, bytes)?;
+        let g = &self.description.geometry;
+        let hash = hash_of(g, g.data_block(Part::Content, index), bytes);
+        if self.content_hashes.get(index) == Some(&hash) {
+            return Ok(());
+        }
+        // It looks as it did, so its hash would be taken for known again.
+        self.forget(offset..offset + bytes.len() as u64);
+        let text = format!("bytes from {offset} on are not those that were offered");
+        Err(StoreFault::new(FaultKind::Changed, text))
     }
 
-    /// Checks that the file looks as it did when it was hashed, and that its path still leads to it.
-    /// A path that leads nowhere does no harm: the file is still open.
-    pub fn check(&self) -> Result<(), StoreFault> {
-        let changed = |text: String| Err(StoreFault::new(FaultKind::Changed, text));
-        let meta = self.file.metadata().map_err(|e| self.refused(&e))?;
-        let now = Looks::of(&self.path, &meta);
-        let then = &self.looks;
-        if now.size != then.size {
-            let (now, then) = (now.size, then.size);
-            return changed(format!(
-                "the file has {now} bytes now, and had {then} when it was offered"
-            ));
-        }
-        if now.mtime != then.mtime {
-            return changed("the file has been written to since it was offered".to_owned());
-        }
-        if let Ok(there) = std::fs::metadata(&self.path) {
-            let there = Looks::of(&self.path, &there);
-            if (there.device, there.inode) != (then.device, then.inode) {
-                return changed("another file has taken its place since it was offered".to_owned());
+    /// Forgets the hashes of the files with these bytes, and of the whole.
+    fn forget(&self, content: core::ops::Range<u64>) {
+        let tree = self.reader.tree();
+        let block = self.description.geometry.block_size();
+        self.known.forget_object(&object_key(tree, block));
+        let overlaps = |index: &usize| {
+            let place = tree.place(*index).unwrap_or_default();
+            place.start < content.end && content.start < place.end
+        };
+        for index in (0..tree.len()).filter(overlaps) {
+            if let Some(looks) = looks_of(tree, index) {
+                self.known.forget_file(&looks);
             }
         }
-        Ok(())
     }
 }
 
@@ -259,144 +235,176 @@ impl Store for Source {
         &self.description
     }
 
-    /// All blocks: whether the file has changed shows when a block is read.
+    /// All blocks: whether something has changed shows when a block is read.
     fn held(&self) -> RangeSet {
         let mut all = RangeSet::new();
         all.insert(0..u64::from(self.description.geometry.blocks()));
         all
     }
 
-    /// Content must have the hash that was found when the file was opened, and the file must look
-    /// as it did then: else it has changed, and is to be withdrawn.
+    fn zeros(&self) -> RangeSet {
+        self.zeros.clone()
+    }
+
+    fn check(&self) -> Result<(), StoreFault> {
+        let changes = self.reader.tree().changes(MOST_NAMED);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let named: Vec<String> = changes.named.iter().map(ToString::to_string).collect();
+        let more = if changes.more { ", and more" } else { "" };
+        let text = format!("{}{more}", named.join(", "));
+        Err(StoreFault::new(FaultKind::Changed, text))
+    }
+
+    /// Content must have the hash that was found when the object was opened, and its files must look as
+    /// they did then: else it has changed, and is to be withdrawn.
     fn read_block(&self, block: BlockNo, slot: &mut [u8]) -> Result<usize, StoreFault> {
         let g = &self.description.geometry;
-        let size = usize::from(g.symbol_size());
         let bytes = source_len(g, block);
         let slot = fitting(g, block, bytes, slot)?;
         match g.kind(block) {
-            BlockKind::Table => {
-                slot[..self.table.len()].copy_from_slice(&self.table);
-                slot[self.table.len()..].fill(0);
+            BlockKind::Page { part, number } => {
+                let hashes = match part {
+                    Part::Table => &self.table_hashes,
+                    Part::Content => &self.content_hashes,
+                };
+                hashes.write_page(number, slot);
             }
-            BlockKind::Pages { first_page } => {
-                for (page, symbol) in (first_page..).zip(slot.chunks_exact_mut(size)) {
-                    let written = self.hashes.write_page(page, symbol);
-                    written.map_err(|e| StoreFault::new(FaultKind::from(&e), e.to_string()))?;
-                }
-            }
-            BlockKind::Content { index, offset, len } => {
-                let (content, rest) = slot.split_at_mut(len as usize);
+            BlockKind::Data {
+                part,
+                index,
+                offset,
+                len,
+            } => {
+                let (data, rest) = slot.split_at_mut(len as usize);
                 rest.fill(0);
-                self.read_content(index, offset, content)?;
+                match part {
+                    Part::Table => {
+                        data.copy_from_slice(&self.table[offset as usize..][..len as usize]);
+                    }
+                    Part::Content => self.read_content(index, offset, data)?,
+                }
             }
         }
         Ok(bytes)
     }
 }
 
-/// How a file of `length` bytes is cut into symbols and blocks.
-fn cut(
-    path: &Path,
-    length: u64,
-    table_len: usize,
-    symbol_size: u16,
-    k: Option<u16>,
-    codec: Codec,
-) -> Result<Geometry, SourceError> {
-    let k = k.unwrap_or(if length < config::LARGE_OBJECT {
-        config::SMALL_K
-    } else {
-        config::LARGE_K
-    });
-    let m = codec.default_parity(k);
-    Geometry::new(length, symbol_size, k, m, table_len as u32).map_err(|why| {
-        let path = path.to_path_buf();
-        SourceError::Geometry { path, why }
-    })
+/// Ranges of the content that are holes by the table.
+fn holes(hashed: &Hashed) -> RangeSet {
+    if !hashed.tree.has_holes() {
+        return RangeSet::new();
+    }
+    let table = FileTable::parse(hashed.table.clone(), hashed.tree.content_len());
+    table
+        .map(|table| table.holes().collect())
+        .unwrap_or_default()
 }
 
-fn open_plain(path: &Path) -> Result<File, SourceError> {
-    let fault = |source| SourceError::Open {
-        path: path.to_path_buf(),
-        source,
+/// Blocks of content that are in holes as a whole.
+fn zero_blocks(geometry: &Geometry, holes: &RangeSet) -> RangeSet {
+    let size = u64::from(geometry.block_size());
+    let mut blocks = RangeSet::new();
+    for hole in holes.iter() {
+        let end = match hole.end == geometry.length() {
+            true => hole.end.div_ceil(size),
+            false => hole.end / size,
+        };
+        for index in hole.start.div_ceil(size)..end {
+            let block = u64::from(geometry.data_block(Part::Content, index as u32));
+            blocks.insert(block..block + 1);
+        }
+    }
+    blocks
+}
+
+/// Blocks of an object of so many bytes where nothing else is said.
+fn block_kib(length: u64) -> u32 {
+    let usual = match length {
+        ..config::LARGE_OBJECT => config::SMALL_BLOCK_KIB,
+        _ => config::LARGE_BLOCK_KIB,
     };
-    // Before opening: a pipe would make us wait for a writer.
-    if !std::fs::metadata(path).map_err(fault)?.is_file() {
-        return Err(SourceError::NotAFile {
-            path: path.to_path_buf(),
-        });
-    }
-    let file = File::open(path).map_err(fault)?;
-    will_read_in_order(&file);
-    Ok(file)
+    let least = length.div_ceil(config::MANY_BLOCKS).div_ceil(1_024);
+    let least = least.next_power_of_two().min(config::MAX_BLOCK_KIB.into());
+    usual.max(least as u32)
 }
 
-/// `None` if the file turned out shorter than it was.
-fn hash(
-    path: &Path,
-    file: &File,
-    looks: &Looks,
-    geometry: &Geometry,
-    cache: &HashCache,
-    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
-) -> Result<Option<(ContentId, crate::store::hash_list::Recorded)>, SourceError> {
-    let path = || path.to_path_buf();
-    let mut recorder = cache.record(looks, geometry);
-    match hash_file(file, geometry, |hash| recorder.push(hash), progress) {
-        Ok(content) => {
-            let lost = || io::Error::other("the list of block hashes could not be kept");
-            let recorded = recorder.finish().ok_or_else(lost);
-            let recorded = recorded.map_err(|source| SourceError::Read {
-                path: path(),
-                source,
-            })?;
-            Ok(Some((content, recorded)))
-        }
-        Err(HashingFault::Shorter) => Ok(None),
-        Err(HashingFault::Stopped) => Err(SourceError::Stopped { path: path() }),
-        Err(HashingFault::Io(source)) => Err(SourceError::Read {
-            path: path(),
-            source,
-        }),
-    }
+fn object_key(tree: &Tree, block: u32) -> ObjectKey {
+    let mut key = ObjectKey::new(block.into());
+    let files = (0..tree.len()).filter_map(|index| looks_of(tree, index));
+    files.for_each(|looks| key.push(&looks));
+    key
 }
 
-impl Looks {
-    pub(crate) fn of(path: &Path, meta: &Metadata) -> Looks {
-        let full = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        let path = Hash(*blake3::hash(full.as_os_str().as_encoded_bytes()).as_bytes());
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            let ns = |s: i64, ns: i64| s.saturating_mul(1_000_000_000).saturating_add(ns);
-            Looks {
-                path,
-                size: meta.len(),
-                mtime: ns(meta.mtime(), meta.mtime_nsec()),
-                ctime: ns(meta.ctime(), meta.ctime_nsec()),
-                device: meta.dev(),
-                inode: meta.ino(),
-                mode: Some(meta.mode() & 0o777),
-            }
+/// What a file of a tree looks like; none of what is no file.
+fn looks_of(tree: &Tree, index: usize) -> Option<looks::Looks> {
+    let tree::Looks {
+        size,
+        mtime,
+        ctime,
+        device,
+        inode,
+    } = tree.looks(index).filter(|_| tree.is_file(index))?;
+    let stamp = looks::Stamp {
+        size,
+        mtime,
+        ctime,
+        device,
+        inode,
+    };
+    let root = std::path::absolute(tree.root()).unwrap_or_else(|_| tree.root().to_path_buf());
+    if tree.kind() == ObjectKind::File {
+        return Some(stamp.at(&root));
+    }
+    use std::os::unix::ffi::OsStringExt;
+    let path = std::ffi::OsString::from_vec(tree.path(index));
+    Some(stamp.at(&root.join(path)))
+}
+
+/// Content id, block hashes and table of a tree of which every hash is known.
+fn known_tree(tree: &Tree, block: u32, known: &KnownHashes) -> Option<(Hash, Vec<Hash>, Vec<u8>)> {
+    if tree.content_len() == 0 {
+        return None;
+    }
+    let (content, blocks) = known.object(&object_key(tree, block))?;
+    let hash = |index| match looks_of(tree, index) {
+        Some(looks) if looks.size > 0 => known.file(&looks),
+        _ => Some(Hash::default()),
+    };
+    let hashes = match tree.kind() == ObjectKind::File {
+        true => Vec::new(),
+        false => (0..tree.len()).map(hash).collect::<Option<Vec<Hash>>>()?,
+    };
+    let table = tree::table(tree, &hashes).ok()?;
+    Some((content, blocks, table))
+}
+
+/// Remembers what was hashed.
+fn remember(hashed: &Hashed, block: u32, known: &KnownHashes) {
+    let Hashed {
+        tree,
+        content,
+        blocks,
+        ..
+    } = hashed;
+    known.keep_object(&object_key(tree, block), content, blocks);
+    if tree.kind() == ObjectKind::File {
+        if let Some(looks) = looks_of(tree, 0) {
+            known.keep_file(&looks, content);
         }
-        #[cfg(not(unix))]
+        return;
+    }
+    let Ok(table) = FileTable::parse(hashed.table.clone(), tree.content_len()) else {
+        return;
+    };
+    for (index, entry) in table.entries().enumerate() {
+        if let EntryKind::File {
+            hash: Some(hash), ..
+        } = entry.kind
+            && let Some(looks) = looks_of(tree, index)
         {
-            let since =
-                |t: std::time::SystemTime| t.duration_since(std::time::SystemTime::UNIX_EPOCH).ok();
-            let mtime = meta
-                .modified()
-                .ok()
-                .and_then(since)
-                .map_or(0, |d| d.as_nanos() as i64);
-            Looks {
-                path,
-                size: meta.len(),
-                mtime,
-                ctime: 0,
-                device: 0,
-                inode: 0,
-                mode: None,
-            }
+            known.keep_file(&looks, &hash);
         }
     }
 }

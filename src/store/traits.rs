@@ -11,9 +11,10 @@ use std::path::PathBuf;
 use crate::fault::{FaultKind, StoreFault};
 use crate::fec::Encoder;
 use crate::ids::BlockNo;
-use crate::object::{BlockKind, Description, Geometry};
+use crate::object::{BlockKind, Description, Geometry, Part};
 use crate::range_set::RangeSet;
-use crate::store::BlockBuf;
+use crate::store::{BlockBuf, Remarks};
+use crate::symbol_set::SymbolSet;
 
 /// One object in storage: blocks are read through a shared reference, by any thread, and written by
 /// one thread at a time.
@@ -28,6 +29,17 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Blocks that are here and whose hashes hold, those of an earlier run too. They need not come
     /// again, and can be read.
     fn held(&self) -> RangeSet;
+
+    /// Blocks that are zeros by the table, which need not be sent to who has that.
+    fn zeros(&self) -> RangeSet {
+        RangeSet::new()
+    }
+
+    /// Whether what is kept still looks like what was offered, without reading it; a fault of
+    /// [`FaultKind::Changed`] if not.
+    fn check(&self) -> Result<(), StoreFault> {
+        Ok(())
+    }
 
     /// Reads all source symbols of a block that is held into the start of `slot` (at least as many
     /// bytes as those symbols have), the last one filled up with zeros. Gives how many bytes.
@@ -64,7 +76,7 @@ pub trait Store: fmt::Debug + Send + Sync {
         let end = offset.saturating_add(bytes.len() as u64);
         let mut block_bytes = Vec::new();
         for block in content_blocks(&g, offset..end)? {
-            let BlockKind::Content {
+            let BlockKind::Data {
                 offset: start, len, ..
             } = g.kind(block)
             else {
@@ -100,14 +112,27 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Checks and keeps a page of hashes, and settles the blocks that waited for it. A page that
     /// does not prove itself settles nothing.
-    fn store_page(&mut self, page: u32, symbol: &[u8]) -> Result<Settled, StoreFault> {
+    fn store_page(&mut self, block: BlockNo, symbol: &[u8]) -> Result<Settled, StoreFault> {
         let _ = symbol;
-        Err(read_only(self.description().geometry.place_of_page(page).0))
+        Err(read_only(block))
+    }
+
+    /// Uses what else is here of the object: files of an earlier version, places that are zeros.
+    ///
+    /// Called when every block of the table is held, and again as long as the answer says that there
+    /// is [`more`](Settled::more); a call reads or writes some 32 MiB. Blocks may come in between.
+    fn after_table(&mut self) -> Result<Settled, StoreFault> {
+        Ok(Settled::default())
     }
 
     /// Makes an object last of which every block is held, and gives it its name.
     fn finish(&mut self) -> Result<(), StoreFault> {
         Err(read_only(0))
+    }
+
+    /// What there is to tell of an object that was finished: what of it is not here as it should be.
+    fn remarks(&self) -> Remarks {
+        Remarks::default()
     }
 
     /// Gives up an object. With `keep` a later run goes on from what is held, else what there is is
@@ -155,15 +180,20 @@ pub enum BlockResult {
     Bad,
 }
 
-/// What a page has settled.
+/// What has been settled of blocks by what came of others: a page, or the file table.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Settled {
     /// The page does not prove itself and is not kept.
     pub refused: bool,
-    /// Blocks that waited for it and hold.
+    /// Blocks that hold now: those that waited for it, and pages and blocks that need not come.
     pub verified: Vec<BlockNo>,
     /// Blocks that waited for it and don't hold: all their symbols are to be fetched anew.
     pub bad: Vec<BlockNo>,
+    /// Symbols that are here now without having come. Of a block that has enough with them,
+    /// [`finish_block`](Store::finish_block) is to be asked for.
+    pub here: Vec<(BlockNo, SymbolSet)>,
+    /// [`after_table`](Store::after_table) is to be called again.
+    pub more: bool,
 }
 
 /// Bytes of a block's source symbols.
@@ -186,20 +216,23 @@ pub(crate) fn fitting<'a>(
     })
 }
 
-/// The content blocks that a range of the object lies in.
+/// The blocks that a range of the content lies in.
 pub(crate) fn content_blocks(
     g: &Geometry,
     range: core::ops::Range<u64>,
-) -> Result<core::ops::Range<BlockNo>, StoreFault> {
+) -> Result<impl Iterator<Item = BlockNo> + use<>, StoreFault> {
     if range.end > g.length() {
         let length = g.length();
         let text = format!("byte {} of an object of {length} bytes", range.end);
         return Err(StoreFault::new(FaultKind::Gone, text));
     }
-    if range.is_empty() {
-        return Ok(0..0);
-    }
-    Ok(g.content_block_at(range.start)..g.content_block_at(range.end - 1) + 1)
+    let size = u64::from(g.block_size());
+    let indices = match range.is_empty() {
+        true => 0..0,
+        false => range.start / size..range.end.div_ceil(size),
+    };
+    let g = *g;
+    Ok(indices.map(move |index| g.data_block(Part::Content, index as u32)))
 }
 
 /// A block that is to be read is not here.

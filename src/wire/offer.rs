@@ -8,7 +8,7 @@ use super::{
 };
 use crate::config::{MAX_GRTT, MIN_GRTT};
 use crate::ids::{SessionId, UNICAST_CHANNELS};
-use crate::object::{Codec, Description, Geometry};
+use crate::object::{Codec, Description, Geometry, ObjectKind};
 use crate::seal::{BadSignature, Fingerprint, PublicKey, SigningKey};
 
 impl Offer {
@@ -107,44 +107,45 @@ fn write_description(d: &Description, out: &mut Vec<u8>) {
     let g = &d.geometry;
     out.put_bytes(&d.content.0);
     out.put_u64(g.length());
-    out.put_u16(g.symbol_size());
-    out.put_u16(g.k());
-    out.put_u16(g.m());
-    out.put_u8(d.codec.number());
-    out.put_u8(name.len() as u8);
+    out.put_bytes(&d.table.0);
     out.put_u32(g.table_len());
-    out.put_bytes(&d.table_hash.0);
-    out.put_bytes(&d.hash_root.0);
+    out.put_u16(g.symbol_size());
+    out.put_u16(g.m());
+    out.put_u8(g.block_kib().ilog2() as u8);
+    out.put_u8(d.codec.number());
+    out.put_u8(d.kind.number());
+    out.put_u8(name.len() as u8);
     out.put_bytes(name.as_bytes());
 }
 
 fn read_description(r: &mut Reader<'_>) -> Result<Description, WireError> {
     let content = r.hash()?;
     let length = r.u64()?;
-    let symbol_size = r.u16()?;
-    let k = r.u16()?;
-    let m = r.u16()?;
-    let codec = Codec::from_number(r.u8()?).ok_or(WireError::Range)?;
-    let name_len = usize::from(r.u8()?);
+    let table = r.hash()?;
     let table_len = r.u32()?;
-    let table_hash = r.hash()?;
-    let hash_root = r.hash()?;
+    let symbol_size = r.u16()?;
+    let m = r.u16()?;
+    let block_log = u32::from(r.u8()?);
+    let codec = Codec::from_number(r.u8()?).ok_or(WireError::Range)?;
+    let kind = ObjectKind::from_number(r.u8()?).ok_or(WireError::Range)?;
+    let name_len = usize::from(r.u8()?);
     if name_len == 0 {
         return Err(WireError::Range);
     }
     let name = r.text(name_len)?;
-    let geometry =
-        Geometry::new(length, symbol_size, k, m, table_len).map_err(|_| WireError::Geometry)?;
+    let block_kib = 1u32.checked_shl(block_log).ok_or(WireError::Geometry)?;
+    let geometry = Geometry::new(length, symbol_size, block_kib, m, table_len)
+        .map_err(|_| WireError::Geometry)?;
     if !is_codable(codec, &geometry) {
         return Err(WireError::Geometry);
     }
     Ok(Description {
         name,
+        kind,
         content,
+        table,
         geometry,
         codec,
-        table_hash,
-        hash_root,
     })
 }
 

@@ -11,7 +11,7 @@ use super::*;
 use crate::ids::{
     Cookie, Hash, MAX_PACKET_NO, PacketNo, ReceiverId, SessionId, ShortCodingId, UNICAST_CHANNELS,
 };
-use crate::object::{Codec, Description, Geometry};
+use crate::object::{Codec, Description, Geometry, ObjectKind};
 use crate::units::Rate;
 
 fn coding() -> impl Strategy<Value = ShortCodingId> {
@@ -151,34 +151,33 @@ fn description() -> impl Strategy<Value = Description> {
         any::<u64>(),
         0..=48_u32,
         16_u16..=139,
-        1..=config::MAX_K,
-        1_u32..=1 << 20,
+        0..=16_u32,
+        1_u32..=1 << 24,
         prop_oneof![Just(0), 1..=config::MAX_M],
     );
-    let geometry = geometry.prop_filter_map("impossible", |(length, shift, size, k, table, m)| {
-        Geometry::new(length >> 16 >> shift, size * 64, k, m, table).ok()
-    });
+    let geometry =
+        geometry.prop_filter_map("impossible", |(length, shift, size, log, table, m)| {
+            Geometry::new(length >> 16 >> shift, size * 64, 1 << log, m, table).ok()
+        });
     (
         name(),
         any::<[u8; 32]>(),
         geometry,
         any::<[u8; 32]>(),
-        any::<[u8; 32]>(),
+        0..=2_u8,
     )
-        .prop_map(
-            |(name, content, geometry, table_hash, hash_root)| Description {
-                name,
-                content: Hash(content),
-                geometry,
-                codec: if geometry.m() == 0 {
-                    Codec::None
-                } else {
-                    Codec::ReedSolomon
-                },
-                table_hash: Hash(table_hash),
-                hash_root: Hash(hash_root),
+        .prop_map(|(name, content, geometry, table, kind)| Description {
+            name,
+            kind: ObjectKind::from_number(kind).unwrap_or_default(),
+            content: Hash(content),
+            table: Hash(table),
+            geometry,
+            codec: if geometry.m() == 0 {
+                Codec::None
+            } else {
+                Codec::ReedSolomon
             },
-        )
+        })
 }
 
 fn channel() -> impl Strategy<Value = ChannelInfo> {

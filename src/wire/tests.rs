@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::strategies as any_;
 use super::*;
 use crate::ids::{Hash, ReceiverId, SessionId, ShortCodingId};
-use crate::object::{Codec, Description, Geometry};
+use crate::object::{Codec, Description, Geometry, ObjectKind};
 use crate::units::Rate;
 
 fn encoded(packet: &Packet<'_>) -> Vec<u8> {
@@ -75,11 +75,11 @@ fn offer(name: &str, channels: Vec<ChannelInfo>) -> Offer {
         receivers: 1,
         description: Description {
             name: name.to_owned(),
+            kind: ObjectKind::File,
             content: Hash([1; 32]),
+            table: Hash([2; 32]),
             geometry: Geometry::new(1 << 42, 1_344, 1_024, 0, 64).unwrap(),
             codec: Codec::None,
-            table_hash: Hash([2; 32]),
-            hash_root: Hash([3; 32]),
         },
         signature: Signature {
             key: [4; 32],
@@ -201,7 +201,7 @@ fn a_large_offer_fits_the_answer_to_a_request() {
         vec![channel; MAX_CHANNELS],
     ))));
     let bytes = encoded(&Packet::FromSender(packet.clone()));
-    assert_eq!(bytes.len(), 1_052);
+    assert_eq!(bytes.len(), 1_020);
     assert!(bytes.len() <= usize::from(config::REQUEST_SIZE));
     assert_eq!(parse(&bytes), Ok(Packet::FromSender(packet)));
 }
@@ -371,28 +371,29 @@ fn offers_that_could_do_harm_are_refused() {
         changed(description + 32, &[0xff; 8]),
         Err(WireError::Geometry)
     );
-    assert_eq!(changed(description + 40, &[0, 1]), Err(WireError::Geometry));
-    assert_eq!(changed(description + 42, &[0, 0]), Err(WireError::Geometry));
-    assert_eq!(changed(description + 44, &[0, 1]), Err(WireError::Geometry));
-    assert_eq!(changed(description + 44, &[0, 1, 1]), Ok(()));
-    assert_eq!(
-        changed(description + 44, &[0, 0, 1]),
-        Err(WireError::Geometry)
-    );
-    assert_eq!(changed(description + 44, &[0x20, 0, 1]), Ok(()));
-    assert_eq!(
-        changed(description + 44, &[0x20, 1, 1]),
-        Err(WireError::Geometry)
-    );
-    assert_eq!(changed(description + 46, &[9]), Err(WireError::Range));
-    assert_eq!(changed(description + 47, &[0]), Err(WireError::Range));
-    assert_eq!(
-        changed(description + 48, &[0xff; 4]),
-        Err(WireError::Geometry)
-    );
-    assert_eq!(changed(description + 116, &[0x0a]), Err(WireError::Text));
-    assert_eq!(changed(description + 116, &[0xc3]), Err(WireError::Text));
-    let channels = description + 117 + 96;
+    let impossible: [(usize, &[u8]); 9] = [
+        (72, &[0; 4]),
+        (72, &[0xff; 4]),
+        (76, &[0, 1]),
+        (78, &[0, 1]),
+        (78, &[0, 0, 10, 1]),
+        (78, &[0x20, 1, 10, 1]),
+        (80, &[17]),
+        (80, &[31]),
+        (80, &[63]),
+    ];
+    for (at, bytes) in impossible {
+        let refused = changed(description + at, bytes);
+        assert_eq!(refused, Err(WireError::Geometry), "{bytes:?} at {at}");
+    }
+    assert_eq!(changed(description + 78, &[0, 1, 10, 1]), Ok(()));
+    assert_eq!(changed(description + 78, &[0x20, 0, 10, 1]), Ok(()));
+    assert_eq!(changed(description + 81, &[9]), Err(WireError::Range));
+    assert_eq!(changed(description + 82, &[3]), Err(WireError::Range));
+    assert_eq!(changed(description + 83, &[0]), Err(WireError::Range));
+    assert_eq!(changed(description + 84, &[0x0a]), Err(WireError::Text));
+    assert_eq!(changed(description + 84, &[0xc3]), Err(WireError::Text));
+    let channels = description + 85 + 96;
     assert_eq!(changed(channels, &[13]), Err(WireError::Count));
     let channel = channels + 1;
     assert_eq!(changed(channel, &[0x80, 0]), Err(WireError::Range));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loopcast::ids::{Cookie, Hash, ReceiverId, SessionId, ShortCodingId};
-use loopcast::object::{Codec, Description, Geometry};
+use loopcast::object::{Codec, Description, Geometry, ObjectKind};
 use loopcast::seal::SigningKey;
 use loopcast::secret::Secret;
 use loopcast::symbol_set::SymbolSet;
@@ -148,8 +148,8 @@ fn description(name: &str) -> Description {
         content: Hash([0x11; 32]),
         geometry: Geometry::new(64 << 20, 1_344, 512, 0, 70).unwrap(),
         codec: Codec::None,
-        table_hash: Hash([0x22; 32]),
-        hash_root: Hash([0x33; 32]),
+        table: Hash([0x22; 32]),
+        kind: ObjectKind::File,
     }
 }
 
@@ -159,7 +159,7 @@ fn key() -> SigningKey {
 
 fn offer_with_parity(name: &str) -> Offer {
     let mut offer = offer(name, Vec::new());
-    offer.description.geometry = Geometry::new(64 << 20, 1_344, 512, 512, 70).unwrap();
+    offer.description.geometry = Geometry::new(64 << 20, 1_344, 512, 391, 70).unwrap();
     offer.description.codec = Codec::ReedSolomon;
     offer.signature = Signature::of(SESSION, &offer.description, &key());
     offer

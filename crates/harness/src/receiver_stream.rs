@@ -133,12 +133,14 @@ fn descriptions(input: &mut Bytes<'_>) -> Vec<Description> {
             3 => u64::from(input.u16()) * 100_000,
             _ => 1 << 42,
         };
-        let k = [1, 3, 16, 1_024][input.below(4) as usize].max(if length > 1 << 40 {
+        let block_kib = [1, 2, 16, 1_024][input.below(4) as usize].max(if length > 1 << 40 {
             1_024
         } else {
             1
         });
-        if let Ok(description) = Description::pretend(&format!("film {i}"), length, 1_344, k) {
+        if let Ok(description) =
+            Description::pretend(&format!("film {i}"), length, 1_344, block_kib)
+        {
             all.push(description);
         }
     }

@@ -198,9 +198,9 @@ impl Run {
             _ => 1 << 42,
         };
         let symbol_size = [1_024, 1_344, 8_896][input.below(3) as usize];
-        let k = [1, 7, 64, 1_024][input.below(4) as usize];
+        let block_kib = [1, 8, 64, 1_024][input.below(4) as usize];
         let name = format!("film {}", self.offered);
-        if let Ok(description) = Description::pretend(&name, length, symbol_size, k) {
+        if let Ok(description) = Description::pretend(&name, length, symbol_size, block_kib) {
             self.codings.push(description.coding().short());
             // The same twice is refused.
             let _ = self.sender.offer(self.now, description);

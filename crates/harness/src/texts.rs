@@ -8,8 +8,8 @@ use core::fmt::Display;
 use core::str::FromStr;
 use std::path::Component;
 
-use loopcast::ids::Hash;
-use loopcast::object::{FileTable, Geometry, PageChecker, SafeName};
+use loopcast::object::tree_table::{self, TableWriter};
+use loopcast::object::{Checker, Description, FileTable, SafeName};
 use loopcast::seal::Fingerprint;
 use loopcast::secret::{KeyKind, Secret};
 use loopcast::units::{ByteLen, Rate};
@@ -36,11 +36,27 @@ pub fn run(data: &[u8]) {
         if let Ok(table) = FileTable::parse(data, length) {
             assert_eq!(FileTable::parse(&table.encode(), length), Ok(table));
         }
-        if let Ok(geometry) = Geometry::new(length, 1_344, 64, 0, 64) {
-            let checker = PageChecker::new(geometry, Hash([0; 32]));
+        tree(data, length);
+        if let Ok(description) = Description::pretend("x", length, 1_344, 64) {
+            let checker = Checker::new(&description);
             let _ = checker.check(u32::from(data.len() as u16), data);
         }
     }
+}
+
+/// The table of a folder, which has one form, and paths that stay inside.
+fn tree(data: &[u8], length: u64) {
+    let Ok(table) = tree_table::FileTable::parse(data.to_vec(), length) else {
+        return;
+    };
+    let mut again = TableWriter::new();
+    for (index, entry) in table.entries().enumerate() {
+        assert!(again.push(&entry).is_ok());
+        let within = |part: &[u8]| !matches!(part, b"" | b"." | b"..");
+        assert!(entry.path.is_empty() || entry.path.split(|&b| b == b'/').all(within));
+        assert!(table.offset(index) + table.length(index) <= length);
+    }
+    assert_eq!(again.finish(), data);
 }
 
 fn name(name: Option<SafeName>) {

@@ -14,6 +14,8 @@ use loopcast::url::Url;
 use loopcast_lab::comparison::matrix::{self, Loss, Pace};
 use loopcast_lab::comparison::tool::{Mode, Peer};
 
+use crate::selection::Selection;
+
 /// Cycles of a session without a way back: whoever loses up to 40 % has it all after two, with
 /// parity, and a receiver that joins within the first gets a whole one.
 const TWO: NonZeroU32 = NonZeroU32::new(2).unwrap();
@@ -163,6 +165,17 @@ pub(crate) struct Send {
     #[arg(long, value_enum, default_value_t = Feedback::Sender)]
     pub(crate) feedback: Feedback,
 
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+
+    /// Tell receivers whose files and folders are, by number; they apply it with --owner too
+    #[arg(long)]
+    pub(crate) owner: bool,
+
+    /// Tell receivers extended attributes; they apply them with --xattrs too
+    #[arg(long)]
+    pub(crate) xattrs: bool,
+
     /// Pack everything into one sealed archive, and send that
     ///
     /// Its key is made with it and stays in a file here; receivers need it to unpack. The archive is
@@ -209,6 +222,32 @@ pub(crate) struct Receive {
     /// Folder to put files in
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) into: PathBuf,
+
+    /// Replace files that are there with other content; without, they are kept and named
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Remove from a folder that is received what the sender's has not
+    ///
+    /// Never outside that folder, and nothing where its content comes right into --into.
+    #[arg(long)]
+    pub(crate) delete: bool,
+
+    /// Set user and group of files and folders by number, where the sender told them
+    #[arg(long)]
+    pub(crate) owner: bool,
+
+    /// Set extended attributes, where the sender told them
+    #[arg(long)]
+    pub(crate) xattrs: bool,
+
+    /// Make symbolic links of a folder that lead out of it; without, they are left out and named
+    #[arg(long)]
+    pub(crate) outside_links: bool,
+
+    /// Folder in which hashes of files are remembered [default: the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) hash_cache: Option<PathBuf>,
 
     /// Which path data may take
     #[arg(long, value_enum, default_value_t = Path::Auto)]

@@ -203,7 +203,10 @@ fn of_objects() -> Vec<SenderEvent> {
             path: odd_path(),
             reason: reason(),
         },
-        E::PathSkipped { path: odd_path() },
+        E::PathSkipped {
+            path: odd_path(),
+            reason: reason(),
+        },
         E::Withdrawn {
             name: name(),
             reason: reason(),
@@ -294,6 +297,11 @@ fn of_files() -> Vec<ReceiverEvent> {
             name: name(),
             path: odd_path(),
             replaced: true,
+        },
+        E::LeftOut {
+            name: name(),
+            path: odd_path(),
+            reason: reason(),
         },
         E::Progress(ReceiverProgress::default()),
         E::Progress(ReceiverProgress {
@@ -538,6 +546,7 @@ fn a_receivers_figures() {
         bytes: 1,
         content: content(),
         complete: error.is_none(),
+        left_out: 0,
         error,
         took: Duration::from_micros(1),
     };

@@ -23,6 +23,7 @@ mod pack;
 mod receive;
 mod run;
 mod scratch;
+mod selection;
 mod send;
 mod stats;
 

@@ -8,7 +8,7 @@ use crossbeam_channel::RecvTimeoutError;
 use loopcast::driver::{Receiver, ReceiverEvent, ReceiverProgress, ReceiverSummary};
 use loopcast::engine::{DropReason, PathChoice};
 use loopcast::secret::Secret;
-use loopcast::store::is_archive;
+use loopcast::store::{TreeOptions, is_archive};
 use loopcast::url::Place;
 use loopcast::wire::{MoveCause, NoticeCode};
 
@@ -145,6 +145,13 @@ impl<'a> View<'a> {
         let mut builder = Receiver::builder()
             .from(args.url.clone())
             .into_dir(&args.into)
+            .trees(TreeOptions {
+                overwrite: args.overwrite,
+                delete: args.delete,
+                owner: args.owner,
+                xattrs: args.xattrs,
+                outside_links: args.outside_links,
+            })
             .via(args.via.into())
             .one_way(args.one_way)
             .no_join(args.no_join)
@@ -155,6 +162,9 @@ impl<'a> View<'a> {
             .offload(!args.output.no_offload);
         if let Some(interface) = &args.interface {
             builder = builder.interface(interface);
+        }
+        if let Some(folder) = &args.hash_cache {
+            builder = builder.hash_cache(folder);
         }
         if let Some(most) = args.max_size {
             builder = builder.max_size(most.get());
@@ -295,6 +305,11 @@ impl<'a> View<'a> {
                 } else {
                     ""
                 }
+            )),
+            E::LeftOut { name, path, reason } => console.warn(format!(
+                "{}: {}",
+                human::plain(&std::path::Path::new(name).join(path).to_string_lossy()),
+                human::plain(reason)
             )),
             E::Progress(p) => self.progress(p),
             E::Complete {
@@ -467,6 +482,13 @@ impl<'a> View<'a> {
                 )
             })
             .collect();
+        let left_out: u64 = s.objects.iter().map(|o| o.left_out).sum();
+        if left_out > 0 {
+            let paths = human::count(left_out, "path");
+            lines.push(format!(
+                "{paths} not here as they were sent; all else is (--overwrite replaces what is there)"
+            ));
+        }
         if let Some(reason) = &s.gave_up {
             lines.insert(0, human::plain(reason));
         }

@@ -99,6 +99,9 @@ fn start(args: &args::Send, paths: &[PathBuf]) -> Result<Sender, End> {
         .stay(args.stay)
         .ttl(args.ttl)
         .symbol_size(args.symbol_size)
+        .filter(args.selection.0.clone())
+        .owner(args.owner)
+        .xattrs(args.xattrs)
         .adapt(args.adapt.into())
         .parity(args.parity)
         .feedback(args.feedback.into())
@@ -309,9 +312,10 @@ impl<'a> View<'a> {
                 self.console
                     .warn(format!("{} is not offered: {reason}", path.display()));
             }
-            E::PathSkipped { path } => self.console.warn(format!(
-                "{} is no regular file and is left out: name what a link leads to if it is meant",
-                human::plain(&path.to_string_lossy())
+            E::PathSkipped { path, reason } => self.console.warn(format!(
+                "{} is left out: {}",
+                human::plain(&path.to_string_lossy()),
+                human::plain(reason)
             )),
             E::Withdrawn { name, reason } => {
                 self.console

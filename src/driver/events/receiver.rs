@@ -84,6 +84,17 @@ pub enum ReceiverEvent {
         /// An older one was there, which is gone.
         replaced: bool,
     },
+    /// A path of an object is not here as the object has it: what is there was kept, or it can't be stored.
+    /// The rest is here.
+    LeftOut {
+        /// The object's name.
+        name: String,
+        /// The path in the object; empty for the object itself.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "json::path"))]
+        path: PathBuf,
+        /// What is so, and why.
+        reason: String,
+    },
     /// The session has no way back: this receiver sends nothing from now on.
     NoWayBack,
     /// How data comes from now on, and why.

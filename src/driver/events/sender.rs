@@ -87,11 +87,13 @@ pub enum SenderEvent {
         /// Why, with what to do.
         reason: String,
     },
-    /// Something in a directory is no regular file (a link, a device), and so is not offered.
+    /// Something in a folder can't be sent (a device, what may not be read) and is left out.
     PathSkipped {
         /// What it is.
         #[cfg_attr(feature = "serde", serde(serialize_with = "json::path"))]
         path: PathBuf,
+        /// Why.
+        reason: String,
     },
     /// An object is no longer sent because its file changed or can't be read any more.
     Withdrawn {

@@ -141,17 +141,17 @@ impl Contents {
     ) -> Stored {
         let known = self.objects.get(&object);
         let page = known.and_then(|known| {
-            let page = known.checker.page_at(header.block, header.symbol)?;
-            Some((page, known.checker.check(page, payload).is_ok()))
+            let is_page = known.geometry.is_page(header.block);
+            is_page.then(|| known.checker.check(header.block, payload).is_ok())
         });
         match page {
-            Some((_, false)) => Stored::Refused,
-            Some((page, true)) => self.store_page(object, page, payload),
+            Some(false) => Stored::Refused,
+            Some(true) => self.store_page(object, header.block, payload),
             None => self.store_symbol(object, header, payload),
         }
     }
 
-    fn store_page(&mut self, object: ObjectKey, page: u32, payload: &[u8]) -> Stored {
+    fn store_page(&mut self, object: ObjectKey, block: BlockNo, payload: &[u8]) -> Stored {
         if self.pages_on_their_way >= MAX_PAGES {
             return Stored::Stalled;
         }
@@ -159,7 +159,7 @@ impl Contents {
         let symbol = payload.to_vec();
         self.job(Job::Page {
             object,
-            page,
+            block,
             symbol,
         });
         Stored::Kept

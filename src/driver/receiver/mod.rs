@@ -83,7 +83,10 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
     let control = reactor.control();
     let (to_disk, jobs) = channel::unbounded();
     let (to_net, answers) = channel::unbounded();
-    let destination = Box::new(FolderDestination::new(&builder.into));
+    let destination = FolderDestination::new(&builder.into)
+        .known_hashes(builder.known_hashes())
+        .tree_options(builder.trees);
+    let destination = Box::new(destination);
     let disk = Disk::new(destination, to_net, control.clone());
     let disk = spawn("loopcast-disk", move || disk.run(&jobs))?;
     let setup = Setup {

@@ -8,7 +8,10 @@ mod arrivals;
 mod events;
 
 use std::collections::HashMap;
+#[cfg(unix)]
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crossbeam_channel as channel;
@@ -28,7 +31,7 @@ use crate::driver::{DriverError, ReceiverEvent};
 use crate::engine::{self, Burst, Command, Link, ObjectKey, PacketKind, Timer, Via};
 use crate::envelope::{ReceiverEnvelopes, Seal};
 use crate::fault::StoreFault;
-use crate::store::MovedAside;
+use crate::store::{MovedAside, Remark, Remarks};
 use crate::time::Time;
 use arrivals::Arrivals;
 pub(super) use events::Findings;
@@ -118,9 +121,31 @@ impl Net {
             } => {
                 self.engine.handle_checked(now, object, block, result);
             }
+            Answer::Looking { object } => self.engine.handle_looking(object),
+            Answer::Found {
+                object,
+                symbols,
+                is_last,
+            } => self.engine.handle_found(now, object, &symbols, is_last),
             Answer::Finished { object, result } => {
+                let result = result.map(|remarks| self.remarked(object, remarks));
                 self.engine.handle_finished(now, object, result);
             }
+        }
+    }
+
+    /// Tells what of an object is not here as it should be.
+    fn remarked(&mut self, object: ObjectKey, remarks: Remarks) {
+        let Some(known) = self.contents.object(object) else {
+            return;
+        };
+        known.left_out = remarks.count;
+        for Remark { path, reason } in remarks.named {
+            self.telling.outbox.tell(ReceiverEvent::LeftOut {
+                name: known.name.clone(),
+                path: path_of(path),
+                reason,
+            });
         }
     }
 
@@ -129,8 +154,12 @@ impl Net {
             Ok(Opened {
                 path,
                 recovered,
+                looks,
                 moved_aside,
             }) => {
+                if looks {
+                    self.engine.handle_looking(object);
+                }
                 if let Some(known) = self.contents.object(object) {
                     if let Some(MovedAside { path, replaced }) = moved_aside {
                         self.telling.outbox.tell(ReceiverEvent::MovedAside {
@@ -309,4 +338,15 @@ impl Engine for Net {
             v4: sockets.get(UNICAST).is_none_or(|s| s.local().is_ipv4()),
         }
     }
+}
+
+/// A path of a table as one of this system.
+fn path_of(path: Vec<u8>) -> PathBuf {
+    #[cfg(unix)]
+    {
+        let path: OsString = std::os::unix::ffi::OsStringExt::from_vec(path);
+        path.into()
+    }
+    #[cfg(not(unix))]
+    String::from_utf8_lossy(&path).into_owned().into()
 }

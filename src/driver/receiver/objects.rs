@@ -7,7 +7,7 @@ use crate::driver::ReceiverObject;
 use crate::driver::speed::Speed;
 use crate::engine::ObjectKey;
 use crate::ids::ContentId;
-use crate::object::{Description, Geometry, PageChecker};
+use crate::object::{Checker, Description, Geometry};
 use crate::time::Time;
 
 /// One of them.
@@ -16,9 +16,11 @@ pub(crate) struct Object {
     pub(crate) name: String,
     pub(crate) geometry: Geometry,
     pub(crate) content: ContentId,
-    pub(crate) checker: PageChecker,
+    pub(crate) checker: Checker,
     pub(crate) path: Option<PathBuf>,
     pub(crate) speed: Speed,
+    /// Paths that are not here as they should be.
+    pub(crate) left_out: u64,
     opened: Time,
     ended: Option<Time>,
     complete: bool,
@@ -31,9 +33,10 @@ impl Object {
             name: description.name.clone(),
             geometry: description.geometry,
             content: description.content,
-            checker: PageChecker::new(description.geometry, description.hash_root),
+            checker: Checker::new(description),
             path: None,
             speed: Speed::default(),
+            left_out: 0,
             opened: now,
             ended: None,
             complete: false,
@@ -75,6 +78,7 @@ pub(crate) fn summary(now: Time, objects: HashMap<ObjectKey, Object>) -> Vec<Rec
         path: o.path,
         content: o.content,
         complete: o.complete,
+        left_out: o.left_out,
         error: o.error,
     };
     all.into_iter().map(one).collect()

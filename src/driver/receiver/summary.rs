@@ -19,9 +19,10 @@ pub(super) fn summary(
     // A version that was withdrawn is made up for by a later one under its name.
     let made_up = |o: &&objects::Object| whole.iter().any(|w| w.name == o.name);
     let (complete, lacking) = (whole.len(), rest.iter().filter(|o| !made_up(o)).count());
+    let left_out = whole.iter().any(|o| o.left_out > 0);
     let outcome = if remains.stopped {
         RunOutcome::Stopped
-    } else if complete > 0 && lacking == 0 && findings.gave_up.is_none() {
+    } else if complete > 0 && lacking == 0 && findings.gave_up.is_none() && !left_out {
         RunOutcome::Complete
     } else if findings.evicted.is_some() {
         RunOutcome::Evicted

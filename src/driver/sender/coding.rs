@@ -4,6 +4,7 @@ use crate::carousel::Surplus;
 use crate::config;
 use crate::driver::{Parity, SenderBuilder, StartError};
 use crate::object::Codec;
+use crate::store::Cut;
 
 /// Bytes of blocks in memory, for whole blocks of large objects, each with its parity: 12 of them
 /// with default symbols, 24 where there is no parity. A block that is read without parity takes
@@ -16,9 +17,7 @@ const ONE_WAY_BLOCKS_IN_MEMORY: usize = 80 << 20;
 /// What the builder's settings come to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coding {
-    pub(super) codec: Codec,
-    /// Source symbols in a block; by the object's length when none.
-    pub(super) k: Option<u16>,
+    pub(super) cut: Cut,
     /// Buffers for blocks.
     pub(super) slots: u16,
     /// What goes out without being asked for.
@@ -36,15 +35,19 @@ impl Coding {
         {
             return Err(StartError::ParityShare(share));
         }
-        let k = builder.one_way.map(|_| one_way_k(builder.symbol_size));
-        let (memory, largest_k) = match k {
-            Some(k) => (ONE_WAY_BLOCKS_IN_MEMORY, k),
-            None => (BLOCKS_IN_MEMORY, config::LARGE_K),
+        let block_kib = builder.one_way.map(|_| config::ONE_WAY_BLOCK_KIB);
+        let (memory, largest) = match block_kib {
+            Some(block_kib) => (ONE_WAY_BLOCKS_IN_MEMORY, block_kib),
+            None => (BLOCKS_IN_MEMORY, config::LARGE_BLOCK_KIB),
         };
+        let symbol_size = builder.symbol_size;
         Ok(Coding {
-            codec,
-            k,
-            slots: slots(memory, builder.symbol_size, largest_k, codec),
+            cut: Cut {
+                symbol_size,
+                block_kib,
+                codec,
+            },
+            slots: slots(memory, symbol_size, largest, codec),
             surplus: surplus(builder.parity, builder.one_way.is_some()),
         })
     }
@@ -64,14 +67,9 @@ fn surplus(parity: Parity, one_way: bool) -> Surplus {
     }
 }
 
-/// Source symbols in a block where there is no way back.
-fn one_way_k(symbol_size: u16) -> u16 {
-    let fit = config::ONE_WAY_BLOCK / usize::from(symbol_size);
-    fit.min(usize::from(config::ONE_WAY_K)) as u16
-}
-
-/// Buffers for blocks of up to `k` source symbols.
-fn slots(memory: usize, symbol_size: u16, k: u16, codec: Codec) -> u16 {
+/// Buffers for blocks of `block_kib` KiB.
+fn slots(memory: usize, symbol_size: u16, block_kib: u32, codec: Codec) -> u16 {
+    let k = (block_kib * 1_024).div_ceil(symbol_size.into()) as u16;
     let symbols = k + codec.default_parity(k);
     let block = usize::from(symbols) * usize::from(symbol_size);
     (memory / block).clamp(4, 64) as u16

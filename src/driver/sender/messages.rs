@@ -4,30 +4,32 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::driver::StartError;
-use crate::driver::paths::{FileToOffer, Found};
-use crate::engine::ReadCommand;
+use crate::driver::sender::naming::PathToOffer;
+use crate::engine::{ObjectKey, ReadCommand};
 use crate::fault::StoreFault;
-use crate::ids::ContentId;
 use crate::object::Description;
 use crate::store::Store;
 
 /// To the hashing thread.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// Find the files there.
-    Find(PathBuf),
-    /// Make a file ready.
+    /// Find out what a path is to be offered as.
+    Name(PathBuf),
+    /// Make an object ready.
     Prepare(Prepare),
+    /// See whether it is still what was offered.
+    Look {
+        object: ObjectKey,
+        source: Arc<dyn Store>,
+    },
 }
 
-/// A file to make ready.
+/// An object to make ready.
 #[derive(Debug)]
 pub(crate) struct Prepare {
-    pub(crate) file: FileToOffer,
+    pub(crate) path: PathToOffer,
     /// How often it has been offered before and withdrawn because it changed.
     pub(crate) attempt: u32,
-    /// Source symbols in a block, when not as usual.
-    pub(crate) k: Option<u16>,
 }
 
 /// To the reading thread: fill this buffer.
@@ -47,28 +49,35 @@ pub(crate) enum Message {
         buffer: Vec<u8>,
         result: Result<(), StoreFault>,
     },
-    /// From the hashing thread: the files at a path, or why they can't be offered.
-    Found {
+    /// From the hashing thread: what a path is to be offered as, or why it can't be.
+    Named {
         path: PathBuf,
-        found: Result<Found, StartError>,
+        named: Result<PathToOffer, StartError>,
     },
-    /// From the hashing thread: so much of a file is hashed.
+    /// From the hashing thread: an object is what was offered, or not.
+    Looked {
+        object: ObjectKey,
+        result: Result<(), StoreFault>,
+    },
+    /// From the hashing thread: so much of an object is hashed.
     Hashing { name: String, done: u64, total: u64 },
-    /// From the hashing thread: a file is ready.
+    /// From the hashing thread: an object is ready.
     Prepared(Box<Prepared>),
-    /// From the hashing thread: a file can't be offered.
+    /// From the hashing thread: a path can't be offered.
     Unprepared { path: PathBuf, reason: String },
     /// From the handle: offer more.
     Offer(PathBuf),
 }
 
-/// A file that can be sent.
+/// An object that can be sent.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    pub(crate) file: FileToOffer,
+    pub(crate) path: PathToOffer,
     pub(crate) attempt: u32,
     pub(crate) source: Arc<dyn Store>,
     pub(crate) description: Description,
-    pub(crate) content: ContentId,
+    /// Its hashes were known.
     pub(crate) cached: bool,
+    /// What of a folder is not sent.
+    pub(crate) skipped: Vec<(PathBuf, String)>,
 }

@@ -6,6 +6,7 @@
 mod bind;
 mod coding;
 mod messages;
+mod naming;
 mod net;
 mod plan;
 mod roster;
@@ -23,6 +24,7 @@ use bind::Binding;
 use coding::Coding;
 pub(crate) use messages::Message;
 use messages::{Job, Read};
+use naming::{PathToOffer, name_paths};
 use net::{Net, Remains, Setup};
 use plan::Plan;
 use summary::summary;
@@ -36,7 +38,7 @@ use crate::driver::reactor::Reactor;
 use crate::driver::socket::Socket;
 use crate::driver::{
     DriverError, FeedbackMode, SenderBuilder, SenderEvent, SenderSummary, Spent, StartError,
-    entropy, paths,
+    entropy,
 };
 use crate::engine::{self, SenderConfig};
 use crate::envelope::SenderEnvelopes;
@@ -46,11 +48,9 @@ use crate::object::Codec;
 use crate::rate::Adapt;
 use crate::seal::{Fingerprint, SigningKey};
 use crate::secret::Secret;
-use crate::store::{HashCache, KeyFileError, sender_key, sender_key_path};
+use crate::store::{KeyFileError, sender_key, sender_key_path};
 use crate::time::Time;
 
-/// Most bytes in the hash cache of a folder that the user names: enough for 300 TB of files.
-const CACHE_LIMIT: u64 = 8 << 30;
 /// A sender's threads and what its handle needs of them.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -64,7 +64,7 @@ pub(crate) struct Running {
 
 /// Binds sockets and starts the threads.
 pub(crate) fn start(mut builder: SenderBuilder) -> Result<Running, StartError> {
-    let found = found(&builder)?;
+    let named = named(&builder)?;
     let plan = Plan::new(&builder)?;
     let clock = Clock::new();
     let (mut outbox, events) = Outbox::new();
@@ -106,7 +106,7 @@ pub(crate) fn start(mut builder: SenderBuilder) -> Result<Running, StartError> {
         messages,
         to_hasher: workers.to_hasher,
         to_reader: workers.to_reader,
-        found,
+        named,
     };
     let who = (session, fingerprint);
     let thread = start_net(clock, reactor, setup, workers.threads, control.clone(), who)?;
@@ -121,11 +121,11 @@ pub(crate) fn start(mut builder: SenderBuilder) -> Result<Running, StartError> {
 }
 
 /// What is to be offered: a sender that stays may have nothing yet.
-fn found(builder: &SenderBuilder) -> Result<paths::Found, StartError> {
+fn named(builder: &SenderBuilder) -> Result<Vec<PathToOffer>, StartError> {
     if builder.stay && builder.paths.is_empty() {
-        return Ok(paths::Found::default());
+        return Ok(Vec::new());
     }
-    paths::expand(&builder.paths)
+    name_paths(&builder.paths)
 }
 
 /// The engine's settings.
@@ -203,22 +203,16 @@ impl Workers {
     ) -> Result<Workers, StartError> {
         let (to_hasher, to_hash) = channel::unbounded();
         let (to_reader, to_read) = channel::unbounded();
-        let cache = match &builder.hash_cache {
-            Some(folder) => HashCache::at(folder, CACHE_LIMIT),
-            None => HashCache::of_user(),
-        };
-        let cut = workers::Cut {
-            symbol_size: builder.symbol_size,
-            k: coding.k,
-            codec: coding.codec,
-        };
+        let known = builder.known_hashes();
+        let how = (builder.scan.clone(), coding.cut);
+        let makes_parity = coding.cut.codec != Codec::None;
         let (answers, wake) = (to_net.clone(), control.clone());
         let hasher = spawn("loopcast-hash", move || {
-            workers::hash(&to_hash, &answers, &wake, &cache, cut);
+            workers::hash(&to_hash, &answers, &wake, &known, &how);
         })?;
         let (answers, wake) = (to_net.clone(), control.clone());
         let reader = spawn("loopcast-read", move || {
-            if coding.codec != Codec::None {
+            if makes_parity {
                 fec::prepare();
             }
             workers::read(&to_read, &answers, &wake);

@@ -17,8 +17,8 @@ use super::messages::{Job, Message, Read};
 use super::roster::Roster;
 use crate::driver::outbox::Outbox;
 use crate::driver::outgoing::Outgoing;
-use crate::driver::paths::Found;
 use crate::driver::reactor::{Ending, Engine, Look, Sockets};
+use crate::driver::sender::naming::PathToOffer;
 use crate::driver::socket::{SendFault, Socket};
 use crate::driver::{DriverError, NotOffered, SenderEvent, SenderObject};
 use crate::engine::{self, Burst, Link, ObjectKey};
@@ -45,7 +45,7 @@ pub(crate) struct Setup {
     pub(crate) messages: channel::Receiver<Message>,
     pub(crate) to_hasher: channel::Sender<Job>,
     pub(crate) to_reader: channel::Sender<Read>,
-    pub(crate) found: Found,
+    pub(crate) named: Vec<PathToOffer>,
 }
 
 /// What the network thread leaves behind.
@@ -101,7 +101,9 @@ impl Net {
             listeners,
             figures: Figures::new(v4),
         };
-        net.offers.found(now, setup.found, &mut net.session);
+        for path in setup.named {
+            net.offers.named(now, path, &mut net.session);
+        }
         Ok(net)
     }
 
@@ -125,10 +127,16 @@ impl Net {
                 self.offers.not_offered(path, reason, session);
                 self.offers.prepared(now, session);
             }
-            Message::Offer(path) => self.offers.have_hashed(now, Job::Find(path), session),
-            Message::Found { path, found } => {
-                match found {
-                    Ok(found) => self.offers.found(now, found, session),
+            Message::Looked { object, result } => {
+                self.offers.looked(now, object);
+                if let Err(fault) = result {
+                    session.engine.withdraw(now, object, &fault.to_string());
+                }
+            }
+            Message::Offer(path) => self.offers.have_hashed(now, Job::Name(path), session),
+            Message::Named { path, named } => {
+                match named {
+                    Ok(path) => self.offers.named(now, path, session),
                     Err(error) => self.offers.not_offered(path, error.to_string(), session),
                 }
                 self.offers.prepared(now, session);
@@ -143,6 +151,7 @@ impl Net {
         self.figures.note(now, &event);
         let told = match event {
             E::Started { object, group, .. } => {
+                self.offers.look(now, object);
                 self.hear_feedback(object, group, sockets);
                 let name = self.offers.name(object);
                 Some(SenderEvent::Started { name, group })
@@ -176,7 +185,12 @@ impl Net {
                 self.session.ending.finish();
                 None
             }
-            of_receiver => told_of_receiver(of_receiver, &self.offers),
+            of_receiver => {
+                if matches!(of_receiver, E::Joined { .. } | E::Returned { .. }) {
+                    self.offers.look_at_all(now);
+                }
+                told_of_receiver(of_receiver, &self.offers)
+            }
         };
         if let Some(told) = told {
             self.session.outbox.tell(told);

@@ -1,18 +1,22 @@
 //! The sender's threads that touch files: one reads blocks, one finds and hashes what is to be offered.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
 use super::messages::{Job, Message, Prepare, Prepared, Read};
 use crate::driver::control::{Control, Wish};
-use crate::driver::paths;
+use crate::driver::sender::naming::name_path;
 use crate::engine::ReadCommand;
 use crate::fault::StoreFault;
 use crate::fec::Encoder;
-use crate::object::Codec;
-use crate::store::{HashCache, Source, SourceError, Store};
+use crate::store::tree::ScanOptions;
+use crate::store::{Cut, KnownHashes, Source, SourceError, Store};
+
+/// Most paths of a folder that are told one by one as left out.
+const MOST_SKIPPED: usize = 1_000;
 
 /// Reads blocks, and makes their parity when told to, until nobody asks any more.
 pub(crate) fn read(jobs: &Receiver<Read>, messages: &Sender<Message>, control: &Control) {
@@ -61,72 +65,27 @@ fn fill(
     read.map(|_| ())
 }
 
-/// How objects are cut into symbols and blocks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cut {
-    pub(crate) symbol_size: u16,
-    /// Source symbols in a block; by the object's length when none.
-    pub(crate) k: Option<u16>,
-    pub(crate) codec: Codec,
-}
-
-/// Finds and hashes files, one after another with all cores, until nobody asks any more.
+/// Finds, hashes and looks at what is offered, one after another with all cores, until nobody asks any more.
 pub(crate) fn hash(
     jobs: &Receiver<Job>,
     messages: &Sender<Message>,
     control: &Control,
-    cache: &HashCache,
-    cut: Cut,
+    known: &KnownHashes,
+    how: &(ScanOptions, Cut),
 ) {
     for job in jobs {
-        let Prepare { file, attempt, k } = match job {
-            Job::Prepare(prepare) => prepare,
-            Job::Find(path) => {
-                let found = paths::expand(std::slice::from_ref(&path));
-                if messages.send(Message::Found { path, found }).is_err() {
-                    return;
-                }
-                control.wake();
-                continue;
-            }
-        };
-        let name = file.name.as_str().to_owned();
-        let mut hashed = false;
-        let progress = |done, total| {
-            hashed = true;
-            // The network thread passes it on; it is told some times a second.
-            let _ = messages.send(Message::Hashing {
-                name: name.clone(),
-                done,
-                total,
-            });
-            control.wake();
-            match control.wish() {
-                Wish::Abort => ControlFlow::Break(()),
-                _ => ControlFlow::Continue(()),
-            }
-        };
-        let Cut {
-            symbol_size, codec, ..
-        } = cut;
-        let k = k.or(cut.k);
-        let opened = Source::open(&file.path, &name, symbol_size, k, codec, cache, progress);
-        let message = match opened {
-            Ok(source) => {
-                let description = source.description().clone();
-                Message::Prepared(Box::new(Prepared {
-                    attempt,
-                    content: description.content,
-                    cached: !hashed && description.geometry.length() > 0,
-                    description,
-                    source: Arc::new(source),
-                    file,
-                }))
-            }
-            Err(SourceError::Stopped { .. }) => return,
-            Err(error) => Message::Unprepared {
-                path: file.path,
-                reason: error.to_string(),
+        let message = match job {
+            Job::Name(path) => Message::Named {
+                named: name_path(&path),
+                path,
+            },
+            Job::Look { object, source } => Message::Looked {
+                object,
+                result: source.check(),
+            },
+            Job::Prepare(prepare) => match make_ready(prepare, messages, control, known, how) {
+                Some(message) => message,
+                None => return,
             },
         };
         if messages.send(message).is_err() {
@@ -136,38 +95,92 @@ pub(crate) fn hash(
     }
 }
 
+/// Hashes an object, unless it is known. None if told to stop.
+fn make_ready(
+    Prepare { path, attempt }: Prepare,
+    messages: &Sender<Message>,
+    control: &Control,
+    known: &KnownHashes,
+    (options, cut): &(ScanOptions, Cut),
+) -> Option<Message> {
+    let name = path.name.as_str().to_owned();
+    let mut hashed = false;
+    let progress = |done, total| {
+        hashed = true;
+        // The network thread passes it on; it is told some times a second.
+        let _ = messages.send(Message::Hashing {
+            name: name.clone(),
+            done,
+            total,
+        });
+        control.wake();
+        match control.wish() {
+            Wish::Abort => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    };
+    match Source::open(
+        &path.path, &path.name, path.kind, options, *cut, known, progress,
+    ) {
+        Ok(source) => {
+            let description = source.description().clone();
+            Some(Message::Prepared(Box::new(Prepared {
+                path,
+                attempt,
+                cached: !hashed && description.geometry.length() > 0,
+                description,
+                skipped: skipped(&source),
+                source: Arc::new(source),
+            })))
+        }
+        Err(SourceError::Stopped { .. }) => None,
+        Err(error) => Some(Message::Unprepared {
+            path: path.path,
+            reason: error.to_string(),
+        }),
+    }
+}
+
+/// What of a folder is not sent and why, as far as it is told.
+fn skipped(source: &Source) -> Vec<(PathBuf, String)> {
+    let skipped = source.skipped().iter().take(MOST_SKIPPED);
+    let told = skipped.map(|s| (s.full_path(source.path()), s.why.to_string()));
+    told.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::{ObjectKey, Slot};
-    use crate::fec::Decoder;
+    use crate::object::{Codec, ObjectKind, SafeName};
 
     #[test]
-    fn files_of_a_folder_that_is_offered_later_are_found_here() {
+    fn paths_that_are_offered_later_are_named_here() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("f"), "f").unwrap();
         let poll = mio::Poll::new().unwrap();
         let waker = mio::Waker::new(poll.registry(), mio::Token(0)).unwrap();
         let (to_hasher, jobs) = crossbeam_channel::unbounded();
         let (to_net, messages) = crossbeam_channel::unbounded();
-        let gone = dir.path().join("gone");
-        for path in [dir.path().to_owned(), gone.clone()] {
-            to_hasher.send(Job::Find(path)).unwrap();
+        let (here, gone) = (dir.path().join("f"), dir.path().join("gone"));
+        for path in [&here, &gone] {
+            to_hasher.send(Job::Name(path.clone())).unwrap();
         }
         drop(to_hasher);
         let cut = Cut {
             symbol_size: 1_024,
-            k: None,
+            block_kib: None,
             codec: Codec::None,
         };
         let control = Control::new(waker);
-        hash(&jobs, &to_net, &control, &HashCache::none(), cut);
-        let mut found = messages.try_iter().map(|message| match message {
-            Message::Found { path, found } => (path, found.map(|f| f.files.len()).ok()),
+        let how = (ScanOptions::default(), cut);
+        hash(&jobs, &to_net, &control, &KnownHashes::none(), &how);
+        let mut named = messages.try_iter().map(|message| match message {
+            Message::Named { path, named } => (path, named.map(|n| n.kind).ok()),
             other => panic!("{other:?}"),
         });
-        assert_eq!(found.next(), Some((dir.path().to_owned(), Some(1))));
-        assert_eq!(found.next(), Some((gone, None)));
+        assert_eq!(named.next(), Some((here, Some(ObjectKind::File))));
+        assert_eq!(named.next(), Some((gone, None)));
     }
 
     #[test]
@@ -176,9 +189,14 @@ mod tests {
         let path = dir.path().join("f");
         std::fs::write(&path, vec![5; 10 * 1_024]).unwrap();
         let go = |_, _| ControlFlow::Continue(());
-        let cache = HashCache::none();
-        let codec = Codec::ReedSolomon;
-        let source = Source::open(&path, "f", 1_024, Some(8), codec, &cache, go).unwrap();
+        let cut = Cut {
+            symbol_size: 1_024,
+            block_kib: Some(8),
+            codec: Codec::ReedSolomon,
+        };
+        let (name, options) = (SafeName::offered("f").unwrap(), ScanOptions::default());
+        let (kind, known) = (ObjectKind::File, KnownHashes::none());
+        let source = Source::open(&path, &name, kind, &options, cut, &known, go).unwrap();
         let g = source.description().geometry;
         let (mut buffer, mut encoder) = (Vec::new(), Encoder::new());
         for parity in [true, false, true] {
@@ -194,15 +212,5 @@ mod tests {
                 assert_eq!(buffer.len(), usize::from(all) * 1_024);
             }
         }
-        // The last read was of the last block, 5 symbols of content.
-        let mut decoder = Decoder::new();
-        let mut decoding = decoder.begin(5, 8, 1_024).unwrap();
-        for symbol in 8..13 {
-            let bytes = &buffer[usize::from(symbol) * 1_024..][..1_024];
-            decoding.add(symbol, bytes).unwrap();
-        }
-        let mut block = vec![0; 5 * 1_024];
-        decoding.restore(&mut block).unwrap();
-        assert_eq!(block, vec![5; 5 * 1_024]);
     }
 }

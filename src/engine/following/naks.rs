@@ -164,6 +164,23 @@ impl Following {
         self.send(cx, to, channel, ReceiverBody::Ack(ack), PacketKind::Ack);
     }
 
+    /// What an object lacks was not asked for until now, and is from now on.
+    pub(crate) fn lack_all(&mut self, cx: &mut Context<'_>, key: ObjectKey) {
+        let timing = self.timing();
+        let on_unicast = self.path.is_unicast();
+        match &mut self.unicast {
+            Some(path) if on_unicast => path.ask_soon(cx.now, timing.grtt),
+            _ if on_unicast || self.silent || self.session.is_none() => {}
+            _ => {
+                let object = cx.library.get(key);
+                let rx = self.objects.get_mut(key);
+                if let (Some(object), Some(rx)) = (object, rx) {
+                    rx.catch_up(cx.now, object.holdings(), timing, cx.rng);
+                }
+            }
+        }
+    }
+
     /// A block that was here is lacking after all: it is asked for like any other.
     pub(crate) fn lack(&mut self, cx: &mut Context<'_>, key: ObjectKey, block: BlockNo) {
         let timing = self.timing();

@@ -37,7 +37,8 @@ impl Following {
         if joins && active.iter().any(|(_, o)| !o.is_opened()) {
             return self.joining.wait_for_disk();
         }
-        let holds = cx.library.symbols_held() > 0;
+        let is_looking = |(_, o): &(_, &Object)| o.is_looking();
+        let holds = cx.library.symbols_held() > 0 || active.iter().any(is_looking);
         let channel = active
             .iter()
             .find_map(|(rx, _)| rx.channel)

@@ -162,6 +162,25 @@ impl Library {
         }
     }
 
+    /// These blocks of an object are zeros by its table.
+    pub fn set_zeros(&mut self, key: ObjectKey, blocks: RangeSet) {
+        if let Some(object) = self.objects.get_mut(key.0 as usize) {
+            object.set_zeros(blocks);
+        }
+    }
+
+    /// What is here of an object already is being looked for, or no more; true if that is new.
+    pub fn set_looking(&mut self, key: ObjectKey, looking: bool) -> bool {
+        let object = self.lacking_mut(key).filter(|o| o.is_looking() != looking);
+        object.map(|o| o.set_looking(looking)).is_some()
+    }
+
+    /// A symbol is here without having come; true if its block is to be checked now.
+    pub fn add_symbol(&mut self, key: ObjectKey, block: BlockNo, symbol: SymbolNo) -> bool {
+        let object = self.lacking_mut(key);
+        object.is_some_and(|o| o.add_symbol(block, symbol))
+    }
+
     /// A block came as a whole, and is verified.
     pub fn add_block(&mut self, key: ObjectKey, block: BlockNo) {
         if let Some(object) = self.lacking_mut(key) {

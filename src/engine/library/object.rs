@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::assemble::{Holdings, Insert, Origins, SourceNo, SourceSet};
 use crate::ids::{BlockNo, ShortCodingId, SymbolNo};
-use crate::object::{BlockKind, Description, Geometry};
+use crate::object::{BlockKind, Description, Geometry, Part};
 use crate::range_set::RangeSet;
 use crate::time::Time;
 use crate::wire::Outcome;
@@ -34,6 +34,9 @@ pub struct Object {
     bytes_verified: u64,
     state: ObjectState,
     opened: bool,
+    looking: bool,
+    /// Blocks that are zeros by the table.
+    zeros: RangeSet,
 }
 
 impl Object {
@@ -47,6 +50,8 @@ impl Object {
             bytes_verified: 0,
             state: ObjectState::Lacking,
             opened: false,
+            looking: false,
+            zeros: RangeSet::new(),
             description: Arc::new(description),
         }
     }
@@ -120,6 +125,32 @@ impl Object {
     /// Its place on disk is known, and what is there from an earlier run.
     pub fn is_opened(&self) -> bool {
         self.opened
+    }
+
+    /// Blocks that are zeros by the table: who has that need not be sent them.
+    pub fn zeros(&self) -> &RangeSet {
+        &self.zeros
+    }
+
+    pub(super) fn set_zeros(&mut self, blocks: RangeSet) {
+        self.zeros = blocks;
+    }
+
+    /// What is here of it already is still being looked for.
+    pub fn is_looking(&self) -> bool {
+        self.looking
+    }
+
+    /// What is here already is being looked for, or no more: meanwhile only the table is lacking.
+    pub(super) fn set_looking(&mut self, looking: bool) {
+        self.looking = looking;
+        let g = self.geometry();
+        let reach = if looking {
+            g.first_content_block()
+        } else {
+            g.blocks()
+        };
+        self.holdings.set_reach(reach);
     }
 
     /// Bytes of content that are verified.
@@ -209,16 +240,30 @@ impl Object {
         insert
     }
 
+    /// A symbol is here without having come; true if it completes its block.
+    pub(super) fn add_symbol(&mut self, block: BlockNo, symbol: SymbolNo) -> bool {
+        self.holdings.insert(block, symbol) == Insert::Completed
+    }
+
     /// Whether a block needs no check: each symbol of it was proved when it came.
     pub(super) fn proves_itself(&self, block: BlockNo) -> bool {
-        matches!(self.geometry().kind(block), BlockKind::Pages { .. })
+        self.geometry().is_page(block)
     }
 
     /// Marks a block as verified; gives the sources that had a part in it when it was wrong, and
     /// none now.
     pub(super) fn verify(&mut self, block: BlockNo) -> SourceSet {
+        // It need not have come symbol by symbol.
+        self.holdings.insert_block(block);
         let new = self.verified.insert(u64::from(block)..u64::from(block) + 1) > 0;
-        if let (true, BlockKind::Content { len, .. }) = (new, self.geometry().kind(block)) {
+        let kind = self.geometry().kind(block);
+        if let BlockKind::Data {
+            part: Part::Content,
+            len,
+            ..
+        } = kind
+            && new
+        {
             self.bytes_verified += u64::from(len);
         }
         self.origins.verified(block)

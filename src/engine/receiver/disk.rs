@@ -5,6 +5,7 @@ use crate::engine::{Command, Object, ObjectKey, ObjectState, ReceiverEvent};
 use crate::fault::{FaultKind, StoreFault};
 use crate::ids::BlockNo;
 use crate::range_set::RangeSet;
+use crate::symbol_set::SymbolSet;
 use crate::time::Time;
 use crate::wire::{DataHeader, Done, Outcome};
 
@@ -37,6 +38,38 @@ impl Receiver {
         }
     }
 
+    /// What is here of an object already is looked for: until it is said that nothing more
+    /// is found, its table alone is asked for. To be said before
+    /// [`handle_opened`](Receiver::handle_opened), or later.
+    pub fn handle_looking(&mut self, object: ObjectKey) {
+        self.library.set_looking(object, true);
+    }
+
+    /// These symbols of an object's blocks are here without having come, taken from elsewhere on the disk;
+    /// with `is_last` nothing more is looked for, and what is lacking is asked for.
+    pub fn handle_found(
+        &mut self,
+        now: Time,
+        object: ObjectKey,
+        found: &[(BlockNo, SymbolSet)],
+        is_last: bool,
+    ) {
+        if !self.library.is_lacking(object) {
+            return;
+        }
+        for (block, symbols) in found {
+            for symbol in symbols.iter() {
+                if self.library.add_symbol(object, *block, symbol) {
+                    let block = *block;
+                    self.command(Command::Check { object, block });
+                }
+            }
+        }
+        if is_last && self.library.set_looking(object, false) {
+            self.each(now, |following, cx| following.lack_all(cx, object));
+        }
+    }
+
     /// A block has been hashed and is on disk, or not. A block whose expected hash is not known yet
     /// (its page has not come) is reported when it is.
     pub fn handle_checked(
@@ -51,6 +84,9 @@ impl Receiver {
         }
         match result {
             Ok(()) => {
+                for following in &mut self.followings {
+                    following.filled(object, block);
+                }
                 for address in self.library.verify(now, object, block) {
                     self.out.event(ReceiverEvent::ShutOut { address });
                 }

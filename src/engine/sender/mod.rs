@@ -92,8 +92,23 @@ impl Sender {
     /// # Errors
     /// The object is on offer already, or too many are.
     pub fn offer(&mut self, now: Time, description: Description) -> Result<ObjectKey, SenderError> {
+        self.offer_sparse(now, description, RangeSet::new())
+    }
+
+    /// Offers an object of which the blocks in `zeros` are holes by its table: they go out only to those who
+    /// ask for them by number, as whoever has the table knows them.
+    ///
+    /// # Errors
+    /// The object is on offer already, or too many are.
+    pub fn offer_sparse(
+        &mut self,
+        now: Time,
+        description: Description,
+        zeros: RangeSet,
+    ) -> Result<ObjectKey, SenderError> {
         self.serving.check_offer(&description)?;
         let object = self.library.add_whole(description);
+        self.library.set_zeros(object, zeros);
         self.begin(now, object);
         Ok(object)
     }

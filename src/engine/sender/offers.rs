@@ -25,6 +25,8 @@ pub(super) struct Offered {
     coding: ShortCodingId,
     /// Blocks that are not here yet, and can't be sent.
     missing: RangeSet,
+    /// Blocks that need not be sent unasked.
+    zeros: RangeSet,
     /// Why it is no longer offered, if it is not.
     withdrawn: Option<String>,
 }
@@ -41,6 +43,18 @@ impl Offered {
     /// Blocks that are not here yet.
     pub(super) fn missing(&self) -> &RangeSet {
         &self.missing
+    }
+
+    /// Blocks that need not be sent unasked.
+    pub(super) fn zeros(&self) -> &RangeSet {
+        &self.zeros
+    }
+
+    /// What who lacks everything is not sent: blocks that are not here, or that are zeros.
+    pub(super) fn not_sent(&self) -> RangeSet {
+        let mut blocks = self.missing.clone();
+        blocks.union_with(&self.zeros);
+        blocks
     }
 
     pub(super) fn is_withdrawn(&self) -> bool {
@@ -113,6 +127,7 @@ impl Offers {
             signature: Signature::of(session, &description, key),
             coding: object.coding(),
             missing: object.unverified(),
+            zeros: object.zeros().clone(),
             withdrawn: None,
             description,
         });

@@ -11,7 +11,7 @@ use crate::engine::sender::passes::Passes;
 use crate::engine::sender::sync_timer::{Phase, SyncTerms, SyncTimer};
 use crate::ids::{BlockNo, PacketNo, ReceiverId, ShortCodingId, SymbolNo};
 use crate::nak::backoff::k_for;
-use crate::object::Geometry;
+use crate::object::{Geometry, Part};
 use crate::range_set::RangeSet;
 use crate::rate::Mark;
 use crate::symbol_set::SymbolSet;
@@ -70,11 +70,13 @@ impl Transmission {
         coding: ShortCodingId,
         geometry: Geometry,
         surplus: Surplus,
-        missing: RangeSet,
+        (missing, zeros): (RangeSet, RangeSet),
     ) -> Transmission {
+        let mut carousel = Carousel::new(geometry, surplus, missing);
+        carousel.set_unasked(zeros);
         Transmission {
             coding,
-            carousel: Carousel::new(geometry, surplus, missing),
+            carousel,
             hearings: Hearings::default(),
             confirms: Confirms::default(),
             claims: Claims::default(),
@@ -444,12 +446,14 @@ impl Transmission {
         self.listeners = u32::from(self.is_passing() || self.may_pass(limit));
     }
 
-    /// `sent` symbols of a pass have left: table and pages follow when it is time.
+    /// `sent` symbols of a pass have left: what has no parity of its own or is all of the table follows
+    /// when it is time.
     fn repeat_description(&mut self, sent: usize) {
         let geometry = self.carousel.geometry();
         let is_over = self.carousel.has_cycled();
         if self.passes.sent(sent, geometry.total_symbols(), is_over) {
-            for block in 0..geometry.first_content_block() {
+            let table = (geometry.pages(Part::Table) == 0).then_some(0);
+            for block in table.into_iter().chain(geometry.page_blocks()) {
                 let all = SymbolSet::full(geometry.symbols(block));
                 self.carousel.repair(block, &all);
             }

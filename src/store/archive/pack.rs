@@ -17,7 +17,7 @@ use crate::store::archive::spans::spans;
 use crate::store::archive::{PackError, Progress, on_all_cores};
 use crate::store::disk::Disk;
 use crate::store::folder::{Folder, Kind};
-use crate::store::source::Looks;
+use crate::store::looks::Looks;
 use crate::store::{SinkError, random};
 
 /// Levels of zstd that can be asked for: from fast to small. Those above need gigabytes of memory.
@@ -61,7 +61,7 @@ impl Pack {
         let table = sources.table.encode();
         let frames_shift = |shift: &u8| content <= MAX_FRAMES << shift;
         let shift = (DEFAULT_FRAME_SHIFT..=*SHIFTS.end()).find(frames_shift);
-        let (Some(shift), true) = (shift, table.len() <= config::MAX_TABLE_LEN as usize) else {
+        let (Some(shift), true) = (shift, table.len() <= config::MAX_ARCHIVE_TABLE as usize) else {
             return Err(PackError::TooMuch(table.len()));
         };
         let archive = Archive::new(

@@ -4,7 +4,7 @@ use crate::rng::Rng;
 use crate::store::{BlockPool, Put};
 
 const SYMBOL: u16 = 1_024;
-const K: u16 = 4;
+const BLOCK_KIB: u32 = 4;
 
 fn bytes(len: usize) -> Vec<u8> {
     let mut rng = Rng::new(len as u64);
@@ -13,7 +13,7 @@ fn bytes(len: usize) -> Vec<u8> {
 
 fn holding(content: &[u8], codec: Codec) -> Memory {
     let name = SafeName::offered("file.bin").unwrap();
-    Memory::holding(&name, content, SYMBOL, K, codec).unwrap()
+    Memory::holding(&name, content, SYMBOL, BLOCK_KIB, codec).unwrap()
 }
 
 /// A block's symbols as they are sent, parity too.
@@ -43,10 +43,8 @@ fn buffer(from: &dyn Store, block: BlockNo, which: &[u16]) -> BlockBuf {
 fn bring_pages(from: &Memory, to: &mut Memory) -> Settled {
     let g = from.description().geometry;
     let mut all = Settled::default();
-    for page in 0..g.pages() {
-        let (block, symbol) = g.place_of_page(page);
-        let page_bytes = &symbols(from, block)[usize::from(symbol)];
-        let settled = to.store_page(page, page_bytes).unwrap();
+    for block in (0..g.blocks()).filter(|&b| g.is_page(b)) {
+        let settled = to.store_page(block, &symbols(from, block)[0]).unwrap();
         all.refused |= settled.refused;
         all.verified.extend(settled.verified);
         all.bad.extend(settled.bad);
@@ -72,7 +70,7 @@ fn an_object_is_read_back() {
         assert_eq!(coming.content().is_some(), len == 0);
         assert!(coming.finish().is_err());
         assert_eq!(bring_pages(&held, &mut coming), Settled::default());
-        for block in (0..g.blocks()).filter(|&b| g.page_at(b, 0).is_none()) {
+        for block in (0..g.blocks()).filter(|&b| !g.is_page(b)) {
             assert_eq!(
                 bring_block(&held, &mut coming, block),
                 BlockResult::Verified
@@ -103,7 +101,7 @@ fn ranges_are_read_only_where_blocks_are_held() {
     assert_eq!(fault.kind(), FaultKind::Gone);
     let mut coming = Memory::new(held.description());
     bring_pages(&held, &mut coming);
-    bring_block(&held, &mut coming, g.first_content_block());
+    bring_block(&held, &mut coming, g.content_block_at(0));
     assert_eq!(coming.read_at(0, &mut [0; 4_000]), Ok(()));
     let fault = coming.read_at(0, &mut [0; 5_000]).unwrap_err();
     assert_eq!(fault.kind(), FaultKind::Gone);
@@ -114,7 +112,7 @@ fn blocks_wait_for_their_page() {
     let content = bytes(20_000);
     let held = holding(&content, Codec::None);
     let g = held.description().geometry;
-    let first = g.first_content_block();
+    let first = g.content_block_at(0);
     let mut coming = Memory::new(held.description());
     let mut wrong = buffer(&held, first, &[0, 1, 2, 3]);
     wrong.bytes_mut()[0] ^= 1;
@@ -125,9 +123,9 @@ fn blocks_wait_for_their_page() {
     assert!(coming.held().is_empty());
     let mut page = symbols(&held, 1).remove(0);
     page[0] ^= 1;
-    assert!(coming.store_page(0, &page).unwrap().refused);
+    assert!(coming.store_page(first - 1, &page).unwrap().refused);
     page[0] ^= 1;
-    let settled = coming.store_page(0, &page).unwrap();
+    let settled = coming.store_page(first - 1, &page).unwrap();
     assert_eq!(
         (settled.bad, settled.verified),
         (vec![first], vec![first + 1])
@@ -163,7 +161,7 @@ fn parity_restores_what_is_missing() {
     let content = bytes(7_000);
     let held = holding(&content, Codec::ReedSolomon);
     let g = held.description().geometry;
-    let first = g.first_content_block();
+    let first = g.content_block_at(0);
     let mut coming = Memory::new(held.description());
     bring_pages(&held, &mut coming);
     for block in first..g.blocks() {
@@ -187,7 +185,7 @@ fn parity_restores_what_is_missing() {
 #[test]
 fn a_later_run_finds_verified_blocks() {
     let held = holding(&bytes(20_000), Codec::None);
-    let first = held.description().geometry.first_content_block();
+    let first = held.description().geometry.content_block_at(0);
     let mut coming = Memory::new(held.description());
     bring_pages(&held, &mut coming);
     bring_block(&held, &mut coming, first);

@@ -1,55 +1,27 @@
 //! Blocks that are restored: any mixture of symbols, little memory, broken runs, lies.
 
-use super::super::*;
-use crate::object::Geometry;
+use super::fixture::{
+    Carrier, K, SIZE, blocks, buffer, names, part_of, source_with_parity, symbols,
+};
+use super::*;
 use crate::rng::Rng;
-use crate::store::test_files::{Carrier, K, SYMBOL, blocks, source_with_parity};
-use crate::store::{BlockPool, Source, Store};
+use crate::store::{BlockResult, Memory, Store};
 use proptest::prelude::*;
 
-const SIZE: usize = SYMBOL as usize;
-
-fn carrier(s: &Source) -> Carrier {
-    Carrier::new(&s.description().geometry, 0)
-}
-
-fn bring(c: &mut Carrier, sink: &mut Sink, s: &Source, kinds: &[&str], seed: u64) {
+fn bring(c: &mut Carrier, sink: &mut Sink, s: &Memory, kinds: &[&str], seed: u64) {
     let which = blocks(&s.description().geometry, kinds);
     c.bring_enough(sink, s, &which, &mut Rng::new(seed))
         .unwrap();
-}
-
-/// A block's symbols, parity too.
-fn symbols(s: &Source, block: BlockNo) -> Vec<Vec<u8>> {
-    let g = s.description().geometry;
-    let mut slot = vec![0; usize::from(g.k() + g.m()) * SIZE];
-    let mut encoder = crate::fec::Encoder::new();
-    let len = s.read_block_with_parity(block, &mut slot, &mut encoder);
-    slot[..len.unwrap()]
-        .chunks(SIZE)
-        .map(<[u8]>::to_vec)
-        .collect()
-}
-
-/// A buffer of one block with these of its symbols.
-fn buffer(g: &Geometry, block: BlockNo, all: &[Vec<u8>], which: &[u16]) -> BlockBuf {
-    let mut pool = BlockPool::new(0);
-    pool.open(1, g);
-    for &symbol in which {
-        let put = pool.put(1, block, symbol, &all[usize::from(symbol)]);
-        assert!(matches!(put, crate::store::Put::Kept), "{put:?}");
-    }
-    pool.take(1, block).unwrap()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn any_enough_symbols_give_the_file(len in 0usize..100_000, seed: u64) {
-        let (_dir, s, content) = source_with_parity(len, seed);
+        let (s, content) = source_with_parity(len, seed);
         let into = tempfile::tempdir().unwrap();
         let mut sink = Sink::open(into.path(), s.description()).unwrap();
-        let mut c = carrier(&s);
+        let mut c = Carrier::new(&s);
         bring(&mut c, &mut sink, &s, &["table", "pages", "content"], seed);
         prop_assert_eq!((sink.lacking(), c.bad.len()), (0, 0));
         prop_assert!(c.pool.allocated() <= 4 * usize::from(K) * SIZE);
@@ -66,12 +38,13 @@ proptest! {
         last_in_memory: bool,
         seed: u64,
     ) {
-        let (_dir, s, content) = source_with_parity(4 * SIZE + last_len, seed);
+        let (s, content) = source_with_parity(4 * SIZE + last_len, seed);
         let g = s.description().geometry;
         let block = g.blocks() - 1;
         let n = usize::from(g.symbols(block));
         let all = symbols(&s, block);
-        let order: Vec<u16> = order.into_iter().filter(|&x| usize::from(x) < all.len()).take(n).collect();
+        let there = order.into_iter().filter(|&x| usize::from(x) < all.len());
+        let order: Vec<u16> = there.take(n).collect();
         let into = tempfile::tempdir().unwrap();
         let mut sink = Sink::open(into.path(), s.description()).unwrap();
         let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(n)).collect();
@@ -86,23 +59,23 @@ proptest! {
         let mut buf = in_memory.map(|part| buffer(&g, block, &all, part));
         let result = sink.finish_block(block, buf.as_mut()).unwrap();
         prop_assert_eq!(result, BlockResult::Unproven);
-        let mut c = carrier(&s);
+        let mut c = Carrier::new(&s);
         bring(&mut c, &mut sink, &s, &["table", "pages"], seed);
         prop_assert!(c.bad.is_empty());
-        let first = g.first_content_block();
-        c.bring_enough(&mut sink, &s, &(first..block).collect::<Vec<_>>(), &mut Rng::new(seed)).unwrap();
+        let others: Vec<BlockNo> = g.blocks_of(Part::Content).filter(|&b| b != block).collect();
+        c.bring_enough(&mut sink, &s, &others, &mut Rng::new(seed)).unwrap();
         prop_assert!(std::fs::read(sink.finish().unwrap()).unwrap() == content);
     }
 }
 
 #[test]
 fn parity_alone_is_enough() {
-    let (_dir, s, content) = source_with_parity(50_000, 1);
+    let (s, content) = source_with_parity(50_000, 1);
     let g = s.description().geometry;
     let into = tempfile::tempdir().unwrap();
     let mut sink = Sink::open(into.path(), s.description()).unwrap();
-    bring(&mut carrier(&s), &mut sink, &s, &["table", "pages"], 1);
-    for block in g.first_content_block()..g.blocks() {
+    bring(&mut Carrier::new(&s), &mut sink, &s, &["table", "pages"], 1);
+    for block in g.blocks_of(Part::Content) {
         let n = g.symbols(block);
         let parity: Vec<u16> = (g.parity(block)..g.parity(block) + n).collect();
         let mut buf = buffer(&g, block, &symbols(&s, block), &parity);
@@ -116,11 +89,11 @@ fn parity_alone_is_enough() {
 
 #[test]
 fn too_few_symbols_are_bad_and_nothing_is_written() {
-    let (_dir, s, _) = source_with_parity(40_000, 1);
+    let (s, _) = source_with_parity(40_000, 1);
     let g = s.description().geometry;
     let into = tempfile::tempdir().unwrap();
     let mut sink = Sink::open(into.path(), s.description()).unwrap();
-    let block = g.first_content_block() + 1;
+    let block = g.data_block(Part::Content, 1);
     let all = symbols(&s, block);
     let mut buf = buffer(&g, block, &all, &[0, 5, 6]);
     let bad = sink.finish_block(block, Some(&mut buf)).unwrap();
@@ -130,8 +103,7 @@ fn too_few_symbols_are_bad_and_nothing_is_written() {
         BlockResult::Bad,
         "nothing at all"
     );
-    let part = std::fs::read(sink.part_path()).unwrap();
-    assert!(part.iter().all(|&b| b == 0));
+    assert!(!part_of(into.path()).exists());
     // What was on disk of it does not count for the next attempt.
     sink.write_partial(&buffer(&g, block, &all, &[1, 7]))
         .unwrap();
@@ -144,19 +116,19 @@ fn too_few_symbols_are_bad_and_nothing_is_written() {
 #[test]
 fn a_lie_in_parity_is_found_and_the_block_comes_again() {
     for pages_first in [true, false] {
-        let (_dir, s, content) = source_with_parity(50_000, 3);
+        let (s, content) = source_with_parity(50_000, 3);
         let g = s.description().geometry;
         let into = tempfile::tempdir().unwrap();
         let mut sink = Sink::open(into.path(), s.description()).unwrap();
-        let mut c = carrier(&s);
+        let mut c = Carrier::new(&s);
         if pages_first {
             bring(&mut c, &mut sink, &s, &["pages"], 1);
         }
-        let block = g.first_content_block() + 2;
+        let block = g.data_block(Part::Content, 2);
         let mut all = symbols(&s, block);
         all[5][100] ^= 1;
         for symbol in [0, 5, 1, 3] {
-            c.bring(&mut sink, &g, block, symbol, &all[usize::from(symbol)])
+            c.bring(&mut sink, block, symbol, &all[usize::from(symbol)])
                 .unwrap();
         }
         assert_eq!(c.bad, if pages_first { vec![block] } else { vec![] });
@@ -169,14 +141,14 @@ fn a_lie_in_parity_is_found_and_the_block_comes_again() {
 
 #[test]
 fn a_later_run_goes_on_with_whole_blocks() {
-    let (_dir, s, content) = source_with_parity(200_000, 4);
+    let (s, content) = source_with_parity(200_000, 4);
     let g = s.description().geometry;
     let into = tempfile::tempdir().unwrap();
     let mut sink = Sink::open(into.path(), s.description()).unwrap();
-    let mut c = carrier(&s);
+    let mut c = Carrier::new(&s);
     bring(&mut c, &mut sink, &s, &["pages", "table"], 1);
-    let content_blocks = blocks(&g, &["content"]);
-    let (first, second) = content_blocks.split_at(content_blocks.len() / 2);
+    let all = blocks(&g, &["content"]);
+    let (first, second) = all.split_at(all.len() / 2);
     c.bring_enough(&mut sink, &s, first, &mut Rng::new(1))
         .unwrap();
     for &block in second {
@@ -187,36 +159,70 @@ fn a_later_run_goes_on_with_whole_blocks() {
     drop(sink);
     let mut sink = Sink::open(into.path(), s.description()).unwrap();
     let recovered: u64 = sink.held().iter().map(|r| r.end - r.start).sum();
-    assert_eq!(
-        recovered as usize,
-        g.first_content_block() as usize + first.len()
-    );
+    let pages = g.pages(Part::Content) as usize;
+    assert_eq!(recovered as usize, 1 + pages + first.len());
     // What was there of the others is forgotten: they begin anew.
     let block = second[0];
     let mut buf = buffer(&g, block, &symbols(&s, block), &[0, 2]);
     let bad = sink.finish_block(block, Some(&mut buf)).unwrap();
     assert_eq!(bad, BlockResult::Bad);
-    let mut c = carrier(&s);
+    let mut c = Carrier::new(&s);
     c.bring_enough(&mut sink, &s, second, &mut Rng::new(2))
         .unwrap();
     assert!(c.bad.is_empty() && c.evictions > 0);
     assert_eq!(std::fs::read(sink.finish().unwrap()).unwrap(), content);
 }
 
+/// Bytes of a file that are on the disk.
+fn room(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).map_or(0, |m| m.blocks() * 512)
+}
+
 #[test]
-fn what_waits_takes_no_room_of_its_own() {
-    let (_dir, s, _) = source_with_parity(30 * SIZE + 1, 5);
+fn a_finished_blocks_room_is_given_back() {
+    let (s, content) = source_with_parity(30 * SIZE + 1, 5);
     let g = s.description().geometry;
     let into = tempfile::tempdir().unwrap();
+    let spool = into.path().join("file.bin.part.spool");
     let mut sink = Sink::open(into.path(), s.description()).unwrap();
-    for block in g.first_content_block()..g.blocks() {
+    bring(&mut Carrier::new(&s), &mut sink, &s, &["table", "pages"], 1);
+    for block in g.blocks_of(Part::Content) {
         let all = symbols(&s, block);
         let n = g.symbols(block);
         let parity: Vec<u16> = (n..2 * n - 1).collect();
         sink.write_partial(&buffer(&g, block, &all, &parity))
             .unwrap();
     }
-    let len = std::fs::metadata(sink.part_path()).unwrap().len();
-    assert_eq!(len, 30 * SIZE as u64 + 1);
-    assert!(sink.tail.len() <= SIZE);
+    assert!(!part_of(into.path()).exists(), "nothing is whole yet");
+    let waiting = room(&spool);
+    assert!(waiting >= 7 * 4_096, "{waiting}");
+    for block in g.blocks_of(Part::Content) {
+        let mut buf = buffer(&g, block, &symbols(&s, block), &[0]);
+        let result = sink.finish_block(block, Some(&mut buf)).unwrap();
+        assert_eq!(result, BlockResult::Verified);
+    }
+    #[cfg(target_os = "linux")]
+    assert!(room(&spool) < waiting / 4, "{} of {waiting}", room(&spool));
+    assert_eq!(std::fs::read(sink.finish().unwrap()).unwrap(), content);
+    assert_eq!(names(into.path()), ["file.bin"]);
+}
+
+#[test]
+fn what_is_kept_is_without_a_spool() {
+    let (s, _) = source_with_parity(20_000, 5);
+    let g = s.description().geometry;
+    let into = tempfile::tempdir().unwrap();
+    let mut sink = Sink::open(into.path(), s.description()).unwrap();
+    let block = g.data_block(Part::Content, 1);
+    sink.write_partial(&buffer(&g, block, &symbols(&s, block), &[1]))
+        .unwrap();
+    assert_eq!(
+        names(into.path()),
+        ["file.bin.part.spool", "file.bin.part.state"]
+    );
+    sink.abandon(true).unwrap();
+    assert_eq!(names(into.path()), ["file.bin.part.state"]);
+    sink.abandon(false).unwrap();
+    assert!(names(into.path()).is_empty());
 }

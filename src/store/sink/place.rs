@@ -1,50 +1,137 @@
-//! The files of an object at a receiver: their names, whether they may be written, and what a
-//! finished one is given beside its bytes.
+//! Where an object's content is put: the seam, and the one file of an object that is a file.
+//!
+//! Only bytes of whole blocks come here, each once. Nothing under the object's name is touched
+//! before [`finish`](Place::finish).
 
 use std::fs::File;
-use std::path::Path;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::object::{Description, Geometry};
+use super::{Means, suffixed};
+use crate::object::tree_table::FileTable;
+use crate::store::disk::Disk;
 use crate::store::folder::{Folder, Kind, allocated};
-use crate::store::sidecar::Sidecar;
-use crate::store::{MovedAside, SinkError};
+use crate::store::{MovedAside, Remarks, SinkError};
 
-/// The incomplete file of a file.
-pub(super) fn part(name: &str) -> String {
-    format!("{name}.part")
+/// Where the bytes of an object's content are put.
+pub(crate) trait Place: Send + Sync {
+    /// Puts bytes of the content where they belong.
+    fn write(&mut self, content: Range<u64>, bytes: &[u8]) -> Result<(), SinkError>;
+
+    /// Reads bytes of the content, also after the object is finished.
+    fn read(&self, content: Range<u64>, into: &mut [u8]) -> Result<(), SinkError>;
+
+    /// Makes everything last and gives it its name.
+    fn finish(&mut self, table: &FileTable) -> Result<(), SinkError>;
+
+    /// What is not as the object has it, once it is finished.
+    fn remarks(&self) -> Remarks {
+        Remarks::default()
+    }
+
+    /// Gives up. With `keep` what was written stays for a later run.
+    fn abandon(&mut self, keep: bool) -> Result<(), SinkError>;
 }
 
-/// What is known about the incomplete file.
-pub(super) fn state(name: &str) -> String {
-    format!("{name}.part.state")
+/// The incomplete file of an object that is one file: `NAME.part`.
+pub(super) struct OneFile {
+    folder: Arc<Folder>,
+    name: String,
+    path: PathBuf,
+    disk: Box<dyn Disk>,
+    file: File,
 }
 
-/// Opens the incomplete file. Gives whether it is of this coding, and what became of one of another.
-pub(super) fn open_part(
-    folder: &Folder,
-    name: &str,
-    description: &Description,
-) -> Result<(File, bool, Option<MovedAside>), SinkError> {
-    let (part_name, state_name) = (part(name), state(name));
-    let path = folder.path_of(&part_name);
+impl OneFile {
+    /// Opens the incomplete file, or makes it: of full length from the start, as a hole.
+    ///
+    /// Space is not reserved: where the file system can't do that cheaply it would write the whole
+    /// file once more. The check of free space when the object is opened finds most of what a
+    /// reservation would.
+    pub(super) fn open(
+        folder: &Arc<Folder>,
+        name: &str,
+        length: u64,
+        means: &Means,
+    ) -> Result<OneFile, SinkError> {
+        let part = suffixed(name, "part");
+        let path = folder.path_of(&part);
+        let file = folder.open_file(&part)?;
+        let fault = |e| SinkError::write(&path, e);
+        file.set_len(length).map_err(fault)?;
+        let handle = file.try_clone().map_err(fault)?;
+        Ok(OneFile {
+            folder: folder.clone(),
+            name: name.to_owned(),
+            disk: (means.wrap)(handle),
+            file,
+            path,
+        })
+    }
+}
+
+impl Place for OneFile {
+    fn write(&mut self, content: Range<u64>, bytes: &[u8]) -> Result<(), SinkError> {
+        self.disk
+            .write_at(bytes, content.start)
+            .map_err(|e| SinkError::write(&self.path, e))
+    }
+
+    fn read(&self, content: Range<u64>, into: &mut [u8]) -> Result<(), SinkError> {
+        self.disk
+            .read_at(into, content.start)
+            .map_err(|e| SinkError::read(&self.path, e))
+    }
+
+    /// Of the mode, what the user's umask takes from new files is taken here too, and the owner can
+    /// always read. A file system that can't keep times or modes does not keep a file from being
+    /// complete.
+    fn finish(&mut self, table: &FileTable) -> Result<(), SinkError> {
+        let fault = |e| SinkError::write(&self.path, e);
+        check_target(&self.folder, &self.name)?;
+        let entry = table.entry(0);
+        // Writable until it has its name, or a later run could not go on after a crash here.
+        set_mode(&self.file, entry.mode | 0o200);
+        if let Some(time) = system_time(entry.mtime) {
+            let _ = self.file.set_modified(time);
+        }
+        self.file.sync_all().map_err(fault)?;
+        let part = suffixed(&self.name, "part");
+        self.folder.rename(&part, &self.name).map_err(fault)?;
+        set_mode(&self.file, entry.mode);
+        self.folder.sync().map_err(fault)
+    }
+
+    fn abandon(&mut self, keep: bool) -> Result<(), SinkError> {
+        if keep {
+            return Ok(());
+        }
+        let part = suffixed(&self.name, "part");
+        let fault = |e| SinkError::write(&self.path, e);
+        self.folder.remove(&part).map_err(fault)
+    }
+}
+
+/// Moves what there is of another content out of the way, to `NAME.part.old`. One of that name from
+/// before goes.
+pub(super) fn move_aside(folder: &Folder, name: &str) -> Result<Option<MovedAside>, SinkError> {
+    let (part, old) = (suffixed(name, "part"), suffixed(name, "part.old"));
+    let path = folder.path_of(&part);
     let fault = |e| SinkError::write(&path, e);
-    let file = folder.open_locked(&part_name)?;
-    let is_empty = file.metadata().map_err(fault)?.len() == 0;
-    let has_state = folder.kind(&state_name).map_err(fault)?.is_some();
-    if has_state && Sidecar::is_of(&folder.open_file(&state_name)?, &description.coding()) {
-        return Ok((file, true, None));
+    if folder.kind(&part).map_err(fault)?.is_none() {
+        return Ok(None);
     }
+    let is_empty = folder.open_file(&part)?.metadata().map_err(fault)?.len() == 0;
     if is_empty {
-        return Ok((file, false, None));
+        return Ok(None);
     }
-    let old = format!("{name}.part.old");
     check_target(folder, &old)?;
     let replaced = folder.kind(&old).map_err(fault)?.is_some();
-    folder.rename(&part_name, &old).map_err(fault)?;
+    folder.rename(&part, &old).map_err(fault)?;
     let path = folder.path_of(&old);
-    let file = folder.open_locked(&part_name)?;
-    Ok((file, false, Some(MovedAside { path, replaced })))
+    Ok(Some(MovedAside { path, replaced }))
 }
 
 /// Only a plain file may be replaced.
@@ -58,20 +145,22 @@ pub(crate) fn check_target(folder: &Folder, name: &str) -> Result<(), SinkError>
     }
 }
 
-/// Whether what is still to come has room.
+/// Whether what is still to come of a file has room beside `more` bytes.
 pub(super) fn check_space(
     folder: &Folder,
-    path: &Path,
-    file: &File,
-    g: &Geometry,
+    name: &str,
+    length: u64,
+    more: u64,
 ) -> Result<(), SinkError> {
-    let need = g
-        .length()
-        .saturating_sub(allocated(file))
-        .saturating_add(Sidecar::size(g));
+    let part = suffixed(name, "part");
+    let here = match folder.kind(&part) {
+        Ok(Some(Kind::File)) => allocated(&folder.open_file(&part)?),
+        _ => 0,
+    };
+    let need = length.saturating_sub(here).saturating_add(more);
     match folder.free() {
         Some(free) if free < need => Err(SinkError::NoSpace {
-            path: path.to_path_buf(),
+            path: folder.path_of(&part),
             need,
             free,
         }),

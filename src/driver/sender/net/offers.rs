@@ -8,27 +8,30 @@ use std::time::Duration;
 use crossbeam_channel as channel;
 
 use super::session::Session;
-use crate::config;
-use crate::driver::paths::{FileToOffer, Found};
 use crate::driver::sender::messages::{Job, Prepare, Prepared};
+use crate::driver::sender::naming::PathToOffer;
 use crate::driver::{NotOffered, SenderEvent, SenderObject};
-use crate::engine::{self, ObjectKey};
-use crate::ids::ContentId;
+use crate::engine::ObjectKey;
 use crate::store::Store;
 use crate::time::Time;
 
-/// How often a file that keeps changing is offered anew.
-const ATTEMPTS: u32 = 5;
-/// How long a file that changed is left alone before it is hashed again; times the attempt.
+/// How long an object that changed is left alone before it is hashed again; times the attempt, up to
+/// [`LONGEST`].
 const SETTLE: Duration = Duration::from_millis(500);
+/// Attempts after which it waits no longer than that.
+const LONGEST: u32 = 10;
+/// Least time between two looks at what is on offer, unless it is read: a large folder takes a while.
+const LOOKS_APART: Duration = Duration::from_secs(1);
 
 /// An object as the driver knows it.
 #[derive(Debug)]
 struct Offered {
-    file: FileToOffer,
+    path: PathToOffer,
     attempt: u32,
     source: Arc<dyn Store>,
     figures: SenderObject,
+    /// When it was looked at last; none while it is.
+    looked: Option<Time>,
 }
 
 /// What is on offer, what is being made ready, and what could not be.
@@ -55,15 +58,33 @@ impl Offers {
         }
     }
 
-    /// Tells of what was left out, and has the files made ready.
-    pub(super) fn found(&mut self, now: Time, found: Found, session: &mut Session) {
-        for path in found.skipped {
-            session.outbox.tell(SenderEvent::PathSkipped { path });
+    /// Has what is at a path made ready.
+    pub(super) fn named(&mut self, now: Time, path: PathToOffer, session: &mut Session) {
+        let prepare = Prepare { path, attempt: 0 };
+        self.have_hashed(now, Job::Prepare(prepare), session);
+    }
+
+    /// Has an object looked at, whether it is still what was offered.
+    pub(super) fn look(&mut self, now: Time, object: ObjectKey) {
+        let is_due = |o: &&mut Offered| o.looked.is_some_and(|at| now >= at + LOOKS_APART);
+        if let Some(offered) = self.objects.get_mut(&object).filter(is_due) {
+            offered.looked = None;
+            let source = Arc::clone(&offered.source);
+            // A hasher that is gone shows where something is to be hashed.
+            let _ = self.to_hasher.send(Job::Look { object, source });
         }
-        for file in found.files {
-            let (attempt, k) = (0, None);
-            let prepare = Prepare { file, attempt, k };
-            self.have_hashed(now, Job::Prepare(prepare), session);
+    }
+
+    /// Has all objects looked at.
+    pub(super) fn look_at_all(&mut self, now: Time) {
+        let objects: Vec<ObjectKey> = self.objects.keys().copied().collect();
+        objects.iter().for_each(|&object| self.look(now, object));
+    }
+
+    /// An object was looked at.
+    pub(super) fn looked(&mut self, now: Time, object: ObjectKey) {
+        if let Some(offered) = self.objects.get_mut(&object) {
+            offered.looked = Some(now);
         }
     }
 
@@ -110,24 +131,31 @@ impl Offers {
     /// Puts a file that is ready on offer.
     pub(super) fn offer(&mut self, now: Time, prepared: Prepared, session: &mut Session) {
         let description = prepared.description.clone();
+        let zeros = prepared.source.zeros();
         let figures = SenderObject {
             name: description.name.clone(),
-            path: prepared.file.path.clone(),
+            path: prepared.path.path.clone(),
             bytes: description.geometry.length(),
-            content: prepared.content,
+            content: description.content,
             coding: description.coding(),
             cycles: 0,
             withdrawn: None,
         };
-        match session.engine.offer(now, description) {
-            Ok(key) => self.offered(key, figures, prepared, session),
-            Err(error) => self.refused(now, &error, prepared, session),
+        for (path, reason) in prepared.skipped.iter().cloned() {
+            session
+                .outbox
+                .tell(SenderEvent::PathSkipped { path, reason });
+        }
+        match session.engine.offer_sparse(now, description, zeros) {
+            Ok(key) => self.offered(now, key, figures, prepared, session),
+            Err(error) => self.not_offered(prepared.path.path, error.to_string(), session),
         }
         self.prepared(now, session);
     }
 
     fn offered(
         &mut self,
+        now: Time,
         key: ObjectKey,
         figures: SenderObject,
         prepared: Prepared,
@@ -143,50 +171,16 @@ impl Offers {
             again: prepared.attempt > 0,
         });
         let offered = Offered {
-            file: prepared.file,
+            path: prepared.path,
             attempt: prepared.attempt,
             source: prepared.source,
             figures,
+            looked: Some(now),
         };
         self.objects.insert(key, offered);
     }
 
-    /// The engine does not take it: a file of the same bytes as another is cut differently.
-    fn refused(
-        &mut self,
-        now: Time,
-        error: &engine::SenderError,
-        prepared: Prepared,
-        session: &mut Session,
-    ) {
-        let Prepared {
-            file,
-            attempt,
-            description,
-            content,
-            ..
-        } = prepared;
-        let twice = matches!(error, engine::SenderError::Twice(_));
-        let taken = self.cuts_of(content);
-        match another_k(description.geometry.k(), &taken).filter(|_| twice) {
-            Some(k) => {
-                let k = Some(k);
-                let prepare = Prepare { file, attempt, k };
-                self.have_hashed(now, Job::Prepare(prepare), session);
-            }
-            None => self.not_offered(file.path, error.to_string(), session),
-        }
-    }
-
-    /// How the objects on offer are cut that have the same bytes.
-    fn cuts_of(&self, content: ContentId) -> Vec<u16> {
-        let same = |o: &&Offered| o.figures.content == content;
-        let same = self.objects.values().filter(same);
-        same.map(|o| o.source.description().geometry.k()).collect()
-    }
-
-    /// An object is no longer sent: its file is hashed and offered anew, unless that was done too
-    /// often.
+    /// An object is no longer sent: it is hashed and offered anew when it has settled.
     pub(super) fn withdrawn(
         &mut self,
         now: Time,
@@ -198,7 +192,7 @@ impl Offers {
             return;
         };
         let Offered {
-            file,
+            path,
             attempt,
             mut figures,
             ..
@@ -209,16 +203,9 @@ impl Offers {
         if session.ending.has_begun() {
             return;
         }
-        if attempt > ATTEMPTS {
-            let reason =
-                format!("it has changed {attempt} times while it was sent; stop what writes it");
-            self.not_offered(file.path, reason, session);
-            return self.stop_if_empty(now, session);
-        }
         self.one_more(now, session);
-        let k = None;
-        let prepare = Prepare { file, attempt, k };
-        self.later.push((now + SETTLE * attempt, prepare));
+        let wait = SETTLE * attempt.min(LONGEST);
+        self.later.push((now + wait, Prepare { path, attempt }));
     }
 
     /// Has files hashed that have settled.
@@ -260,27 +247,5 @@ impl Offers {
         objects.extend(self.objects.into_values().map(|o| o.figures));
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         (objects, self.not_offered)
-    }
-}
-
-/// How to cut up a file that would be cut with `k`, as one of the same bytes is: files are told
-/// apart by bytes and cut, so the cut has to differ from those `taken`. A little, which costs
-/// nothing; none when there are absurdly many. Each is less than the one before, so that a file is
-/// not hashed for ever.
-fn another_k(k: u16, taken: &[u16]) -> Option<u16> {
-    (config::SMALL_K / 2..k).rev().find(|k| !taken.contains(k))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn equal_files_are_cut_in_ways_that_are_free() {
-        assert_eq!(another_k(512, &[512, 510]), Some(511));
-        assert_eq!(another_k(511, &[512, 511, 510]), Some(509));
-        let all: Vec<u16> = (0..=1_024).collect();
-        assert_eq!(another_k(1_024, &all), None);
-        assert_eq!(another_k(config::SMALL_K / 2, &[]), None);
     }
 }

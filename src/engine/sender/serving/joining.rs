@@ -191,7 +191,7 @@ impl Serving {
             if join.is_unicast() {
                 let offered = self.offers.get(key);
                 if let Some(path) = self.unicast.path_mut(id) {
-                    path.needs_all(key, offered.geometry(), offered.missing());
+                    path.needs_all(key, offered.geometry(), &offered.not_sent());
                 }
             } else if granted {
                 transmission.want_all();

@@ -37,7 +37,7 @@ impl Serving {
         let offered = self.offers.get(object);
         for (id, _) in self.members.lacking(object) {
             if let Some(path) = self.unicast.path_mut(id) {
-                path.needs_all(object, offered.geometry(), offered.missing());
+                path.needs_all(object, offered.geometry(), &offered.not_sent());
             }
         }
         for tier in self.members.tiers_lacking(object) {
@@ -125,8 +125,8 @@ impl Serving {
         }
         let surplus = self.config.surplus;
         let begin = || {
-            let missing = offered.missing().clone();
-            Transmission::new(now, offered.coding(), offered.geometry(), surplus, missing)
+            let blocks = (offered.missing().clone(), offered.zeros().clone());
+            Transmission::new(now, offered.coding(), offered.geometry(), surplus, blocks)
         };
         let Some(channel) = self.channels.open(now, object, tier, begin) else {
             return;

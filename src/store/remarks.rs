@@ -1,0 +1,35 @@
+//! What did not become at a receiver what the object has.
+
+/// Most remarks that are kept; beyond they are counted.
+const MOST: usize = 1_000;
+
+/// A path that is not here as the object has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Remark {
+    /// The path in the object; empty for the object itself.
+    pub path: Vec<u8>,
+    /// What is so, and why.
+    pub reason: String,
+}
+
+/// What there is to tell of an object that was finished.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Remarks {
+    /// One for each path, up to a thousand.
+    pub named: Vec<Remark>,
+    /// All of them.
+    pub count: u64,
+    /// Paths that were removed because the object lacks them.
+    pub deleted: u64,
+}
+
+impl Remarks {
+    /// Adds one.
+    pub(crate) fn add(&mut self, path: &[u8], reason: impl Into<String>) {
+        self.count += 1;
+        if self.named.len() < MOST {
+            let (path, reason) = (path.to_vec(), reason.into());
+            self.named.push(Remark { path, reason });
+        }
+    }
+}
