@@ -20,34 +20,35 @@ pub const MAX_K: u16 = 8_192;
 pub const MAX_M: u16 = 8_192;
 /// Largest block, in KiB: 64 MiB, which symbols of the largest size fill with 7,544.
 pub const MAX_BLOCK_KIB: u32 = 65_536;
-/// Block of an object below [`LARGE_OBJECT`], in KiB: it passes in 43 ms at 100 Mbit/s, which bounds how long a
-/// loss waits before it may be asked for.
+/// Block of an object below [`LARGE_OBJECT`], in KiB: it passes in 43 ms at 100 Mbit/s, which
+/// bounds how long a loss waits before it may be asked for.
 pub const SMALL_BLOCK_KIB: u32 = 512;
 /// Block of larger objects, in KiB: half as many hashes, and parity that works better.
 pub const LARGE_BLOCK_KIB: u32 = 1_024;
 /// Objects of this many bytes or more have blocks of [`LARGE_BLOCK_KIB`].
 pub const LARGE_OBJECT: u64 = 256 << 20;
-/// Blocks of an object at most where nothing else is said: their hashes take 32 MiB at a sender. Blocks
-/// of longer objects are larger.
+/// Blocks of an object at most where nothing else is said: their hashes take 32 MiB at a sender.
+/// Blocks of longer objects are larger.
 pub const MANY_BLOCKS: u64 = 1 << 20;
 
-/// Block in a session without a way back, in KiB. No NAK waits for such a block, and the larger it is the
-/// closer losses keep to their mean: with 5 % lost, a millionth of blocks of 3,121 symbols need more than 1.02
-/// times the mean number of symbols, of 391 more than 1.06. A receiver that restores one holds it once and
-/// works on up to four times as much, 16 MiB.
+/// Block in a session without a way back, in KiB. No NAK waits for such a block, and the larger it
+/// is the closer losses keep to their mean: with 5 % lost, a millionth of blocks of 3,121 symbols
+/// need more than 1.02 times the mean number of symbols, of 391 more than 1.06. A receiver that
+/// restores one holds it once and works on up to four times as much, 16 MiB.
 pub const ONE_WAY_BLOCK_KIB: u32 = 4_096;
 
-/// The loss that a sender makes up for beforehand where nobody can tell it: what Wi-Fi loses of multicast
-/// (RFC 9119), and more than satellites and cables do.
+/// The loss that a sender makes up for beforehand where nobody can tell it: what Wi-Fi loses of
+/// multicast (RFC 9119), and more than satellites and cables do.
 pub const ONE_WAY_LOSS: f64 = 0.05;
 
-/// The longest loss of everything that a sender spreads over several blocks where nobody can tell it: a fade
-/// of Wi-Fi.
+/// The longest loss of everything that a sender spreads over several blocks where nobody can tell
+/// it: a fade of Wi-Fi.
 pub const FADE: Duration = Duration::from_millis(100);
 
 /// Most bytes that the file table of an archive may have.
 pub const MAX_ARCHIVE_TABLE: u32 = 1 << 20;
-/// Most bytes an encoded file table may have, compressed: more than ten million files with a hash each come to.
+/// Most bytes an encoded file table may have, compressed: more than ten million files with a hash
+/// each come to.
 pub const MAX_TABLE_LEN: u32 = 1 << 30;
 
 /// Bytes that a request is padded to (RFC 9000 §8.1 uses the same).
@@ -71,8 +72,8 @@ pub const K_GROUP_FEEDBACK: u8 = 4;
 /// The greatest K where NAKs go to the sender only and confirms suppress.
 pub const K_SENDER_FEEDBACK: u8 = 6;
 
-/// Receivers that a sender knows one by one, at most: with all that is kept of each they take some 100 MB, and
-/// counting who listens takes a hundredth of a second.
+/// Receivers that a sender knows one by one, at most: with all that is kept of each they take some
+/// 100 MB, and counting who listens takes a hundredth of a second.
 pub const MAX_ROSTER: u32 = 100_000;
 /// How long a receiver waits to hear SYNC or data on its group before it uses unicast.
 pub const SYNC_TIMEOUT: Duration = Duration::from_secs(2);

@@ -627,8 +627,8 @@ fn a_done_is_believed_of_its_sender_only() {
     assert_eq!(s.receivers().next().unwrap().outcome, None);
 }
 
-/// The largest object that a description can tell of: what is kept for it does not grow with what it
-/// claims, and symbols of blocks that it does not have are refused.
+/// The largest object that a description can tell of: what is kept for it does not grow with what
+/// it claims, and symbols of blocks that it does not have are refused.
 #[test]
 fn claims_of_eib_cost_nothing_before_the_disk_agrees() {
     let huge = Description::pretend("huge", (1 << 55) - 1, 8_896, 65_536).unwrap();

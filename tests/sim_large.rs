@@ -1,4 +1,5 @@
-//! An object of 4 TiB: joined in the middle, a few blocks of it, little memory, few bytes of hashes.
+//! An object of 4 TiB: joined in the middle, a few blocks of it, little memory, few bytes of
+//! hashes.
 //!
 //! A test binary of its own, because it looks at the memory of its process.
 

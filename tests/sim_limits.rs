@@ -43,8 +43,8 @@ fn seconds(outcome: Outcome) -> f64 {
     }
 }
 
-/// Somebody joins, with nothing or as if with something, then asks for everything of every object two hundred
-/// times a second, by blocks and by symbols, for a minute.
+/// Somebody joins, with nothing or as if with something, then asks for everything of every object
+/// two hundred times a second, by blocks and by symbols, for a minute.
 fn be_greedy(world: &mut World, films: &[Description], holds: bool) {
     let from = "10.9.9.9:9000".parse().unwrap();
     let join = || request_holding(Stage::JoinGroup, holds);
@@ -88,8 +88,8 @@ fn be_greedy(world: &mut World, films: &[Description], holds: bool) {
     }
 }
 
-/// Eight that lose some packets get some films, with somebody greedy beside them or not: when the last of
-/// them has all.
+/// Eight that lose some packets get some films, with somebody greedy beside them or not: when the
+/// last of them has all.
 fn eight(greedy: Option<bool>, bytes: &[u64], parity: bool) -> (f64, World) {
     let mut world = World::new(Config {
         wait_for: 8 + u32::from(greedy.is_some()),
@@ -132,9 +132,9 @@ fn ways_of_greedy(world: &World) -> Vec<(f64, String)> {
     told.collect()
 }
 
-/// One of nine asks for everything again and again: the others take at most half as long again, and so much for
-/// what it says that it lacks on joining: everything once. It is sent to unicast, and when it asks on, it has
-/// to leave.
+/// One of nine asks for everything again and again: the others take at most half as long again, and
+/// so much for what it says that it lacks on joining: everything once. It is sent to unicast, and
+/// when it asks on, it has to leave.
 #[test]
 fn who_asks_for_everything_again_and_again_costs_the_others_half_of_their_time() {
     for (parity, bytes) in [
@@ -207,8 +207,8 @@ fn end_of_slow(world: &World) -> Option<MoveCause> {
     ends.next()
 }
 
-/// One that gets too little on the slowest tier, and by unicast, has to leave and is told why; nobody waits for
-/// it.
+/// One that gets too little on the slowest tier, and by unicast, has to leave and is told why;
+/// nobody waits for it.
 #[test]
 fn who_gets_too_little_has_to_leave() {
     let (alone, _) = beside_slow(100_000_000, 0, None);
@@ -231,7 +231,8 @@ fn who_gets_too_little_has_to_leave() {
     assert_eq!(told_to(Some(Via::Group)), [use_unicast]);
 }
 
-/// One that just gets the least stays to the end, and so does a slower one where no least is asked for.
+/// One that just gets the least stays to the end, and so does a slower one where no least is asked
+/// for.
 #[test]
 fn who_gets_the_least_stays() {
     for (link, least) in [(3_500_000, 2_000_000), (2_200_000, 0)] {
@@ -242,7 +243,8 @@ fn who_gets_the_least_stays() {
     }
 }
 
-/// Whoever leaves the groups because they are too much, or as told, does not come back with the next announcement.
+/// Whoever leaves the groups because they are too much, or as told, does not come back with the
+/// next announcement.
 #[test]
 fn who_is_sent_to_unicast_stays_off_the_groups() {
     let mut world = with_slow(400_000, 2_000_000, None);

@@ -1,4 +1,5 @@
-//! Whose descriptions a receiver takes: those of one sender, and what others sign or forge stays outside.
+//! Whose descriptions a receiver takes: those of one sender, and what others sign or forge stays
+//! outside.
 
 #![allow(clippy::unwrap_used)]
 
@@ -306,7 +307,8 @@ fn a_forger_on_the_path_gets_nothing_in() {
                 }
             });
         }
-        // 3,000 a second for four seconds: before the sender is heard only where it is known beforehand.
+        // 3,000 a second for four seconds: before the sender is heard only where it is known
+        // beforehand.
         let first = if pinned { 0 } else { 500 };
         for n in 1..4_000 {
             for datagram in forgeries(&world, n) {

@@ -9,12 +9,13 @@ use crate::secret::Secret;
 /// Bytes of an archive's header.
 pub const ARCHIVE_HEADER_LEN: usize = 80;
 
-/// Binary logarithms of the frame sizes that can be: 64 KiB, where headers and tags cost a thousandth,
-/// to 16 MiB, which a worker can still hold twice.
+/// Binary logarithms of the frame sizes that can be: 64 KiB, where headers and tags cost a
+/// thousandth, to 16 MiB, which a worker can still hold twice.
 pub const SHIFTS: RangeInclusive<u8> = 16..=24;
 
-/// Binary logarithm of the frame size when nothing is said: 1 MiB, which stays in a core's own cache
-/// from read to write, gives zstd nearly all that it can find, and costs a 10,000th in headers.
+/// Binary logarithm of the frame size when nothing is said: 1 MiB, which stays in a core's own
+/// cache from read to write, gives zstd nearly all that it can find, and costs a 10,000th in
+/// headers.
 pub const DEFAULT_FRAME_SHIFT: u8 = 20;
 
 /// Most frames of content: an index of 64 MiB, for 256 TiB in the largest frames.
@@ -108,7 +109,8 @@ impl Header {
         self.content_frames() + 1
     }
 
-    /// Bytes in a frame before they are compressed and sealed; `None` for a frame that is not there.
+    /// Bytes in a frame before they are compressed and sealed; `None` for a frame that is not
+    /// there.
     pub fn plain_len(&self, number: u32) -> Option<usize> {
         let frames = self.content_frames();
         match number {

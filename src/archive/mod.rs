@@ -1,8 +1,8 @@
 //! Archives: an object prepared once, sealed frame by frame, so that sending it costs nothing more.
 //!
 //! Takes bytes of frames and gives them back sealed or opened, in place; `docs/ARCHIVE.md` is the
-//! format. It decides what holds and what does not. It touches no file, draws no entropy, and neither
-//! compresses nor restores: that is [`store`](crate::store)'s, which knows files and cores.
+//! format. It decides what holds and what does not. It touches no file, draws no entropy, and
+//! neither compresses nor restores: that is [`store`](crate::store)'s, which knows files and cores.
 //!
 //! An archive is its header, then frames: 0 is the file table, then the content's, and the last one
 //! is the index, which tells how long each of the content's is. Each is sealed under a key of its
@@ -11,10 +11,12 @@
 mod frame;
 mod header;
 mod index;
+mod table;
 
 pub use frame::{Coding, FRAME_HEADER_LEN, FRAME_OVERHEAD, Opened, TAG_LEN};
 pub use header::{ARCHIVE_HEADER_LEN, DEFAULT_FRAME_SHIFT, Header, MAX_FRAMES, SHIFTS};
 pub use index::Layout;
+pub use table::{FileEntry, FileTable, TableError};
 
 use thiserror::Error;
 

@@ -1,8 +1,8 @@
 //! What is here: which symbols of an object a receiver holds.
 //!
 //! Takes symbols as they come; says whether each is new and which block it completed, and what a
-//! block lacks. It sees numbers, no bytes. Memory is a bit a block, and a bitmap for each block that
-//! is begun and not complete.
+//! block lacks. It sees numbers, no bytes. Memory is a bit a block, and a bitmap for each block
+//! that is begun and not complete.
 
 mod sources;
 
@@ -123,7 +123,8 @@ impl Holdings {
         }
         if self.complete.remove(u64::from(block)..u64::from(block) + 1) > 0 {
             let last = self.last_completed.take().filter(|&(b, _)| b == block);
-            // Of one completed earlier it is not known by which symbols; if by parity, all is fetched anew.
+            // Of one completed earlier it is not known by which symbols; if by parity, all is
+            // fetched anew.
             let all = self.geometry.symbols(block);
             let parity = self.geometry.parity(block) > 0;
             let set = match last {
@@ -194,8 +195,8 @@ impl Holdings {
         all - self.set(block).map_or(0, SymbolSet::len)
     }
 
-    /// Source symbols that would complete the block, the first that are not here: just what it lacks
-    /// without parity, and as many as it lacks with.
+    /// Source symbols that would complete the block, the first that are not here: just what it
+    /// lacks without parity, and as many as it lacks with.
     pub fn missing(&self, block: BlockNo) -> SymbolSet {
         if self.is_complete(block) {
             return SymbolSet::new();
@@ -212,12 +213,14 @@ impl Holdings {
         missing
     }
 
-    /// Blocks from `block` on are not lacking for now, whatever is here of them: some may yet be found.
+    /// Blocks from `block` on are not lacking for now, whatever is here of them: some may yet be
+    /// found.
     pub fn set_reach(&mut self, block: BlockNo) {
         self.reach = block.min(self.geometry.blocks());
     }
 
-    /// The first block at or after `block`, and before `end`, that is not complete and may be asked for.
+    /// The first block at or after `block`, and before `end`, that is not complete and may be asked
+    /// for.
     pub fn next_incomplete(&self, block: BlockNo, end: BlockNo) -> Option<BlockNo> {
         let end = u64::from(end.min(self.reach));
         let mut at = u64::from(block);

@@ -117,7 +117,8 @@ impl Carousel {
         }
     }
 
-    /// These blocks go out only when they are asked for by number: who has the table knows them.
+    /// Blocks that go out only when they are asked for by number from now on: who has the table
+    /// knows them.
     pub fn set_unasked(&mut self, blocks: RangeSet) {
         self.unasked = blocks;
     }

@@ -35,7 +35,8 @@ pub struct Walk {
     /// Blocks that go out in turn, increasing, and how many symbols of each have gone. Empty
     /// between cycles.
     window: Vec<(BlockNo, SymbolNo)>,
-    /// It has several blocks: a burst of losses takes as much from a short one as from the others.
+    /// The window has several blocks: a burst of losses takes as much from a short one as from the
+    /// others.
     is_shared: bool,
     /// Whose turn in the window it is: of a block that has symbols left.
     turn: usize,
@@ -75,7 +76,7 @@ impl Walk {
 
     /// Symbols that the surplus adds to a full block, in the windows after the current one.
     pub fn surplus(&self) -> u16 {
-        self.extra_later.0[0].1
+        self.extra_later.of_longest()
     }
 
     /// Windows from the next on have so many content blocks; 0 is taken as 1.
@@ -243,7 +244,7 @@ impl Walk {
             return source.into();
         }
         let extra = if self.is_shared {
-            self.extra.0[0].1
+            self.extra.of_longest()
         } else {
             self.extra.of(source)
         };
@@ -258,7 +259,8 @@ impl Walk {
     }
 }
 
-/// What a surplus adds to blocks of each length that an object has: source symbols, and symbols more.
+/// What a surplus adds to blocks of each length that an object has: source symbols, and symbols
+/// more.
 ///
 /// The longest blocks come first; those of the content's and of the table's end may be shorter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -271,6 +273,10 @@ impl Extra {
         let longest = geometry.most_symbols();
         let lengths = [longest, symbols(Part::Content), symbols(Part::Table)];
         Extra(lengths.map(|n| (n, surplus.symbols(n, geometry.m()))))
+    }
+
+    fn of_longest(&self) -> u16 {
+        self.0[0].1
     }
 
     fn of(&self, source: u16) -> u16 {

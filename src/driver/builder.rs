@@ -14,7 +14,8 @@ use crate::store::{KnownHashes, TreeOptions};
 use crate::units::Rate;
 use crate::url::Url;
 
-/// Most bytes in the hash cache of a folder that the user names: seven million files, or 16 TB of one.
+/// Most bytes in the hash cache of a folder that the user names: seven million files, or 16 TB of
+/// one.
 const CACHE_LIMIT: u64 = 1 << 30;
 
 fn known_hashes(folder: Option<&Path>) -> KnownHashes {
@@ -246,9 +247,9 @@ impl SenderBuilder {
         self
     }
 
-    /// Offers a path as one object: a file; a folder with all that is in it, `photos`, which becomes
-    /// a folder of this name; or `photos/`, what is in it. Links in a folder are sent as links. May be
-    /// called several times; names must differ.
+    /// Offers a path as one object: a file; a folder with all that is in it, `photos`, which
+    /// becomes a folder of this name; or `photos/`, what is in it. Links in a folder are sent as
+    /// links. May be called several times; names must differ.
     pub fn offer_path(mut self, path: impl Into<PathBuf>) -> SenderBuilder {
         self.paths.push(path.into());
         self

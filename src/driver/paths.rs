@@ -1,4 +1,4 @@
-//! Which files a sender offers, and under which names.
+//! Which files go into an archive, and under which names.
 //!
 //! Takes the paths that the user named, gives files with checked names. It opens no file.
 
@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use crate::driver::StartError;
 use crate::object::SafeName;
 
-/// Most files that are offered at a time: each is an object with state of its own.
+/// Most files in an archive.
 const MAX_FILES: usize = 10_000;
 
-/// A file and the name that it is offered under.
+/// A file and its name in the archive.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FileToOffer {
     /// Where it is.
     pub path: PathBuf,
-    /// What receivers call it.
+    /// What it is called there.
     pub name: SafeName,
 }
 
@@ -89,7 +89,8 @@ fn own_name(path: &Path) -> Result<String, StartError> {
     })
 }
 
-/// Adds the files in `folder`, whose names start with `prefix`, and what else is there to `skipped`.
+/// Adds the files in `folder`, whose names start with `prefix`, and what else is there to
+/// `skipped`.
 fn walk(
     folder: &Path,
     prefix: &str,

@@ -301,8 +301,8 @@ pub struct ReceiverObject {
     pub content: ContentId,
     /// Every byte verified and on disk.
     pub complete: bool,
-    /// Paths of it that are not here as the object has them: what was there is kept, or they can't be
-    /// stored.
+    /// Paths of it that are not here as the object has them: what was there is kept, or they can't
+    /// be stored.
     pub left_out: u64,
     /// Why it failed, if it did.
     pub error: Option<String>,

@@ -7,7 +7,7 @@ use crate::object::{Geometry, GeometryError};
 /// What an object is at a receiver.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum ObjectKind {
-    /// One file of the object's name.
+    /// A file of the object's name.
     #[default]
     File,
     /// A folder of the object's name.
@@ -17,7 +17,7 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
-    /// Its number on the wire.
+    /// The kind's number on the wire.
     pub fn number(self) -> u8 {
         match self {
             ObjectKind::File => 0,
@@ -104,8 +104,8 @@ pub struct Description {
 }
 
 impl Description {
-    /// The coding id: hash of both ids and lengths, kind, block size, symbol size, m, codec and name. So two
-    /// objects of the same bytes are told apart by what they are called.
+    /// The coding id: hash of both ids and lengths, kind, block size, symbol size, m, codec and
+    /// name. So two objects of the same bytes are told apart by what they are called.
     pub fn coding(&self) -> CodingId {
         let g = &self.geometry;
         let mut h = blake3::Hasher::new_derive_key("loopcast v2 coding id");
@@ -121,8 +121,8 @@ impl Description {
         CodingId(Hash(*h.finalize().as_bytes()))
     }
 
-    /// A description of `length` bytes with made-up hashes, for simulations that move no bytes, in blocks
-    /// of `block_kib` KiB. It has no parity.
+    /// A description of `length` bytes with made-up hashes, for simulations that move no bytes, in
+    /// blocks of `block_kib` KiB. It has no parity.
     pub fn pretend(
         name: &str,
         length: u64,

@@ -1,10 +1,10 @@
 //! From an object's length to blocks and symbols, and back.
 //!
-//! An object is two byte strings, its file table and its content, each cut into blocks of 2^b KiB that are
-//! subtrees of its hash tree ([`hash_tree`](crate::object::hash_tree)). Where there are several, pages
-//! of block hashes lie between them, each a block of one symbol just before the blocks it proves. All
-//! blocks are numbered in one space, the table's first. So whatever recovers content recovers the
-//! table and the hashes too.
+//! An object is two byte strings, its file table and its content, each cut into blocks of 2^b KiB
+//! that are subtrees of its hash tree ([`hash_tree`](crate::object::hash_tree)). Where there are
+//! several, pages of block hashes lie between them, each a block of one symbol just before the
+//! blocks it proves. All blocks are numbered in one space, the table's first. So whatever recovers
+//! content recovers the table and the hashes too.
 
 use thiserror::Error;
 
@@ -65,7 +65,7 @@ pub enum BlockKind {
     Page {
         /// Of whose blocks.
         part: Part,
-        /// Its number among that part's pages.
+        /// The page's number among that part's pages.
         number: u32,
     },
 }
@@ -76,7 +76,8 @@ pub enum GeometryError {
     /// The symbol size is no multiple of 64 or out of range.
     #[error("symbol size {0} is not a multiple of 64 from {min} to {max}", min = config::MIN_SYMBOL_SIZE, max = config::MAX_SYMBOL_SIZE)]
     SymbolSize(u16),
-    /// The block size is no power of two of KiB, or is out of range, or blocks would have too many symbols.
+    /// The block size is no power of two of KiB, or is out of range, or blocks would have too many
+    /// symbols.
     #[error("blocks of {0} KiB, where powers of two up to {max} KiB and {symbols} symbols are possible", max = config::MAX_BLOCK_KIB, symbols = config::MAX_K)]
     BlockSize(u32),
     /// The file table is empty or too long.
@@ -153,9 +154,9 @@ impl Cut {
 }
 
 impl Geometry {
-    /// Cuts `length` bytes of content, and an encoded file table of `table_len` bytes, into blocks of
-    /// `block_kib` KiB (a power of two) and symbols of `symbol_size` bytes; to each block belong `m` parity
-    /// symbols.
+    /// Cuts `length` bytes of content, and an encoded file table of `table_len` bytes, into blocks
+    /// of `block_kib` KiB (a power of two) and symbols of `symbol_size` bytes; to each block belong
+    /// `m` parity symbols.
     pub fn new(
         length: u64,
         symbol_size: u16,
@@ -253,7 +254,8 @@ impl Geometry {
         self.cut(part).pages
     }
 
-    /// The number of the first block of the content or of its pages: below it is what belongs to the table.
+    /// The number of the first block of the content or of its pages: below it is what belongs to
+    /// the table.
     pub fn first_content_block(&self) -> BlockNo {
         self.table.blocks()
     }
@@ -305,8 +307,8 @@ impl Geometry {
         }
     }
 
-    /// The page's block that has the hash of a block of data, and the hash's place in it; `None` where
-    /// there is no page, because the block is all of its part.
+    /// The page's block that has the hash of a block of data, and the hash's place in it; `None`
+    /// where there is no page, because the block is all of its part.
     pub fn page_of(&self, block: BlockNo) -> Option<(BlockNo, usize)> {
         let BlockKind::Data { part, index, .. } = self.kind(block) else {
             return None;
@@ -355,8 +357,8 @@ impl Geometry {
         longest.div_ceil(u32::from(self.symbol_size)) as u16
     }
 
-    /// Parity symbols a block can have, numbered on from its source symbols: `m`, but 0 for a page and
-    /// for a block that is not there.
+    /// Parity symbols a block can have, numbered on from its source symbols: `m`, but 0 for a page
+    /// and for a block that is not there.
     ///
     /// Pages prove themselves one by one as they come, and one that was made of wrong others could
     /// not be told from a wrong one.
@@ -390,8 +392,9 @@ fn height(leaves: u32) -> u32 {
     32 - leaves.saturating_sub(1).leading_zeros()
 }
 
-/// The most hashes, a power of two, that fit a symbol beside their page's proof. The smallest symbol has
-/// room for 32 hashes and there are less than 2^30 blocks, so one hash and a proof of 30 always fit.
+/// The most hashes, a power of two, that fit a symbol beside their page's proof. The smallest
+/// symbol has room for 32 hashes and there are less than 2^30 blocks, so one hash and a proof of 30
+/// always fit.
 fn hashes_per_page(blocks: u32, symbol_size: u16) -> u32 {
     let room = u32::from(symbol_size) / 32;
     let fits = |per: &u32| per + height(blocks.div_ceil(*per)) <= room;

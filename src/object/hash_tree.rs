@@ -1,11 +1,11 @@
 //! BLAKE3's own tree, from block hashes up to the content id.
 //!
-//! Takes blocks of an object and gives their hashes, takes hashes and gives the one above. A block of
-//! 2^b KiB is a subtree of BLAKE3's tree over chunks of 1 KiB, so an object's content id, the root,
-//! is what `b3sum` prints for its bytes. It keeps nothing.
+//! Takes blocks of an object and gives their hashes, takes hashes and gives the one above. A block
+//! of 2^b KiB is a subtree of BLAKE3's tree over chunks of 1 KiB, so an object's content id, the
+//! root, is what `b3sum` prints for its bytes. It keeps nothing.
 //!
-//! Over its blocks the tree is filled from the left: of each level two neighbours have one parent, and
-//! a last one without a neighbour goes up as it is. That is BLAKE3's shape for every number of
+//! Over its blocks the tree is filled from the left: of each level two neighbours have one parent,
+//! and a last one without a neighbour goes up as it is. That is BLAKE3's shape for every number of
 //! blocks, because all but the last are full and a power of two of chunks long.
 
 use blake3::hazmat::{
@@ -17,11 +17,11 @@ use crate::ids::{ContentId, Hash};
 /// Chunks of BLAKE3's tree, in bytes.
 pub const CHUNK: u64 = blake3::CHUNK_LEN as u64;
 
-/// The hash of a block of an object that has several: the chaining value of its subtree. `offset` is where
-/// the block begins in the object, a multiple of the block size.
+/// The hash of a block of an object that has several: the chaining value of its subtree. `offset`
+/// is where the block begins in the object, a multiple of the block size.
 ///
-/// A block must not be empty, and not be longer than the size that its offset is a multiple of; a wrong
-/// one gives a hash that proves nothing.
+/// A block must not be empty, and not be longer than the size that its offset is a multiple of; a
+/// wrong one gives a hash that proves nothing.
 pub fn block_hash(offset: u64, block: &[u8]) -> Hash {
     let mut hasher = blake3::Hasher::new();
     let longest = blake3::hazmat::max_subtree_len(offset).unwrap_or(u64::MAX);
@@ -52,7 +52,7 @@ pub fn top(left: &Hash, right: &Hash) -> ContentId {
 
 /// The content id of an object by the hashes of its blocks, of which it has at least two.
 ///
-/// One hash is given back as it is; none gives zeros.
+/// A single hash is given back as it is; without any it is zeros.
 pub fn content_id_of(blocks: &[Hash]) -> ContentId {
     match blocks {
         [] => Hash::default(),

@@ -9,8 +9,7 @@ pub mod hash_tree;
 mod pages;
 pub mod pattern;
 mod safe_name;
-mod table;
-pub mod tree_table;
+pub mod table;
 
 pub use description::{Codec, Description, ObjectKind};
 pub use geometry::{BlockKind, Geometry, GeometryError, Part};
@@ -18,4 +17,3 @@ pub use pages::{BlockHashes, Checker, PageError, PageHashes, hash_of};
 pub use safe_name::{
     MAX_COMPONENT, MAX_DEPTH, MAX_OFFERED_NAME, MAX_TABLE_PATH, NameError, SafeName,
 };
-pub use table::{FileEntry, FileTable, TableError};

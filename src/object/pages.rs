@@ -1,12 +1,12 @@
 //! Block hashes in pages, each of which proves itself against the id of what it belongs to.
 //!
-//! Takes the block hashes of a part and gives its id and its pages; takes a page and the id and gives
-//! checked block hashes. It hashes no content and keeps no file.
+//! Takes the block hashes of a part and gives its id and its pages; takes a page and the id and
+//! gives checked block hashes. It hashes no content and keeps no file.
 //!
-//! A **page** as sent is one symbol: the hashes of the blocks that follow it (a power of two of them but at
-//! the end of the part), then the siblings on the way up [BLAKE3's tree](crate::object::hash_tree) (lowest
-//! first, none for a level where there is no sibling), then zeros. Any other bytes are refused, so a
-//! page has one valid form.
+//! A **page** as sent is one symbol: the hashes of the blocks that follow it (a power of two of
+//! them but at the end of the part), then the siblings on the way up [BLAKE3's
+//! tree](crate::object::hash_tree) (lowest first, none for a level where there is no sibling), then
+//! zeros. Any other bytes are refused, so a page has one valid form.
 
 use thiserror::Error;
 
@@ -23,7 +23,7 @@ pub enum PageError {
     /// It is not one symbol long.
     #[error("a hash page of {0} bytes")]
     Length(usize),
-    /// It does not lead to the id.
+    /// The hashes do not lead to the id.
     #[error("a hash page does not lead to the content's id")]
     Root,
     /// What follows the proof is not zeros.
@@ -166,7 +166,8 @@ impl Checker {
         }
     }
 
-    /// The hash of a block of data, whose bytes must be without the zeros that fill its last symbol.
+    /// The hash of a block of data, whose bytes must be without the zeros that fill its last
+    /// symbol.
     pub fn hash(&self, block: BlockNo, bytes: &[u8]) -> Hash {
         hash_of(&self.geometry, block, bytes)
     }

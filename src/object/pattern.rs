@@ -32,10 +32,10 @@ pub struct Pattern {
 /// Why a pattern can't be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum PatternError {
-    /// It has nothing to compare with.
+    /// The pattern has nothing to compare with.
     #[error("a pattern is empty")]
     Empty,
-    /// It is longer than any path.
+    /// The pattern is longer than any path.
     #[error("a pattern has {0} bytes, where {MAX_LEN} are possible")]
     TooLong(usize),
     /// A set of bytes has no end.
@@ -52,7 +52,7 @@ enum Step {
     Byte(u8),
     /// The first byte of a character but `/`.
     Any,
-    /// One byte of these ranges, or outside them.
+    /// A byte of these ranges, or outside them.
     Set {
         negated: bool,
         ranges: Vec<(u8, u8)>,

@@ -18,7 +18,8 @@ pub const MAX_COMPONENT: usize = 255 - 11;
 /// Most components in a name: more is no one's folder, and each costs the receiver work.
 pub const MAX_DEPTH: usize = 64;
 
-/// A name that is safe to join to a folder on any system: one or more plain components, `/` between.
+/// A name that is safe to join to a folder on any system: one or more plain components, `/`
+/// between.
 ///
 /// Joined to a folder it names something inside that folder, and never one of the files that the
 /// store keeps beside incomplete ones.
@@ -46,7 +47,8 @@ pub enum NameError {
     /// A component is `.` or `..`.
     #[error("the name has a '.' or '..' in it")]
     Dots,
-    /// A character that some system takes for a separator, a drive, a stream, a pattern or a command.
+    /// A character that some system takes for a separator, a drive, a stream, a pattern or a
+    /// command.
     #[error("the name has the character {0:?} in it")]
     Character(char),
     /// A component ends with a dot or a space, which Windows drops.
@@ -172,7 +174,8 @@ fn is_device(part: &str) -> bool {
     )
 }
 
-/// `.part`, `.part.state`, `.part.spool`, `.part.old`: without regard to case, as some file systems are.
+/// `.part`, `.part.state`, `.part.spool`, `.part.old`: without regard to case, as some file systems
+/// are.
 fn is_reserved(part: &str) -> bool {
     let lower = part.to_ascii_lowercase();
     [".part", ".part.state", ".part.spool", ".part.old"]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use crate::fault::{FaultKind, StoreFault};
 use crate::fec::Decoder;
 use crate::ids::{BlockNo, Hash};
-use crate::object::tree_table::{Entry, EntryKind, FileTable, TableWriter};
+use crate::object::table::{Entry, EntryKind, FileTable, TableWriter};
 use crate::object::{
     BlockHashes, BlockKind, Checker, Codec, Description, Geometry, GeometryError, ObjectKind, Part,
     SafeName, hash_of,
@@ -402,7 +402,8 @@ impl Block {
 /// The encoded table of one file.
 fn single(name: &SafeName, length: u64) -> Vec<u8> {
     let mut table = TableWriter::new();
-    // The last part of a safe name is one that a table can have, and nothing else here can be refused.
+    // The last part of a safe name is one that a table can have, and nothing else here can be
+    // refused.
     let _ = table.push(&Entry {
         path: name.split().1.as_bytes(),
         kind: EntryKind::File {

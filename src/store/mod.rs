@@ -42,27 +42,17 @@ mod folder;
 #[cfg(feature = "store")]
 mod key_file;
 #[cfg(feature = "store")]
-#[allow(
-    dead_code,
-    reason = "trees of files, which use all of it, are being built"
-)]
 mod known;
 #[cfg(unix)]
 #[cfg(feature = "store")]
 mod layout;
 #[cfg(feature = "store")]
-#[allow(dead_code, reason = "the rest is for trees of files")]
 mod looks;
 #[cfg(feature = "store")]
 pub(crate) mod random;
 #[cfg(feature = "store")]
 mod recover;
 #[cfg(feature = "store")]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "trees of files, which use all of it, are being built"
-)]
 mod reuse;
 #[cfg(feature = "store")]
 mod sender_key;

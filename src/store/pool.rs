@@ -2,8 +2,8 @@
 //!
 //! Takes symbols on the network thread (one copy each), gives whole blocks to the disk thread, and
 //! the least recently touched incomplete ones when memory runs short. Parity waits in the places of
-//! source symbols that have not come, so a buffer is as large as a block. It writes nothing, restores
-//! nothing and knows nothing of hashes.
+//! source symbols that have not come, so a buffer is as large as a block. It writes nothing,
+//! restores nothing and knows nothing of hashes.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use crate::object::Geometry;
 use crate::store::places::{Places, Seat};
 use crate::symbol_set::SymbolSet;
 
-/// Bytes in a pool when nothing else is said: 48 blocks of 512 default symbols, or what
+/// Bytes in a pool when nothing else is said: 63 blocks of 512 KiB with default symbols, or what
 /// 100 Mbit/s brings in 2.7 s.
 pub const DEFAULT_POOL: usize = 32 << 20;
 
-/// Fewest buffers of an open object's size that a pool has, whatever its limit: one being filled, one
-/// with gaps, and two on their way to disk and back.
+/// Fewest buffers of an open object's size that a pool has, whatever its limit: one being filled,
+/// one with gaps, and two on their way to disk and back.
 const MIN_BUFFERS: usize = 4;
 
 /// A bounded set of block buffers, used over and over.
@@ -109,7 +109,8 @@ impl BlockBuf {
 }
 
 impl BlockPool {
-    /// A pool of at most `limit` bytes, or four buffers of the largest open object if those are more.
+    /// A pool of at most `limit` bytes, or four buffers of the largest open object if those are
+    /// more.
     pub fn new(limit: usize) -> BlockPool {
         BlockPool {
             limit,
@@ -212,12 +213,14 @@ impl BlockPool {
         self.allocated
     }
 
-    /// Bytes of blocks that are out and wait for their turn to go to disk: all but one, which has it.
+    /// Bytes of blocks that are out and wait for their turn to go to disk: all but one, which has
+    /// it.
     pub fn waiting(&self) -> usize {
         self.given_out.saturating_sub(self.largest())
     }
 
-    /// The share of the room for them that they take: that of blocks which are put together is none.
+    /// The share of the room for them that they take: that of blocks which are put together is
+    /// none.
     pub fn filled(&self) -> f64 {
         let taken = self.resident + self.largest();
         self.waiting() as f64 / self.effective_limit().saturating_sub(taken).max(1) as f64

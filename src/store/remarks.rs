@@ -15,7 +15,7 @@ pub struct Remark {
 /// What there is to tell of an object that was finished.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Remarks {
-    /// One for each path, up to a thousand.
+    /// Remarks on the first thousand paths.
     pub named: Vec<Remark>,
     /// All of them.
     pub count: u64,

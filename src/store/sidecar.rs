@@ -50,11 +50,11 @@ pub(crate) enum State {
 /// Whose sidecar a file is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Whose {
-    /// That of the coding asked for.
+    /// The state of the coding asked for.
     Ours,
-    /// That of another, or none.
+    /// The state of another, or none.
     Other,
-    /// That of a version that is not known here.
+    /// The state of a version that is not known here.
     Newer,
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use crate::fec::Decoder;
 use crate::ids::BlockNo;
-use crate::object::tree_table::FileTable;
+use crate::object::table::FileTable;
 use crate::object::{Checker, Description, Geometry, ObjectKind, Part, SafeName};
 use crate::range_set::RangeSet;
 use crate::store::bitmap::Bitmap;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::fault::{FaultKind, StoreFault};
-use crate::object::{NameError, TableError};
+use crate::object::NameError;
+use crate::object::table::TableError;
 
 /// Why an object can't be stored. What is on disk stays as it is.
 #[derive(Debug, Error)]

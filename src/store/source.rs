@@ -1,9 +1,9 @@
-//! An object that is offered: a path on disk that was scanned, hashed and described, and is read block by
-//! block.
+//! An object that is offered: a path on disk that was scanned, hashed and described, and is read
+//! block by block.
 //!
-//! Takes a path, gives a description and blocks. Each read is checked: what changes while it is sent is
-//! noticed at the first block that shows it, so receivers never get a mixture. It does not watch the
-//! path between reads; [`check`](Store::check) looks.
+//! Takes a path, gives a description and blocks. Each read is checked: what changes while it is
+//! sent is noticed at the first block that shows it, so receivers never get a mixture. It does not
+//! watch the path between reads; [`check`](Store::check) looks.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::config;
 use crate::fault::{FaultKind, StoreFault};
 use crate::ids::{BlockNo, Hash};
-use crate::object::tree_table::{EntryKind, FileTable, TableError};
+use crate::object::table::{EntryKind, FileTable, TableError};
 use crate::object::{
     BlockHashes, BlockKind, Codec, Description, Geometry, GeometryError, ObjectKind, Part,
     SafeName, hash_of,
@@ -61,7 +61,7 @@ pub struct Source {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// It can't be looked at.
+    /// The path can't be looked at.
     #[error(transparent)]
     Scan(ScanError),
     /// It can't be read.
@@ -75,13 +75,13 @@ pub enum SourceError {
         /// What is wrong.
         why: GeometryError,
     },
-    /// It became a file where a folder was, or the reverse, while it was looked at.
+    /// The path became a file where a folder was, or the reverse, while it was looked at.
     #[error("{}: changes while it is read; send it when nothing writes to it, or send a copy", path.display())]
     Unsteady {
         /// The path.
         path: PathBuf,
     },
-    /// Its table can't be made.
+    /// The table can't be made.
     #[error("{}: {why}", path.display())]
     Table {
         /// The path.
@@ -98,11 +98,11 @@ pub enum SourceError {
 }
 
 impl Source {
-    /// Scans what is at a path, to be offered under `name`, and hashes it with all cores unless it is
-    /// `known`: one read gives the hashes of its files and of its blocks.
+    /// Scans what is at a path, to be offered under `name`, and hashes it with all cores unless it
+    /// is `known`: one read gives the hashes of its files and of its blocks.
     ///
-    /// `progress` is told bytes done and bytes in all, some times a second, starts over where a file
-    /// changes meanwhile, and stops the work by breaking.
+    /// `progress` is told bytes done and bytes in all, some times a second, starts over where a
+    /// file changes meanwhile, and stops the work by breaking.
     pub fn open(
         path: &Path,
         name: &SafeName,
@@ -257,8 +257,8 @@ impl Store for Source {
         Err(StoreFault::new(FaultKind::Changed, text))
     }
 
-    /// Content must have the hash that was found when the object was opened, and its files must look as
-    /// they did then: else it has changed, and is to be withdrawn.
+    /// Content must have the hash that was found when the object was opened, and its files must
+    /// look as they did then: else it has changed, and is to be withdrawn.
     fn read_block(&self, block: BlockNo, slot: &mut [u8]) -> Result<usize, StoreFault> {
         let g = &self.description.geometry;
         let bytes = source_len(g, block);

@@ -26,10 +26,10 @@ const MOST: u64 = 2 << 30;
 /// Why bytes are no table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub(crate) enum UnpackError {
-    /// They begin as a frame of zstd does, and are none.
+    /// The bytes begin as a frame of zstd does, and are none.
     #[error("it is compressed in a way that can't be read")]
     Damaged,
-    /// They come to more than a table may have.
+    /// The bytes come to more than a table may have.
     #[error("it comes to more than {0} bytes, which is the most for a table of its size")]
     TooLong(u64),
 }

@@ -119,8 +119,9 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Uses what else is here of the object: files of an earlier version, places that are zeros.
     ///
-    /// Called when every block of the table is held, and again as long as the answer says that there
-    /// is [`more`](Settled::more); a call reads or writes some 32 MiB. Blocks may come in between.
+    /// Called when every block of the table is held, and again as long as the answer says that
+    /// there is [`more`](Settled::more); a call reads or writes some 32 MiB. Blocks may come in
+    /// between.
     fn after_table(&mut self) -> Result<Settled, StoreFault> {
         Ok(Settled::default())
     }
@@ -130,7 +131,8 @@ pub trait Store: fmt::Debug + Send + Sync {
         Err(read_only(0))
     }
 
-    /// What there is to tell of an object that was finished: what of it is not here as it should be.
+    /// What there is to tell of an object that was finished: what of it is not here as it should
+    /// be.
     fn remarks(&self) -> Remarks {
         Remarks::default()
     }

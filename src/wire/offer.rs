@@ -73,7 +73,8 @@ impl Signature {
         }
     }
 
-    /// Whether the sender whose key this says signed the description in this session. Costs about 50 us.
+    /// Whether the sender whose key this says signed the description in this session. Costs about
+    /// 50 us.
     ///
     /// # Errors
     /// [`BadSignature`] if not, or if the key is none.
@@ -92,8 +93,8 @@ impl Signature {
     }
 }
 
-/// A description has one form on the wire, so what was read is what was signed. The session goes with it:
-/// one of another session, of what was on offer then, does not hold in this one.
+/// A description has one form on the wire, so what was read is what was signed. The session goes
+/// with it: one of another session, of what was on offer then, does not hold in this one.
 fn signed_bytes(session: SessionId, description: &Description) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.put_u64(session.0);

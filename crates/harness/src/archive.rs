@@ -3,10 +3,10 @@
 //! As a fuzz target it takes any bytes for an archive, and any values for what a maker who has the
 //! key may seal: neither must panic, and what opens must be what was sealed.
 
+use loopcast::archive::FileTable;
 use loopcast::archive::{
     ARCHIVE_HEADER_LEN, Archive, ArchiveError, Coding, FRAME_HEADER_LEN, FRAME_OVERHEAD, Layout,
 };
-use loopcast::object::FileTable;
 use loopcast::secret::Secret;
 
 use crate::bytes::Bytes;

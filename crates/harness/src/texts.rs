@@ -8,8 +8,9 @@ use core::fmt::Display;
 use core::str::FromStr;
 use std::path::Component;
 
-use loopcast::object::tree_table::{self, TableWriter};
-use loopcast::object::{Checker, Description, FileTable, SafeName};
+use loopcast::archive::FileTable;
+use loopcast::object::table::{self, TableWriter};
+use loopcast::object::{Checker, Description, SafeName};
 use loopcast::seal::Fingerprint;
 use loopcast::secret::{KeyKind, Secret};
 use loopcast::units::{ByteLen, Rate};
@@ -46,7 +47,7 @@ pub fn run(data: &[u8]) {
 
 /// The table of a folder, which has one form, and paths that stay inside.
 fn tree(data: &[u8], length: u64) {
-    let Ok(table) = tree_table::FileTable::parse(data.to_vec(), length) else {
+    let Ok(table) = table::FileTable::parse(data.to_vec(), length) else {
         return;
     };
     let mut again = TableWriter::new();

@@ -8,7 +8,8 @@
 use std::path::Path;
 
 use loopcast::archive::{Archive, ArchiveError, Coding, FRAME_OVERHEAD, Header};
-use loopcast::object::{FileEntry, FileTable, SafeName};
+use loopcast::archive::{FileEntry, FileTable};
+use loopcast::object::SafeName;
 use loopcast::secret::Secret;
 use loopcast_harness::archive::{Frames, master, open, seal};
 use loopcast_lab::hex;

@@ -67,8 +67,9 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Loop files over multicast until everyone who came has them
     ///
-    /// What is offered is signed with this sender's key, which is made at the first start (see `loopcast
-    /// keygen`). Its fingerprint stands in the URLs that are printed, for receivers that take nothing else.
+    /// What is offered is signed with this sender's key, which is made at the first start (see
+    /// `loopcast keygen`). Its fingerprint stands in the URLs that are printed, for receivers that
+    /// take nothing else.
     Send(Send),
     /// Receive what a sender loops
     Receive(Receive),
@@ -87,7 +88,8 @@ pub(crate) enum Command {
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EVENTS}\n\n{EXIT_CODES}"))]
 pub(crate) struct Send {
-    /// Files and directories to send, at most 10,000 files; a directory's files keep their paths in it
+    /// Files and directories to send, at most 10,000 files; a directory's files keep their paths in
+    /// it
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
@@ -111,8 +113,8 @@ pub(crate) struct Send {
     /// Rates of the speed tiers, like 10M,50M,200M: a receiver that can't keep up with one takes a
     /// slower; auto is the most it sends and halves of that, with --one-way just that
     ///
-    /// Each tier has a group of its own, and is sent to only while somebody listens on it. Of a single
-    /// group given by --to, the ones that follow it are used.
+    /// Each tier has a group of its own, and is sent to only while somebody listens on it. Of a
+    /// single group given by --to, the ones that follow it are used.
     #[arg(long, value_name = "RATE,...|auto", default_value = "auto")]
     pub(crate) tiers: Auto<Rates>,
 
@@ -120,10 +122,11 @@ pub(crate) struct Send {
     #[arg(long, value_enum, default_value_t = Adapt::Average)]
     pub(crate) adapt: Adapt,
 
-    /// The least that a receiver must get, like 2M: one that stays below it for 5 s is told to use unicast, or
-    /// to leave where that would be slower still [default: none]
+    /// The least that a receiver must get, like 2M: one that stays below it for 5 s is told to use
+    /// unicast, or to leave where that would be slower still [default: none]
     ///
-    /// No tier is slower than that. Who has to leave says why, ends with exit code 6, and keeps what came.
+    /// No tier is slower than that. Who has to leave says why, ends with exit code 6, and keeps
+    /// what came.
     #[arg(long, value_name = "RATE", conflicts_with = "one_way")]
     pub(crate) min_rate: Option<Rate>,
 
@@ -135,8 +138,8 @@ pub(crate) struct Send {
     #[arg(long)]
     pub(crate) stay: bool,
 
-    /// No way back (satellite, data diode): receivers send nothing, data starts at once and each file
-    /// goes out in --cycles cycles, or in cycles without end with --stay
+    /// No way back (satellite, data diode): receivers send nothing, data starts at once and each
+    /// file goes out in --cycles cycles, or in cycles without end with --stay
     #[arg(long, conflicts_with_all = ["wait_for", "feedback"])]
     pub(crate) one_way: bool,
 
@@ -148,16 +151,16 @@ pub(crate) struct Send {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) ttl: u8,
 
-    /// Bytes of content in a packet: a multiple of 64 from 1024 to 8896; more than the default needs
-    /// jumbo frames
+    /// Bytes of content in a packet: a multiple of 64 from 1024 to 8896; more than the default
+    /// needs jumbo frames
     #[arg(long, value_name = "N", default_value_t = loopcast::config::DEFAULT_SYMBOL_SIZE, value_parser = symbol_size)]
     pub(crate) symbol_size: u16,
 
     /// Parity, from which receivers restore what they lost whatever it was: auto, N% or none
     ///
-    /// auto sends it for what is asked for and in every other cycle, and with every block as much as
-    /// suits the loss that receivers report (with --one-way: as makes up for 5 % of loss). N% sends so
-    /// much with every block instead, at least 2 packets. none sends lost packets again.
+    /// auto sends it for what is asked for and in every other cycle, and with every block as much
+    /// as suits the loss that receivers report (with --one-way: as makes up for 5 % of loss). N%
+    /// sends so much with every block instead, at least 2 packets. none sends lost packets again.
     #[arg(long, value_name = "auto|N%|none", default_value = "auto", value_parser = parity)]
     pub(crate) parity: Parity,
 
@@ -178,8 +181,8 @@ pub(crate) struct Send {
 
     /// Pack everything into one sealed archive, and send that
     ///
-    /// Its key is made with it and stays in a file here; receivers need it to unpack. The archive is
-    /// a temporary file (set TMPDIR for another place) as large as all files together.
+    /// Its key is made with it and stays in a file here; receivers need it to unpack. The archive
+    /// is a temporary file (set TMPDIR for another place) as large as all files together.
     #[arg(long)]
     pub(crate) encrypt: bool,
 
@@ -188,7 +191,8 @@ pub(crate) struct Send {
     #[arg(long, value_name = "KEYFILE", requires = "encrypt")]
     pub(crate) key: Option<PathBuf>,
 
-    /// Seal every packet with the group key in this file: who has it not can read nothing, and not take part
+    /// Seal every packet with the group key in this file: who has it not can read nothing, and not
+    /// take part
     ///
     /// `loopcast keygen --group FILE` makes one. Receivers need the same file.
     #[arg(long, value_name = "KEYFILE")]
@@ -205,13 +209,13 @@ pub(crate) struct Send {
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EVENTS}\n\n{EXIT_CODES}"))]
 pub(crate) struct Receive {
-    /// Where the sender is, and who: loopcast://[SOURCE@]HOST-OR-GROUP:PORT[/NAME][#FINGERPRINT], an
-    /// IPv6 address in brackets, with %INTERFACE if need be
+    /// Where the sender is, and who: loopcast://[SOURCE@]HOST-OR-GROUP:PORT[/NAME][#FINGERPRINT],
+    /// an IPv6 address in brackets, with %INTERFACE if need be
     ///
-    /// With a group, it listens there and, hearing nothing, multicasts its request to the group. With
-    /// a host, it asks that host and is told the group. Without NAME it gets all that is offered. With
-    /// FINGERPRINT, which `send` prints, it takes what that sender has signed and nothing else; without, it
-    /// stays with the first sender it meets and says who that is.
+    /// With a group, it listens there and, hearing nothing, multicasts its request to the group.
+    /// With a host, it asks that host and is told the group. Without NAME it gets all that is
+    /// offered. With FINGERPRINT, which `send` prints, it takes what that sender has signed and
+    /// nothing else; without, it stays with the first sender it meets and says who that is.
     #[arg(value_name = "URL")]
     pub(crate) url: Url,
 
@@ -223,7 +227,10 @@ pub(crate) struct Receive {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) into: PathBuf,
 
-    /// Replace files that are there with other content; without, they are kept and named
+    /// Replace files of a folder that are there with other content; without, they are kept and
+    /// named
+    ///
+    /// A single file is replaced in any case.
     #[arg(long)]
     pub(crate) overwrite: bool,
 
@@ -233,11 +240,11 @@ pub(crate) struct Receive {
     #[arg(long)]
     pub(crate) delete: bool,
 
-    /// Set user and group of files and folders by number, where the sender told them
+    /// Set user and group of what is in folders by number, where the sender told them
     #[arg(long)]
     pub(crate) owner: bool,
 
-    /// Set extended attributes, where the sender told them
+    /// Set extended attributes of what is in folders, where the sender told them
     #[arg(long)]
     pub(crate) xattrs: bool,
 
@@ -255,16 +262,17 @@ pub(crate) struct Receive {
 
     /// Send no UDP datagram at all, not even when something is lost; needs a group in the URL
     ///
-    /// Receivers of a `send --one-way` do so by themselves once they hear it. What is lost comes with
-    /// the sender's next cycle; a sender that is not one-way is heard for as long as it sends to others.
+    /// Receivers of a `send --one-way` do so by themselves once they hear it. What is lost comes
+    /// with the sender's next cycle; a sender that is not one-way is heard for as long as it sends
+    /// to others.
     #[arg(long, conflicts_with = "via")]
     pub(crate) one_way: bool,
 
     /// With --one-way: send no IGMP or MLD to join the group either
     ///
-    /// The network must bring the group's packets here by itself: a switch port that is a static member
-    /// of the group, or a direct cable. They are read off the interface, which needs Linux and root (or
-    /// CAP_NET_RAW).
+    /// The network must bring the group's packets here by itself: a switch port that is a static
+    /// member of the group, or a direct cable. They are read off the interface, which needs Linux
+    /// and root (or CAP_NET_RAW).
     #[arg(long, requires = "one_way")]
     pub(crate) no_join: bool,
 
@@ -289,12 +297,13 @@ pub(crate) struct Receive {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 
-    /// Most bytes that an object may have, like 800M or 4.7G; larger ones are refused [default: any that
-    /// has room]
+    /// Most bytes that an object may have, like 800M or 4.7G; larger ones are refused [default: any
+    /// that has room]
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_size: Option<ByteLen>,
 
-    /// Take what the sender with this key has signed and nothing else; the same as #FINGERPRINT in the URL
+    /// Take what the sender with this key has signed and nothing else; the same as #FINGERPRINT in
+    /// the URL
     #[arg(long, value_name = "FINGERPRINT")]
     pub(crate) trust: Option<Fingerprint>,
 

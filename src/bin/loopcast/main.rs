@@ -1,5 +1,5 @@
-//! The program: sends, receives, packs, demonstrates and measures. It knows people: arguments, progress,
-//! exit codes.
+//! The program: sends, receives, packs, demonstrates and measures. It knows people: arguments,
+//! progress, exit codes.
 
 use std::process::ExitCode;
 

@@ -84,8 +84,8 @@ pub enum ReceiverEvent {
         /// An older one was there, which is gone.
         replaced: bool,
     },
-    /// A path of an object is not here as the object has it: what is there was kept, or it can't be stored.
-    /// The rest is here.
+    /// A path of an object is not here as the object has it: what is there was kept, or it can't be
+    /// stored. The rest is here.
     LeftOut {
         /// The object's name.
         name: String,

@@ -102,9 +102,9 @@ struct Kept {
 enum Stage {
     /// The table has not come.
     Table,
-    /// It is looked for.
+    /// What is here is looked for.
     Looking,
-    /// It was.
+    /// What is here was looked for.
     Looked,
 }
 

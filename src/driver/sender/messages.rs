@@ -76,7 +76,7 @@ pub(crate) struct Prepared {
     pub(crate) attempt: u32,
     pub(crate) source: Arc<dyn Store>,
     pub(crate) description: Description,
-    /// Its hashes were known.
+    /// The hashes were known.
     pub(crate) cached: bool,
     /// What of a folder is not sent.
     pub(crate) skipped: Vec<(PathBuf, String)>,

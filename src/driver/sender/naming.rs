@@ -1,6 +1,7 @@
 //! Which object a path is that the user named: what it is called, and what it will be at receivers.
 //!
-//! Takes paths as they were typed, gives names and kinds. It looks at what is there, and opens nothing.
+//! Takes paths as they were typed, gives names and kinds. It looks at what is there, and opens
+//! nothing.
 
 use std::collections::HashMap;
 use std::fs;
@@ -90,7 +91,8 @@ pub(crate) fn name_path(path: &Path) -> Result<PathToOffer, StartError> {
     Ok(PathToOffer { path, name, kind })
 }
 
-/// A folder is named with a slash at its end, or is `.` or `..`: what is in it is meant, as rsync has it.
+/// A folder is named with a slash at its end, or is `.` or `..`: what is in it is meant, as rsync
+/// has it.
 fn is_inside(path: &Path) -> bool {
     let bytes = path.as_os_str().as_encoded_bytes();
     bytes.ends_with(b"/") || matches!(bytes.rsplit(|&b| b == b'/').next(), Some(b"." | b".."))

@@ -1,4 +1,5 @@
-//! The sender's threads that touch files: one reads blocks, one finds and hashes what is to be offered.
+//! The sender's threads that touch files: one reads blocks, one finds and hashes what is to be
+//! offered.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -65,7 +66,8 @@ fn fill(
     read.map(|_| ())
 }
 
-/// Finds, hashes and looks at what is offered, one after another with all cores, until nobody asks any more.
+/// Finds, hashes and looks at what is offered, one after another with all cores, until nobody asks
+/// any more.
 pub(crate) fn hash(
     jobs: &Receiver<Job>,
     messages: &Sender<Message>,

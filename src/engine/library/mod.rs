@@ -162,7 +162,7 @@ impl Library {
         }
     }
 
-    /// These blocks of an object are zeros by its table.
+    /// Blocks of an object that are zeros by its table.
     pub fn set_zeros(&mut self, key: ObjectKey, blocks: RangeSet) {
         if let Some(object) = self.objects.get_mut(key.0 as usize) {
             object.set_zeros(blocks);

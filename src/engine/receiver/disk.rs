@@ -45,8 +45,8 @@ impl Receiver {
         self.library.set_looking(object, true);
     }
 
-    /// These symbols of an object's blocks are here without having come, taken from elsewhere on the disk;
-    /// with `is_last` nothing more is looked for, and what is lacking is asked for.
+    /// Symbols of an object's blocks that are here without having come, taken from elsewhere on the
+    /// disk; with `is_last` nothing more is looked for, and what is lacking is asked for.
     pub fn handle_found(
         &mut self,
         now: Time,

@@ -95,8 +95,8 @@ impl Sender {
         self.offer_sparse(now, description, RangeSet::new())
     }
 
-    /// Offers an object of which the blocks in `zeros` are holes by its table: they go out only to those who
-    /// ask for them by number, as whoever has the table knows them.
+    /// Offers an object of which the blocks in `zeros` are holes by its table: they go out only to
+    /// those who ask for them by number, as whoever has the table knows them.
     ///
     /// # Errors
     /// The object is on offer already, or too many are.

@@ -1,9 +1,9 @@
 //! How far an object is with its passes, where there is no way back: nobody asks, so it goes out in
 //! full, pass after pass, and what describes it is repeated within each pass.
 
-/// The file table and the hash pages go out this often in a pass, evenly spread: where 30 % is
-/// lost, one of them lacks to a receiver once in two million passes (0.3^12). It costs 12 packets
-/// for each 230 MB or less.
+/// Hash pages, and a file table of one block, go out this often in a pass, evenly spread: where 30
+/// % is lost, one of them lacks to a receiver once in two million passes (0.3^12). It costs 12
+/// packets for each 230 MB or less.
 const COPIES: u64 = 12;
 
 /// Passes begun over an object.

@@ -446,8 +446,8 @@ impl Transmission {
         self.listeners = u32::from(self.is_passing() || self.may_pass(limit));
     }
 
-    /// `sent` symbols of a pass have left: what has no parity of its own or is all of the table follows
-    /// when it is time.
+    /// `sent` symbols of a pass have left: what has no parity of its own or is all of the table
+    /// follows when it is time.
     fn repeat_description(&mut self, sent: usize) {
         let geometry = self.carousel.geometry();
         let is_over = self.carousel.has_cycled();

@@ -2,8 +2,8 @@
 //!
 //! The format and what holds are [`archive`](crate::archive)'s; here is where bytes are read,
 //! compressed and written. A worker takes one frame at a time, from the read of its content to the
-//! write of what it became, in one buffer: frames stay in a core's cache, and memory is two frames a
-//! core, whatever the archive's size.
+//! write of what it became, in one buffer: frames stay in a core's cache, and memory is two frames
+//! a core, whatever the archive's size.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use thiserror::Error;
 
 use crate::archive::ArchiveError;
-use crate::object::{NameError, TableError};
+use crate::archive::TableError;
+use crate::object::NameError;
 use crate::store::SinkError;
 
 mod pack;

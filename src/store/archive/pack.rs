@@ -10,8 +10,9 @@ use crate::archive::{
     Archive, Coding, DEFAULT_FRAME_SHIFT, FRAME_HEADER_LEN, FRAME_OVERHEAD, Layout, MAX_FRAMES,
     SHIFTS,
 };
+use crate::archive::{FileEntry, FileTable};
 use crate::config;
-use crate::object::{FileEntry, FileTable, SafeName};
+use crate::object::SafeName;
 use crate::secret::Secret;
 use crate::store::archive::spans::spans;
 use crate::store::archive::{PackError, Progress, on_all_cores};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::object::FileEntry;
+use crate::archive::FileEntry;
 
 /// A part of a stretch of content that lies in one file.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,12 +1,13 @@
 //! Where files are until all of them hold: a folder of this run's own inside the one they go to.
 //!
-//! Files have numbers there, not names. It is on the same file system, so that a rename is enough in
-//! the end, and only its owner may look into it.
+//! Files have numbers there, not names. It is on the same file system, so that a rename is enough
+//! in the end, and only its owner may look into it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::object::{FileEntry, SafeName};
+use crate::archive::FileEntry;
+use crate::object::SafeName;
 use crate::store::archive::PackError;
 use crate::store::folder::Folder;
 use crate::store::sink::{check_target, set_mode, system_time};

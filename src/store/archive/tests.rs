@@ -205,8 +205,8 @@ fn links_in_the_way_are_not_followed() {
 /// What a maker with the key, but not with this program, may have sealed.
 #[test]
 fn what_was_sealed_wrongly_is_refused() {
+    use crate::archive::FileTable;
     use crate::archive::{Archive, Coding, FRAME_HEADER_LEN, FRAME_OVERHEAD, Layout};
-    use crate::object::FileTable;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.lca");
     let make = |table: &[u8], length: u64, frame: &[u8]| {
@@ -266,7 +266,7 @@ proptest! {
         let mut naive = Vec::new();
         for (file, &length) in lengths.iter().enumerate() {
             let path = SafeName::in_table("x").unwrap();
-            entries.push(crate::object::FileEntry { path, offset, length, mtime: None, mode: None });
+            entries.push(crate::archive::FileEntry { path, offset, length, mtime: None, mode: None });
             naive.extend((0..length).map(|at| (file, at)));
             offset += length;
         }

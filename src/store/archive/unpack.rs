@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use crate::archive::FileTable;
 use crate::archive::{
     ARCHIVE_HEADER_LEN, Archive, ArchiveError, Coding, FRAME_OVERHEAD, Header, Layout,
 };
-use crate::object::FileTable;
 use crate::secret::Secret;
 use crate::store::SinkError;
 use crate::store::archive::spans::spans;
@@ -55,8 +55,8 @@ impl ArchiveFile {
     ///
     /// # Errors
     ///
-    /// [`PackError::Archive`] if the key is another one's or the archive is damaged, and the reasons
-    /// of the system.
+    /// [`PackError::Archive`] if the key is another one's or the archive is damaged, and the
+    /// reasons of the system.
     pub fn open(path: &Path, key: Secret) -> Result<ArchiveFile, PackError> {
         let file = File::open(path).map_err(PackError::read(path))?;
         let meta = file.metadata().map_err(PackError::read(path))?;
@@ -121,8 +121,8 @@ impl ArchiveFile {
         Ok(worker.open(number)?.to_vec())
     }
 
-    /// Unpacks everything into a folder, which is made if it is not there. Files get their names when
-    /// every frame has been found to hold; a plain file of such a name is replaced then.
+    /// Unpacks everything into a folder, which is made if it is not there. Files get their names
+    /// when every frame has been found to hold; a plain file of such a name is replaced then.
     ///
     /// # Errors
     ///

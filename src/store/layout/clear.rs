@@ -8,16 +8,16 @@ use rustix::io::Errno;
 
 use super::files::{Files, enter, split};
 use super::sys;
-use crate::object::tree_table::MAX_COMPONENTS;
+use crate::object::table::MAX_COMPONENTS;
 
 /// What becomes of a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
-    /// It stays, with all that is in it.
+    /// What is there stays, with all that is in it.
     Keep,
-    /// It stays, what is in it is looked at.
+    /// The folder stays, what is in it is looked at.
     Enter,
-    /// It goes, and what is in it, as far as that goes.
+    /// What is there goes, and what is in it, as far as that goes.
     Remove,
 }
 

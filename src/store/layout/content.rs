@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::sys::{self, How};
 use super::{Files, Layout, Stage, fault};
-use crate::object::tree_table::{EntryKind, FileTable, Piece};
+use crate::object::table::{EntryKind, FileTable, Piece};
 use crate::store::SinkError;
 
 /// What is open, and what was looked up last.

@@ -1,7 +1,7 @@
 //! What files and folders are given beside their bytes: mode, time, owner, attributes.
 //!
-//! A file system that can't keep one of them does not keep an object from being complete; what was asked
-//! for and is not permitted is told.
+//! A file system that can't keep one of them does not keep an object from being complete; what was
+//! asked for and is not permitted is told.
 
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{Gid, Timespec, Timestamps, UTIME_OMIT, Uid, fstat};
 
 use super::sys;
-use crate::object::tree_table::Entry;
+use crate::object::table::Entry;
 
 /// What is applied.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,8 @@ impl Dress {
         refused
     }
 
-    /// Dresses a folder. Its owner can always enter it, and what it hands down its group to stays so.
+    /// Dresses a folder. Its owner can always enter it, and what it hands down its group to stays
+    /// so.
     pub(super) fn folder(&self, fd: impl AsFd, entry: &Entry<'_>) -> Result<(), String> {
         let now = fstat(&fd).map_or(0, |stat| sys::bits(&stat));
         let (set_id, refused) = self.extras(&fd, entry);
@@ -64,8 +65,8 @@ impl Dress {
         refused
     }
 
-    /// Owner and attributes, where they were asked for: the set-id bits, which are an entry's only together
-    /// with its owner; and why something was not possible.
+    /// Owner and attributes, where they were asked for: the set-id bits, which are an entry's only
+    /// together with its owner; and why something was not possible.
     fn extras(&self, fd: impl AsFd, entry: &Entry<'_>) -> (u32, Result<(), String>) {
         let mut set_id = 0;
         let mut refused = Ok(());

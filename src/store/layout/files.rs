@@ -1,7 +1,8 @@
 //! Files and folders of a tree on disk, reached through opened folders only.
 //!
-//! Takes paths of a table, gives open files. Every step is one component that is no link, so nothing that is
-//! swapped for a link meanwhile leads out of the tree. A few stay open: those used last.
+//! Takes paths of a table, gives open files. Every step is one component that is no link, so
+//! nothing that is swapped for a link meanwhile leads out of the tree. A few stay open: those used
+//! last.
 
 use std::fs::File;
 use std::io;
@@ -72,8 +73,8 @@ impl Files {
         &self.root
     }
 
-    /// A folder of the tree, empty path for the tree's own; with `make` it and those above are made if
-    /// they are not there.
+    /// A folder of the tree, empty path for the tree's own; with `make` it and those above are made
+    /// if they are not there.
     pub(super) fn folder(&mut self, path: &[u8], make: bool) -> Result<Arc<OwnedFd>, Errno> {
         if path.is_empty() {
             return Ok(self.root.clone());
@@ -93,8 +94,8 @@ impl Files {
         Ok(folder)
     }
 
-    /// A plain file that is being staged, by its entry's number and path; and what the system says of it if
-    /// it was not open yet.
+    /// A plain file that is being staged, by its entry's number and path; and what the system says
+    /// of it if it was not open yet.
     pub(super) fn staged(
         &mut self,
         entry: usize,

@@ -1,20 +1,25 @@
 //! Where a tree that comes is put, and how it becomes a tree under its name.
 //!
-//! Takes verified bytes of the content, and puts them into files of a staging folder beside the place: the
-//! folder `NAME.part`, or `.NAME.part` in the receiver's folder for what comes right into that. In the end
-//! files get their names: all by one rename of the top where NAME is not there yet, else one by one.
+//! Takes verified bytes of the content, and puts them into files of a staging folder beside the
+//! place: the folder `NAME.part`, or `.NAME.part` in the receiver's folder for what comes right
+//! into that. In the end files get their names: all by one rename of the top where NAME is not
+//! there yet, else one by one.
 //!
 //! Decisions:
 //!
-//! * Nothing that exists is replaced unless that was asked for. A file that is there with the right bytes is
-//!   left as it is, and what would be written of it is dropped. What is of another kind stays in any case.
-//! * What can't be stored here (a name that the file system refuses) is left out and told, with all that is in
-//!   it; the rest arrives.
-//! * Links are made as they are in the table, after all files are written; nothing is written through a
-//!   link, whoever made it. Those that lead out of the object are made only if that was asked for.
-//! * Bytes are safe before anything gets its name: one sync of the file system, not of each file. Folders
-//!   get their modes and times last: until then they are their owner's to write, also for a later run.
-//! * A file that is to get its name but has lost its bytes is an error: never does a hole stand in for them.
+//! * Nothing that exists is replaced unless that was asked for. A file that is there with the right
+//!   bytes is left as it is, and what would be written of it is dropped. What is of another kind
+//!   stays in any case.
+//! * What can't be stored here (a name that the file system refuses) is left out and told, with all
+//!   that is in it; the rest arrives.
+//! * Links are made as they are in the table, after all files are written; nothing is written
+//!   through a link, whoever made it. Those that lead out of the object are made only if that was
+//!   asked for.
+//! * Bytes are safe before anything gets its name: one sync of the file system, not of each file.
+//!   Folders get their modes and times last: until then they are their owner's to write, also for a
+//!   later run.
+//! * A file that is to get its name but has lost its bytes is an error: never does a hole stand in
+//!   for them.
 //! * Of modes, what the user's umask takes from new files is taken here too.
 
 mod clear;
@@ -40,7 +45,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::object::ObjectKind;
-use crate::object::tree_table::FileTable;
+use crate::object::table::FileTable;
 use crate::store::bitmap::Bitmap;
 use crate::store::{Remarks, SinkError};
 use content::Open;
@@ -66,7 +71,7 @@ pub struct LayoutOptions {
 /// How far an object is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Stage {
-    /// Its files are staged.
+    /// Files are staged.
     Staged,
     /// The staging folder has got the object's name.
     Named,
@@ -120,7 +125,8 @@ fn probe(at: impl AsFd) -> io::Result<(u32, bool)> {
     Ok((mode, folds))
 }
 
-/// What stands in the way of a path in a folder that no link may lead out of, or what else went wrong.
+/// What stands in the way of a path in a folder that no link may lead out of, or what else went
+/// wrong.
 fn fault(root: &Path, path: &[u8], error: io::Error) -> SinkError {
     let code = error.raw_os_error().map(Errno::from_raw_os_error);
     let mut at = root.to_path_buf();
@@ -139,8 +145,8 @@ fn fault(root: &Path, path: &[u8], error: io::Error) -> SinkError {
 }
 
 impl Layout {
-    /// Makes the staging folder of an object that comes into `into`, or finds it again. `is_there` says of
-    /// which files the right bytes, time and mode are under their name already.
+    /// Makes the staging folder of an object that comes into `into`, or finds it again. `is_there`
+    /// says of which files the right bytes, time and mode are under their name already.
     pub(crate) fn open(
         into: &Path,
         name: &str,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::files::split;
-use crate::object::tree_table::{EntryKind, FileTable};
+use crate::object::table::{EntryKind, FileTable};
 
 /// Endings of what the store keeps beside incomplete objects.
 const OWN_ENDINGS: [&[u8]; 4] = [b".part", b".part.state", b".part.spool", b".part.old"];
@@ -21,7 +21,8 @@ pub(super) struct LeftOut {
 }
 
 impl LeftOut {
-    /// What can be told before anything is written. `folds`: names that differ by case are one here.
+    /// What can be told before anything is written. `folds`: names that differ by case are one
+    /// here.
     pub(super) fn by_name(table: &FileTable, folds: bool, outside_links: bool) -> LeftOut {
         let mut left_out = LeftOut::default();
         let clashes = match folds {
@@ -83,8 +84,8 @@ fn is_under(table: &FileTable, folder: usize, index: usize) -> bool {
     folder.is_empty() || rest.is_some_and(|rest| rest.first() == Some(&b'/'))
 }
 
-/// Whether a link may lead to what is not in the object. Up it may go only from folders of the object: from
-/// elsewhere, as from another link, up may be anywhere.
+/// Whether a link may lead to what is not in the object. Up it may go only from folders of the
+/// object: from elsewhere, as from another link, up may be anywhere.
 fn leads_out(table: &FileTable, path: &[u8], target: &[u8]) -> bool {
     if target.starts_with(b"/") {
         return true;

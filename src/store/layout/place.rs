@@ -14,7 +14,7 @@ use super::names::is_own;
 use super::sys::{self, How};
 use super::{Layout, fault};
 use crate::object::ObjectKind;
-use crate::object::tree_table::{Entry, EntryKind};
+use crate::object::table::{Entry, EntryKind};
 use crate::store::SinkError;
 
 /// Bytes of files that are compared at a time.
@@ -49,8 +49,8 @@ impl Layout {
         matches!(found, Ok(Some(stat)) if looks_right(&stat, &entry))
     }
 
-    /// Moves what is staged into a folder that is there, entry by entry; removes what the object lacks, if
-    /// that was asked for.
+    /// Moves what is staged into a folder that is there, entry by entry; removes what the object
+    /// lacks, if that was asked for.
     pub(super) fn move_in(&mut self) -> Result<(), SinkError> {
         let table = self.table.clone();
         let path = self.place_path();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::files::{Files, split};
 use super::sys;
-use crate::object::tree_table::FileTable;
+use crate::object::table::FileTable;
 use crate::store::SinkError;
 use crate::store::bitmap::Bitmap;
 
@@ -19,8 +19,8 @@ struct Size {
     names: u64,
 }
 
-/// Looks at the room for what is neither under its name already nor staged. `staging` is where an earlier
-/// run has left something.
+/// Looks at the room for what is neither under its name already nor staged. `staging` is where an
+/// earlier run has left something.
 pub(super) fn check(
     path: &Path,
     base: impl AsFd,

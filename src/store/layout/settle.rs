@@ -11,7 +11,7 @@ use super::files::{Files, split};
 use super::sys::How;
 use super::{Layout, Stage, fault, sys};
 use crate::object::ObjectKind;
-use crate::object::tree_table::{Entry, EntryKind};
+use crate::object::table::{Entry, EntryKind};
 use crate::store::{Remarks, SinkError};
 
 /// Why an entry can't be made: it is left out, or nothing can go on.
@@ -115,8 +115,8 @@ impl Layout {
         }
     }
 
-    /// Makes in the staging folder what no byte has made: empty files and, where the tree gets its name at
-    /// once, folders and links.
+    /// Makes in the staging folder what no byte has made: empty files and, where the tree gets its
+    /// name at once, folders and links.
     fn make_rest(&mut self, exists: bool) -> Result<(), SinkError> {
         let table = self.table.clone();
         for index in 0..table.len() {
@@ -208,7 +208,8 @@ impl Layout {
         Ok(())
     }
 
-    /// Removes from the staging folder what is no part of the object: an earlier run may have left it.
+    /// Removes from the staging folder what is no part of the object: an earlier run may have left
+    /// it.
     fn remove_strangers(&mut self) -> io::Result<()> {
         let root = self.opened().staged.root().try_clone()?;
         let mut judge = |path: &[u8], kind| match self.table.find(path) {

@@ -1,5 +1,5 @@
-//! The steps of a layout on the file system, each of one name in an opened folder: the seam where tests
-//! break it. No step follows a link.
+//! The steps of a layout on the file system, each of one name in an opened folder: the seam where
+//! tests break it. No step follows a link.
 
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
@@ -147,7 +147,8 @@ pub(super) fn rename(from: impl AsFd, name: &[u8], to: impl AsFd, new: &[u8]) ->
     rustix::fs::renameat(from, name_of(name), to, name_of(new))
 }
 
-/// Unless something has the new name; where the system has no such thing, as long as the caller has looked.
+/// Unless something has the new name; where the system has no such thing, as long as the caller has
+/// looked.
 pub(super) fn rename_new(
     from: impl AsFd,
     name: &[u8],

@@ -15,7 +15,7 @@ use super::content::{LARGE, Progress, content_of, read_hash};
 use super::walk::walk;
 use super::{Found, Here, Old, OnDisk, Origin, Reuse, lay};
 use crate::ids::{ContentId, Hash};
-use crate::object::tree_table::{Entry, EntryKind, FileTable};
+use crate::object::table::{Entry, EntryKind, FileTable};
 use crate::store::known::KnownHashes;
 use crate::store::looks::{Stamp, mode_of};
 
@@ -357,9 +357,8 @@ impl Search<'_> {
             found: lay(files, table.holes()),
             files: self.files,
             here: self.here,
-            old: self.old,
             block: self.ask.object.1,
-            length: table.content_len(),
+            old: self.old,
         }
     }
 }

@@ -6,7 +6,6 @@
 //! cache of hashes, and what it reads is to be verified like anything that comes.
 
 mod content;
-mod covered;
 mod find;
 mod reader;
 #[cfg(test)]
@@ -20,8 +19,6 @@ use std::path::{Path, PathBuf};
 use crate::ids::{ContentId, Hash};
 use crate::store::looks::{Looks, Stamp};
 
-pub(crate) use content::{Content, Progress, content_of};
-pub(crate) use covered::covered;
 pub(crate) use find::{Ask, find};
 pub(crate) use reader::Reader;
 
@@ -37,7 +34,7 @@ pub(crate) struct Found {
 pub(crate) enum Origin {
     /// From a file of [`Reuse::files`], beginning at a place in it.
     File { index: u32, at: u64 },
-    /// They are zeros.
+    /// Nowhere: the bytes are zeros.
     Zeros,
 }
 
@@ -81,7 +78,6 @@ pub(crate) struct Reuse {
     old: Option<Old>,
     /// Block size that the content of a single file was hashed with.
     block: u64,
-    length: u64,
 }
 
 impl Reuse {
@@ -111,7 +107,8 @@ impl Reuse {
     }
 
     /// Bytes that were found.
-    pub(crate) fn bytes(&self) -> u64 {
+    #[cfg(test)]
+    fn bytes(&self) -> u64 {
         let lengths = self.found.iter().map(|f| f.content.end - f.content.start);
         lengths.sum()
     }
@@ -119,33 +116,6 @@ impl Reuse {
     /// A single file of which some blocks may be as they were.
     pub(crate) fn old(&self) -> Option<&Old> {
         self.old.as_ref()
-    }
-
-    /// Adds blocks of [`Reuse::old`], by number in increasing order, whose hashes are those of the
-    /// object's blocks at the same places.
-    pub(crate) fn add_old_blocks(&mut self, blocks: impl IntoIterator<Item = u64>) {
-        let Some(index) = self.old.as_ref().map(|old| old.index) else {
-            return;
-        };
-        let size = self.files.get(index as usize).map_or(0, |f| f.stamp.size);
-        let end = size.min(self.length);
-        let mut files: Vec<Found> = Vec::new();
-        for block in blocks {
-            let start = block.saturating_mul(self.block);
-            let content = start..start.saturating_add(self.block).min(end);
-            match files.last_mut() {
-                Some(last) if last.content.end > content.start => {}
-                _ if content.is_empty() => {}
-                Some(last) if last.content.end == content.start => last.content.end = content.end,
-                _ => files.push(Found {
-                    content: content.clone(),
-                    from: Origin::File { index, at: start },
-                }),
-            }
-        }
-        let zeros = std::mem::take(&mut self.found);
-        let zeros = zeros.into_iter().filter(|f| f.from == Origin::Zeros);
-        self.found = lay(files, zeros.map(|f| f.content));
     }
 
     /// Looks of one of the files as it was found.

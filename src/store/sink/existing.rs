@@ -66,7 +66,7 @@ pub(crate) trait Existing: Send + Sync {
 pub(crate) struct Have {
     /// Where it is in the content.
     pub(crate) content: Range<u64>,
-    /// It is zeros, of which nothing need be written.
+    /// Zeros, of which nothing need be written.
     pub(crate) zeros: bool,
 }
 

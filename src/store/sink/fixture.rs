@@ -11,7 +11,7 @@ use super::look::Looking;
 use super::{Means, Place};
 use crate::fec::Encoder;
 use crate::ids::{BlockNo, Hash};
-use crate::object::tree_table::{Entry, EntryKind, FileTable, TableWriter};
+use crate::object::table::{Entry, EntryKind, FileTable, TableWriter};
 use crate::object::{BlockKind, Codec, Geometry, ObjectKind, Part, SafeName};
 use crate::rng::Rng;
 use crate::store::disk::Disk;

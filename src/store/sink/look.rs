@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::existing::{Existing, Have};
 use crate::ids::{ContentId, Hash};
-use crate::object::tree_table::FileTable;
+use crate::object::table::FileTable;
 use crate::store::KnownHashes;
 use crate::store::disk::Disk;
 use crate::store::reuse::{Ask, Here, Origin, Reader, Reuse, find};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{Means, suffixed};
-use crate::object::tree_table::FileTable;
+use crate::object::table::FileTable;
 use crate::store::disk::Disk;
 use crate::store::folder::{Folder, Kind, allocated};
 use crate::store::{MovedAside, Remarks, SinkError};

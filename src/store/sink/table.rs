@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Sink;
-use crate::object::tree_table::FileTable;
+use crate::object::table::FileTable;
 use crate::object::{ObjectKind, Part};
 use crate::store::SinkError;
 use crate::store::table_bytes::{limit_of, unpack};
@@ -20,8 +20,7 @@ impl Sink {
         self.sidecar.read_table(&mut packed, 0)?;
         let bytes = unpack(&packed, limit_of(packed.len() as u64))
             .map_err(|e| SinkError::BadTable(e.to_string()))?;
-        let table =
-            FileTable::parse(bytes, g.length()).map_err(|e| SinkError::BadTable(e.to_string()))?;
+        let table = FileTable::parse(bytes, g.length())?;
         let is_file = self.description.kind == ObjectKind::File;
         if table.is_single_file() != is_file {
             let what = match is_file {

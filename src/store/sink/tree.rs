@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Place;
-use crate::object::tree_table::FileTable;
+use crate::object::table::FileTable;
 use crate::object::{Description, ObjectKind};
 use crate::store::{Remarks, SinkError};
 

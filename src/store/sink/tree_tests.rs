@@ -6,7 +6,7 @@ use super::fixture::{
 use super::*;
 use crate::ids::Hash;
 use crate::object::Codec;
-use crate::object::tree_table::{Entry, EntryKind, TableWriter};
+use crate::object::table::{Entry, EntryKind, TableWriter};
 use crate::rng::Rng;
 use crate::store::{Memory, Store};
 

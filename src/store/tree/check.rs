@@ -36,9 +36,9 @@ pub struct Change {
 /// What has happened to a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum What {
-    /// It was not there.
+    /// The path was not there.
     New,
-    /// It is not there any more, or can't be reached.
+    /// The path is not there any more, or can't be reached.
     Gone,
     /// Another file, folder or link is there.
     Replaced,

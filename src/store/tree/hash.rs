@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::ids::{ContentId, Hash};
 use crate::object::hash_tree::{CHUNK, block_hash, content_hash, content_id_of};
-use crate::object::tree_table::TableError;
+use crate::object::table::TableError;
 use crate::store::tree::again::{look_again, reopen};
 use crate::store::tree::buffer::Buffer;
 use crate::store::tree::nodes::Tree;
@@ -151,7 +151,7 @@ struct Work {
 
 /// Hashes of files, from the first on.
 struct FileHashes {
-    /// One for each entry.
+    /// A hash for each entry.
     hashes: Vec<Hash>,
     /// At most one file has bytes: the content id is its hash.
     only_one: bool,

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::object::tree_table::MAX_ENTRIES;
+use crate::object::table::MAX_ENTRIES;
 use crate::store::tree::system;
 
 /// The names in a folder, sorted.

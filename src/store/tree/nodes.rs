@@ -39,7 +39,7 @@ pub struct Tree {
     pub(super) holes: BTreeMap<u32, Vec<Range<u64>>>,
     pub(super) hole_count: usize,
     pub(super) xattrs: BTreeMap<u32, Xattrs>,
-    /// One for each node, or none at all.
+    /// User and group of each node, or none at all.
     pub(super) owners: Vec<(u32, u32)>,
     pub(super) skipped: Vec<Skipped>,
     pub(super) filter: Filter,
@@ -87,7 +87,7 @@ impl Node {
 /// What tells whether a file is still the one that was scanned.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Looks {
-    /// Its length.
+    /// The file's length.
     pub size: u64,
     /// In ns since 1970.
     pub mtime: i64,
@@ -95,7 +95,7 @@ pub struct Looks {
     pub ctime: i64,
     /// The file system it is on.
     pub device: u64,
-    /// Its number there.
+    /// The file's number there.
     pub inode: u64,
 }
 

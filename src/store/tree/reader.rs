@@ -31,7 +31,7 @@ pub(super) struct ReadFault {
 
 #[derive(Debug)]
 pub(super) enum Cause {
-    /// It is not what was scanned; the text says how that shows.
+    /// The file is not what was scanned; the text says how that shows.
     Changed(String),
     Io(io::Error),
 }

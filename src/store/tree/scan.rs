@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::object::ObjectKind;
 use crate::object::pattern::Filter;
-use crate::object::tree_table::{MAX_COMPONENTS, MAX_ENTRIES, MAX_NAME, MAX_TARGET};
+use crate::object::table::{MAX_COMPONENTS, MAX_ENTRIES, MAX_NAME, MAX_TARGET};
 use crate::store::tree::listing::Listing;
 use crate::store::tree::nodes::{MAX_HOLES, Node, NodeKind, Tree};
 use crate::store::tree::opened::Opened;
@@ -54,7 +54,7 @@ pub struct Scanned {
 /// Why a path can't be sent at all.
 #[derive(Debug, Error)]
 pub enum ScanError {
-    /// It is not there, or can't be opened.
+    /// The path is not there, or can't be opened.
     #[error("{}: can't open: {source}", path.display())]
     Open {
         /// The path.
@@ -62,7 +62,7 @@ pub enum ScanError {
         /// What the system said.
         source: io::Error,
     },
-    /// It is a device, a pipe or the like.
+    /// A device, a pipe or the like.
     #[error("{}: it is {what}: only files and folders can be sent", path.display())]
     NotAFile {
         /// The path.

@@ -8,7 +8,7 @@ use crate::store::tree::system::Kind;
 /// Something in a tree that is not sent.
 #[derive(Debug)]
 pub struct Skipped {
-    /// Its path within the tree.
+    /// The path within the tree.
     pub path: Vec<u8>,
     /// Why it is not sent.
     pub why: Why,
@@ -18,7 +18,7 @@ pub struct Skipped {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Why {
-    /// It is no file, folder or link.
+    /// Something that is no file, folder or link.
     #[error("it is {0}")]
     Kind(&'static str),
     /// The system does not let us read it.
@@ -27,10 +27,10 @@ pub enum Why {
     /// A file of a length that the system does not tell, as in `/proc`.
     #[error("it has bytes, but its length is said to be 0")]
     NoLength,
-    /// It changed each time it was read.
+    /// A file that changed each time it was read.
     #[error("it keeps changing while it is read")]
     Unsteady,
-    /// It was there when the tree was scanned, and is not any more.
+    /// Something that was there when the tree was scanned, and is not any more.
     #[error("it is gone, or something else has taken its place")]
     Gone,
     /// A folder or link with a name that receivers use for incomplete files.

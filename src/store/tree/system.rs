@@ -17,7 +17,7 @@ const MIN_HOLE: u64 = 64 << 10;
 /// Most bytes of a list of extended attributes, and of the value of one: Linux has no longer ones.
 const MAX_XATTR: usize = 64 << 10;
 /// Most bytes of all of an entry.
-const MAX_XATTRS: usize = crate::object::tree_table::MAX_ATTRIBUTES;
+const MAX_XATTRS: usize = crate::object::table::MAX_ATTRIBUTES;
 
 /// What something on disk is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,7 +1,7 @@
 //! The table of a tree whose files are hashed.
 
 use crate::ids::Hash;
-use crate::object::tree_table::{Entry, EntryKind, TableError, TableWriter};
+use crate::object::table::{Entry, EntryKind, TableError, TableWriter};
 use crate::store::tree::nodes::{NodeKind, Tree};
 
 /// The encoded table; `hashes` has one of each entry, or none where the object is a single file.

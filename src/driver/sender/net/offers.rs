@@ -15,12 +15,13 @@ use crate::engine::ObjectKey;
 use crate::store::Store;
 use crate::time::Time;
 
-/// How long an object that changed is left alone before it is hashed again; times the attempt, up to
-/// [`LONGEST`].
+/// How long an object that changed is left alone before it is hashed again; times the attempt, up
+/// to [`LONGEST`].
 const SETTLE: Duration = Duration::from_millis(500);
 /// Attempts after which it waits no longer than that.
 const LONGEST: u32 = 10;
-/// Least time between two looks at what is on offer, unless it is read: a large folder takes a while.
+/// Least time between two looks at what is on offer, unless it is read: a large folder takes a
+/// while.
 const LOOKS_APART: Duration = Duration::from_secs(1);
 
 /// An object as the driver knows it.

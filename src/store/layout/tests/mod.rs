@@ -8,7 +8,7 @@ mod trees;
 
 use super::*;
 use crate::ids::Hash;
-use crate::object::tree_table::{Entry, EntryKind, TableWriter};
+use crate::object::table::{Entry, EntryKind, TableWriter};
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
@@ -149,7 +149,8 @@ fn check(folder: &Path, tree: &Tree) {
 }
 
 fn count(folder: &Path) -> usize {
-    // Closed before what is in it is opened: a deep tree is not to take a descriptor for each folder.
+    // Closed before what is in it is opened: a deep tree is not to take a descriptor for each
+    // folder.
     let inner = fs::read_dir(folder).unwrap().map(Result::unwrap);
     let inner: Vec<_> = inner
         .map(|entry| (entry.path(), entry.file_type().unwrap().is_dir()))

@@ -4,7 +4,8 @@ use super::*;
 use std::process::Command;
 use std::time::Instant;
 
-/// 100,000 files of 10 kB in 1,000 folders, in memory: run it alone, with `--release --ignored --nocapture`.
+/// 100,000 files of 10 kB in 1,000 folders, in memory: run it alone, with `--release --ignored
+/// --nocapture`.
 #[test]
 #[ignore = "a measurement"]
 #[allow(clippy::print_stdout)]

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::object::pattern::{Filter, Pattern};
-use crate::object::tree_table::FileTable;
+use crate::object::table::FileTable;
 use crate::store::tree::{ContentReader, Hashed, ScanOptions, Tree, hash, scan};
 
 const BLOCK: u32 = 64 << 10;
@@ -81,7 +81,7 @@ fn verify(hashed: Hashed) -> FileTable {
     let mut all = Vec::new();
     for (index, entry) in table.entries().enumerate() {
         assert_eq!(hashed.tree.path(index), entry.path);
-        let crate::object::tree_table::EntryKind::File { length, hash, .. } = entry.kind else {
+        let crate::object::table::EntryKind::File { length, hash, .. } = entry.kind else {
             continue;
         };
         let path = if single {

@@ -76,7 +76,7 @@ fn links_are_taken_as_links_and_never_followed() {
     let done = hashed(&root);
     assert_eq!(paths(&done.tree), ["", "dead", "file", "loop", "out"]);
     let table = verify(done);
-    let crate::object::tree_table::EntryKind::Link { target } = table.entry(4).kind else {
+    let crate::object::table::EntryKind::Link { target } = table.entry(4).kind else {
         panic!("no link");
     };
     assert_eq!(target, b"../outside");

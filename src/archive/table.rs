@@ -1,7 +1,7 @@
-//! The file table: which files an object holds, and where.
+//! The file table of an archive: which files it holds, and where.
 //!
-//! Takes entries and gives bytes, or the other way round with everything checked. It touches no file;
-//! what a receiver does with times and modes is the store's decision.
+//! Takes entries and gives bytes, or the other way round with everything checked. It touches no
+//! file; what a receiver does with times and modes is the store's decision.
 //!
 //! The layout, all numbers big endian:
 //!
@@ -21,8 +21,8 @@
 //!    32       the path, UTF-8, with '/' between components
 //! ```
 //!
-//! Entries follow each other without gap or overlap, from offset 0 to the end of the object. Nothing
-//! follows the last one.
+//! Entries follow each other without gap or overlap, from offset 0 to the end of the object.
+//! Nothing follows the last one.
 
 use std::collections::HashSet;
 

@@ -37,7 +37,7 @@ impl TableWriter {
     /// Adds the next entry. One that is refused is left out, and others may follow.
     ///
     /// # Errors
-    /// Those of [`FileTable::parse`](super::FileTable::parse) for what could not be read again.
+    /// What [`FileTable::parse`](super::FileTable::parse) gives for what could not be read again.
     pub fn push(&mut self, entry: &Entry<'_>) -> Result<(), TableError> {
         if self.count >= MAX_ENTRIES {
             return Err(TableError::TooMany(self.count + 1));

@@ -26,7 +26,7 @@ pub enum TableError {
         "an entry of the file table is of a kind that is not known: a newer loopcast is needed"
     )]
     Kind,
-    /// It has no entry.
+    /// The table has no entry.
     #[error("the file table names no file")]
     Empty,
     /// More entries than an object may have.

@@ -14,7 +14,8 @@ use crate::ids::Hash;
 const LEAST: u64 = 12;
 
 impl FileTable {
-    /// Reads the table of an object with so many bytes of content. `bytes` must be the table and nothing else.
+    /// Reads the table of an object with so many bytes of content. `bytes` must be the table and
+    /// nothing else.
     pub fn parse(bytes: Vec<u8>, content_len: u64) -> Result<FileTable, TableError> {
         let all = bytes.len() as u64;
         if all > MAX_BYTES {

@@ -1,8 +1,8 @@
 //! Which files, folders and links an object is.
 //!
-//! Takes what a table says of each path, gives its encoded bytes; takes bytes that somebody sent, checks all
-//! of them, and gives entries and where their bytes are in the object's content. It knows no file system:
-//! what of it can be stored on this machine is the store's business.
+//! Takes what a table says of each path, gives its encoded bytes; takes bytes that somebody sent,
+//! checks all of them, and gives entries and where their bytes are in the object's content. It
+//! knows no file system: what of it can be stored on this machine is the store's business.
 //!
 //! ```text
 //!  u8      version, 2
@@ -18,13 +18,13 @@
 //!  bit 5   varint number of attributes, sorted by name; of each varint length, name, varint length, value
 //! ```
 //!
-//! A varint has seven bits a byte, the lowest first, the high bit set in all but the last; the shortest
-//! form only. A table has exactly one encoding: what differs from it is refused.
+//! A varint has seven bits a byte, the lowest first, the high bit set in all but the last; the
+//! shortest form only. A table has exactly one encoding: what differs from it is refused.
 //!
-//! Paths are sorted component by component, so that a folder is followed by all that is in it, and each is
-//! in a folder that came before: a link can't be written through. The first entry is the folder itself, with
-//! an empty path; a table of one entry with a name is a single file's. The files' bytes are the content, in
-//! this order and without gaps; a hole's bytes are zeros.
+//! Paths are sorted component by component, so that a folder is followed by all that is in it, and
+//! each is in a folder that came before: a link can't be written through. The first entry is the
+//! folder itself, with an empty path; a table of one entry with a name is a single file's. The
+//! files' bytes are the content, in this order and without gaps; a hole's bytes are zeros.
 
 mod encode;
 mod error;
@@ -41,8 +41,8 @@ use crate::ids::Hash;
 pub const MAX_PATH: usize = 4_096;
 /// Most bytes in a component of a path, and in an attribute's name.
 pub const MAX_NAME: usize = 255;
-/// Most components in a path: deeper than what any file system's own tools make, shallow enough that each can be
-/// opened in turn.
+/// Most components in a path: deeper than what any file system's own tools make, shallow enough
+/// that each can be opened in turn.
 pub const MAX_COMPONENTS: usize = 512;
 /// Most bytes in a link's target.
 pub const MAX_TARGET: usize = 4_095;
@@ -75,7 +75,7 @@ pub struct Entry<'a> {
     pub kind: EntryKind<'a>,
     /// When it was last modified, in ns since 1970-01-01 UTC.
     pub mtime: i64,
-    /// Its 12 permission bits.
+    /// The 12 permission bits.
     pub mode: u32,
     /// User and group, where they were asked for.
     pub owner: Option<(u32, u32)>,
@@ -88,9 +88,10 @@ pub struct Entry<'a> {
 pub enum EntryKind<'a> {
     /// A plain file.
     File {
-        /// Its length in bytes.
+        /// The length in bytes.
         length: u64,
-        /// BLAKE3 of its bytes. An empty file has none, nor has a single file, whose hash is the content id.
+        /// BLAKE3 of its bytes. An empty file has none, nor has a single file, whose hash is the
+        /// content id.
         hash: Option<Hash>,
         /// Ranges of it that are zeros and take no room, in order and apart.
         holes: Vec<Range<u64>>,
@@ -134,7 +135,7 @@ impl FileTable {
         &self.bytes
     }
 
-    /// It is of one file, not of a folder.
+    /// Whether it is of one file, not of a folder.
     pub fn is_single_file(&self) -> bool {
         !self.path(0).is_empty()
     }
@@ -193,7 +194,8 @@ impl FileTable {
     /// The files that a range of the content lies in, and what of them.
     pub fn pieces(&self, content: Range<u64>) -> impl Iterator<Item = Piece> + '_ {
         let end = content.end.min(self.content_len);
-        // The last that begins at or before the range; those without bytes at the same place come before it.
+        // The last that begins at or before the range; those without bytes at the same place come
+        // before it.
         let first = self
             .offsets
             .partition_point(|&offset| offset <= content.start);
@@ -225,8 +227,8 @@ impl FileTable {
         })
     }
 
-    /// The entries whose path becomes one of an entry before where a file system does not tell upper from
-    /// lower case; and all that is in such folders.
+    /// The entries whose path becomes one of an entry before where a file system does not tell
+    /// upper from lower case; and all that is in such folders.
     pub fn clashes_by_case(&self) -> Vec<usize> {
         let mut seen = std::collections::HashSet::with_capacity(self.len());
         let folded = |index| String::from_utf8_lossy(self.path(index)).to_lowercase();
