@@ -11,9 +11,13 @@
 //!   tree whose file table has not come.
 //! * Data goes to the disk before the bit that says that it is there. So what a crash leaves is too
 //!   little, never wrong, and a later run checks it all the same.
-//! * What is under the object's name already stays as it is until the object is complete.
+//! * What is under the object's name already stays as it is until the object is complete, and then
+//!   too unless replacing was asked for or this run had put it there ([`SinkError::Kept`]). Where
+//!   it has the same bytes it is the object.
 //! * An incomplete file of another content (the sender's file has changed) is not written over: it
 //!   becomes `NAME.part.old` (an older one of that name goes), and [`Sink::moved_aside`] says so.
+//! * What was staged of another version of a tree is kept apart until what this one can use of it
+//!   has been copied. A folder of that name that is of no version is not touched.
 //! * A later run finds whole blocks again, not single symbols.
 
 use std::fs::File;
@@ -34,6 +38,7 @@ use crate::store::{KnownHashes, MovedAside, SinkError};
 
 mod blocks;
 mod existing;
+mod kept;
 mod look;
 mod place;
 mod seam;
@@ -42,13 +47,14 @@ mod table;
 mod tree;
 
 use existing::Search;
+use kept::Replaces;
 use look::{Looking, Where};
-use place::{OneFile, check_space, move_aside};
+use place::{At, OneFile, check_space, move_aside};
 pub(crate) use place::{Place, check_target, set_mode, system_time};
 pub use seam::FolderDestination;
 use spool::Spool;
-use tree::Tree;
 pub use tree::TreeOptions;
+use tree::{Leftovers, Tree};
 
 /// An object that is being written. Belongs to one thread at a time.
 pub struct Sink {
@@ -57,6 +63,8 @@ pub struct Sink {
     name: SafeName,
     into: PathBuf,
     folder: Arc<Folder>,
+    /// Of a tree.
+    leftovers: Option<Leftovers>,
     means: Means,
     sidecar: Sidecar,
     spool: Spool,
@@ -104,6 +112,10 @@ pub(crate) struct Means {
     pub(crate) tree: MakeTree,
     /// Looks for what is there already of an object.
     pub(crate) existing: FindExisting,
+    /// What is applied to a single file.
+    pub(crate) options: TreeOptions,
+    /// What a single file may take its name from.
+    pub(crate) replaces: Replaces,
 }
 
 /// See [`Means::tree`].
@@ -137,7 +149,9 @@ impl Sink {
         if is_file {
             check_target(&folder, name)?;
         }
-        let (state, resumed) = open_state(&folder, name, description)?;
+        let leftovers =
+            (!is_file).then(|| Leftovers::new(&in_folder(into, &safe), name, description.kind));
+        let (state, resumed) = open_state(&folder, name, description, leftovers.as_ref())?;
         let mut spool = Spool::new(&folder, name, &g);
         let mut moved_aside = None;
         if !resumed {
@@ -147,7 +161,10 @@ impl Sink {
             if !resumed {
                 moved_aside = move_aside(&folder, name)?;
             }
-            if let Err(e) = check_space(&folder, name, g.length(), Sidecar::size(&g)) {
+            // Nothing is to be written where another file keeps the name, or is the object.
+            if means.replaces.another(&folder, name)?.is_none()
+                && let Err(e) = check_space(&folder, name, g.length(), Sidecar::size(&g))
+            {
                 if !resumed {
                     let _ = folder.remove(&suffixed(name, "part.state"));
                 }
@@ -164,6 +181,7 @@ impl Sink {
             name: safe,
             into: into.to_path_buf(),
             folder,
+            leftovers,
             means,
             sidecar,
             spool,
@@ -292,7 +310,11 @@ impl Sink {
         let Some(table) = self.table.clone().filter(|_| self.lacking() == 0) else {
             return Err(SinkError::Incomplete(self.lacking()));
         };
-        if self.search.whole().is_some() {
+        if self.search.whole().is_some() && self.applies_more() {
+            // One that was opened before knows nothing of what is there.
+            self.place = None;
+            self.place()?.finish(&table)?;
+        } else if self.search.whole().is_some() {
             match self.place.take() {
                 Some(mut place) => place.abandon(false)?,
                 None => self.abandon_unopened()?,
@@ -303,8 +325,15 @@ impl Sink {
         }
         // The object is whole whatever happens to these.
         let _ = self.spool.remove(&self.folder);
+        let _ = self.clear_leftovers();
         let _ = self.folder.remove(&self.beside("part.state"));
         Ok(self.path())
+    }
+
+    /// Whether more is done about a tree that is there whole than to look at it.
+    fn applies_more(&self) -> bool {
+        let o = self.means.options;
+        self.description.kind != ObjectKind::File && (o.delete || o.owner || o.xattrs)
     }
 
     /// Gives up. With `keep` a later run goes on from here, else what there is is removed.
@@ -321,10 +350,16 @@ impl Sink {
         if keep {
             return Ok(());
         }
+        self.clear_leftovers()?;
         let state = self.beside("part.state");
         self.folder
             .remove(&state)
             .map_err(|e| SinkError::write(&self.folder.path_of(&state), e))
+    }
+
+    /// Removes what there is of other versions of a tree.
+    fn clear_leftovers(&self) -> Result<(), SinkError> {
+        self.leftovers.as_ref().map_or(Ok(()), Leftovers::clear)
     }
 
     fn has_part(&self) -> Result<bool, SinkError> {
@@ -336,12 +371,8 @@ impl Sink {
 
     /// Removes what an earlier run may have left where this one has put nothing yet.
     fn abandon_unopened(&mut self) -> Result<(), SinkError> {
-        if self.description.kind != ObjectKind::File {
-            let staging = tree::staging(&self.in_folder(), self.name.split().1, &self.description);
-            return match self.table.is_some() && staging.symlink_metadata().is_ok() {
-                true => self.place()?.abandon(false),
-                false => Ok(()),
-            };
+        if let Some(leftovers) = &self.leftovers {
+            return leftovers.clear_staged();
         }
         let part = self.beside("part");
         self.folder
@@ -356,22 +387,42 @@ impl Sink {
             let kind = self.description.kind;
             let place: Box<dyn Place> = match (kind, &self.table) {
                 (ObjectKind::File, _) => {
-                    let (name, length) = (self.name.split().1, self.description.geometry.length());
-                    Box::new(OneFile::open(&self.folder, name, length, &self.means)?)
+                    let at = At {
+                        folder: self.folder.clone(),
+                        into: self.into.clone(),
+                        name: self.name.clone(),
+                    };
+                    let length = self.description.geometry.length();
+                    Box::new(OneFile::open(at, length, &self.means)?)
                 }
-                (_, Some(table)) => (self.means.tree)(&Tree {
-                    folder: &self.in_folder(),
-                    name: self.name.split().1,
-                    kind,
-                    table,
-                    is_there: &|entry| self.search.is_there(entry),
-                })?,
+                (_, Some(table)) => self.tree_place(table)?,
                 (_, None) => return Err(SinkError::Incomplete(lacking)),
             };
             self.place = Some(place);
         }
         let place = self.place.as_deref_mut();
         place.ok_or(SinkError::Incomplete(lacking))
+    }
+
+    /// The place of a tree; where that needs more room than there is, other versions make it.
+    fn tree_place(&self, table: &Arc<FileTable>) -> Result<Box<dyn Place>, SinkError> {
+        let tree = Tree {
+            folder: &self.in_folder(),
+            name: self.name.split().1,
+            kind: self.description.kind,
+            table,
+            is_there: &|entry| self.search.is_there(entry),
+        };
+        let leftovers = self.leftovers.as_ref();
+        match (self.means.tree)(&tree) {
+            Err(SinkError::NoSpace { .. } | SinkError::NoFiles { .. })
+                if leftovers.is_some_and(|l| l.is_any().unwrap_or(false)) =>
+            {
+                self.clear_leftovers()?;
+                (self.means.tree)(&tree)
+            }
+            made => made,
+        }
     }
 
     /// Where what is there already is looked for.
@@ -383,13 +434,14 @@ impl Sink {
                 ObjectKind::Folder | ObjectKind::Inside => self.path(),
             },
             object: (d.content, u64::from(d.geometry.block_size())),
+            inside: d.kind == ObjectKind::Inside,
+            leftovers: self.leftovers.as_ref().map(Leftovers::path),
         }
     }
 
     /// The folder that the object's name is in.
     fn in_folder(&self) -> PathBuf {
-        let (folders, _) = self.name.split();
-        folders.iter().fold(self.into.clone(), |at, f| at.join(f))
+        in_folder(&self.into, &self.name)
     }
 
     /// Whether content has a place now. Nothing is made for it before it is known what is there.
@@ -431,7 +483,11 @@ impl Means {
         Means {
             wrap: Arc::new(|file| Box::new(file)),
             tree: Arc::new(move |tree| tree::make(tree, options)),
-            existing: Arc::new(move |at, table| Looking::start(at, table.clone(), known.clone())),
+            existing: Arc::new(move |at, table| {
+                Looking::start(at, table.clone(), known.clone(), options)
+            }),
+            replaces: Replaces::default().all(options.overwrite),
+            options,
         }
     }
 }
@@ -453,6 +509,12 @@ impl Bits {
     }
 }
 
+/// The folder that a name is in.
+fn in_folder(into: &Path, name: &SafeName) -> PathBuf {
+    let (folders, _) = name.split();
+    folders.iter().fold(into.to_path_buf(), |at, f| at.join(f))
+}
+
 /// The name of what belongs to an object, beside it.
 fn suffixed(name: &str, suffix: &str) -> String {
     format!("{name}.{suffix}")
@@ -471,15 +533,27 @@ fn open_state(
     folder: &Folder,
     name: &str,
     description: &Description,
+    leftovers: Option<&Leftovers>,
 ) -> Result<(File, bool), SinkError> {
     let state = suffixed(name, "part.state");
     let path = folder.path_of(&state);
+    let fault = |e| SinkError::write(&path, e);
+    if let Some(l) = leftovers
+        && folder.kind(&state).map_err(fault)?.is_none()
+        && l.is_staged()?
+    {
+        // Nobody who receives left that.
+        let path = l.staging_path();
+        return Err(SinkError::Occupied { path });
+    }
     let file = folder.open_locked(&state)?;
     match Sidecar::whose(&file, &description.coding()) {
         Whose::Ours => Ok((file, true)),
         Whose::Newer => Err(SinkError::Newer { path }),
         Whose::Other => {
-            file.set_len(0).map_err(|e| SinkError::write(&path, e))?;
+            // First, as a run that is killed in between does it again.
+            leftovers.map_or(Ok(()), Leftovers::keep_staged)?;
+            file.set_len(0).map_err(fault)?;
             Ok((file, false))
         }
     }
@@ -496,10 +570,16 @@ mod existing_tests;
 mod fixture;
 #[cfg(test)]
 #[cfg(unix)]
+mod kept_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod parity_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
+#[cfg(test)]
+#[cfg(unix)]
+mod there_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod tree_tests;

@@ -41,6 +41,12 @@ pub enum SinkError {
         /// What is in the way.
         path: PathBuf,
     },
+    /// Another file has the name, and was not to be replaced.
+    #[error("{}: another file has this name; --overwrite replaces it, or receive into another folder", path.display())]
+    Kept {
+        /// The file, as it was.
+        path: PathBuf,
+    },
     /// Another receiver is writing the same file.
     #[error("{}: another receiver is writing this file; stop it or receive into another folder", path.display())]
     Busy {
@@ -129,7 +135,9 @@ impl SinkError {
             SinkError::NoSpace { .. } | SinkError::NoFiles { .. } | SinkError::Full { .. } => {
                 FaultKind::NoSpace
             }
-            SinkError::Link { .. } | SinkError::Occupied { .. } => FaultKind::Denied,
+            SinkError::Link { .. } | SinkError::Occupied { .. } | SinkError::Kept { .. } => {
+                FaultKind::Denied
+            }
             SinkError::Busy { .. } => FaultKind::Busy,
             SinkError::Folder { source, .. }
             | SinkError::Write { source, .. }

@@ -227,10 +227,9 @@ pub(crate) struct Receive {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) into: PathBuf,
 
-    /// Replace files of a folder that are there with other content; without, they are kept and
-    /// named
+    /// Replace files that are there with other content; without, they are kept and named
     ///
-    /// A single file is replaced in any case.
+    /// What this run has put there itself is replaced by a new version in any case.
     #[arg(long)]
     pub(crate) overwrite: bool,
 
@@ -240,11 +239,11 @@ pub(crate) struct Receive {
     #[arg(long)]
     pub(crate) delete: bool,
 
-    /// Set user and group of what is in folders by number, where the sender told them
+    /// Set user and group by number, where the sender told them
     #[arg(long)]
     pub(crate) owner: bool,
 
-    /// Set extended attributes of what is in folders, where the sender told them
+    /// Set extended attributes, where the sender told them
     #[arg(long)]
     pub(crate) xattrs: bool,
 

@@ -54,6 +54,16 @@ impl Dress {
         refused
     }
 
+    /// Dresses a file that has no name yet: all but the mode that it is to have, which this gives,
+    /// and why something was not possible.
+    pub(super) fn unnamed(&self, fd: impl AsFd, entry: &Entry<'_>) -> (u32, Result<(), String>) {
+        let (set_id, refused) = self.extras(&fd, entry);
+        let mode = self.mode(entry) | set_id | 0o400;
+        let _ = sys::set_mode(&fd, mode | 0o200);
+        let _ = sys::set_times(&fd, &times(entry.mtime));
+        (mode, refused)
+    }
+
     /// Dresses a folder. Its owner can always enter it, and what it hands down its group to stays
     /// so.
     pub(super) fn folder(&self, fd: impl AsFd, entry: &Entry<'_>) -> Result<(), String> {

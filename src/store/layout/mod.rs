@@ -7,9 +7,9 @@
 //!
 //! Decisions:
 //!
-//! * Nothing that exists is replaced unless that was asked for. A file that is there with the right
-//!   bytes is left as it is, and what would be written of it is dropped. What is of another kind
-//!   stays in any case.
+//! * Nothing that exists is replaced unless that was asked for. Of a file that is there with the
+//!   right bytes nothing is written; it is given time and mode. What is of another kind stays in
+//!   any case.
 //! * What can't be stored here (a name that the file system refuses) is left out and told, with all
 //!   that is in it; the rest arrives.
 //! * Links are made as they are in the table, after all files are written; nothing is written
@@ -26,10 +26,12 @@ mod clear;
 mod content;
 mod dress;
 mod files;
+mod leftovers;
 mod names;
 mod place;
 mod room;
 mod settle;
+mod single;
 mod sys;
 #[cfg(test)]
 mod tests;
@@ -47,26 +49,14 @@ use rustix::io::Errno;
 use crate::object::ObjectKind;
 use crate::object::table::FileTable;
 use crate::store::bitmap::Bitmap;
-use crate::store::{Remarks, SinkError};
+use crate::store::{Remarks, SinkError, TreeOptions as LayoutOptions};
 use content::Open;
 use dress::Dress;
 use files::Files;
+pub(crate) use leftovers::Leftovers;
 use names::LeftOut;
-
-/// What of a tree is applied, and what may be done to what is there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct LayoutOptions {
-    /// Files that are there with other bytes or another time are replaced; else they are kept.
-    pub overwrite: bool,
-    /// What a folder has and the object lacks is removed.
-    pub delete: bool,
-    /// User and group are set, as far as that is permitted.
-    pub owner: bool,
-    /// Extended attributes are set, as far as that is permitted.
-    pub xattrs: bool,
-    /// Symbolic links that lead out of the object are made; else they are left out.
-    pub outside_links: bool,
-}
+pub(crate) use single::{Named, Single, dress};
+pub(crate) use sys::{allowed, set_mode};
 
 /// How far an object is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -99,7 +89,7 @@ pub(crate) struct Layout {
     /// Names that differ by case are one here.
     folds: bool,
     open: Mutex<Open>,
-    /// Files that are there already as they should be.
+    /// Files that are there already, with any time and mode.
     there: Bitmap,
     /// Files that have their bytes, mode and time.
     dressed: Bitmap,
@@ -112,6 +102,14 @@ pub(crate) struct Layout {
 fn open_base(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// The name of the staging folder.
+fn staging_name(name: &str, kind: ObjectKind) -> String {
+    match kind {
+        ObjectKind::Inside => format!(".{name}.part"),
+        _ => format!("{name}.part"),
+    }
 }
 
 /// The mode that a new folder gets here from 0o777, and whether names that differ by case are one.
@@ -146,7 +144,7 @@ fn fault(root: &Path, path: &[u8], error: io::Error) -> SinkError {
 
 impl Layout {
     /// Makes the staging folder of an object that comes into `into`, or finds it again. `is_there`
-    /// says of which files the right bytes, time and mode are under their name already.
+    /// says of which files the right bytes are under their name already.
     pub(crate) fn open(
         into: &Path,
         name: &str,
@@ -159,10 +157,7 @@ impl Layout {
             path: into.to_path_buf(),
             source,
         })?;
-        let staging = match kind {
-            ObjectKind::Inside => format!(".{name}.part"),
-            _ => format!("{name}.part"),
-        };
+        let staging = staging_name(name, kind);
         let path = into.join(&staging);
         let staging = staging.into_bytes();
         let found = match sys::make_folder(&base, &staging, 0o700) {

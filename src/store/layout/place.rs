@@ -106,8 +106,10 @@ impl Layout {
             (EntryKind::File { .. }, None | Some(FileType::RegularFile)) => {
                 if self.there.contains(index as u32) {
                     let gone = "what had its name is gone";
-                    let gone = io::Error::new(io::ErrorKind::NotFound, gone);
-                    return if found.is_some() { Ok(None) } else { Err(gone) };
+                    let gone = || io::Error::new(io::ErrorKind::NotFound, gone);
+                    let found = found.ok_or_else(gone)?;
+                    self.dress_there(entry, &folder, &found);
+                    return Ok(None);
                 }
                 self.move_file(index, entry, &folder, found.as_ref())
             }
@@ -151,14 +153,35 @@ impl Layout {
             Err(e) => return moved_before(e.into()),
         };
         if let (Some(stat), false) = (found, self.options.overwrite) {
-            return match is_same(&staged, folder, name, stat) {
-                Ok(true) => Ok(None),
+            return match is_same((&staged, name), (folder, name), stat) {
+                Ok(true) => {
+                    self.dress_there(entry, folder, stat);
+                    Ok(None)
+                }
                 Ok(false) => Ok(Some("kept: another file has this name".to_owned())),
                 Err(e) => moved_before(e),
             };
         }
         self.opened().staged.close(index);
         give_name((&staged, name), (folder, name), found.is_some()).or_else(moved_before)
+    }
+
+    /// Gives a file that was there with the right bytes its time and mode, unless it has them.
+    fn dress_there(&mut self, entry: &Entry<'_>, folder: &OwnedFd, stat: &Stat) {
+        let (now, mode) = (sys::bits(stat), self.dress.mode(entry) | 0o400);
+        let extras = self.options.owner || self.options.xattrs;
+        if looks_right(stat, entry) && now & 0o777 == mode && !extras {
+            return;
+        }
+        let (_, name) = split(entry.path);
+        let dressed = match sys::open_file(folder, name, How::Read) {
+            Ok(file) if is_still(&file, stat) => self.dress.file(&file, entry, now),
+            Ok(_) => Err("its time and mode can't be set: it was replaced".to_owned()),
+            Err(e) => Err(format!("its time and mode can't be set: {e}")),
+        };
+        if let Err(why) = dressed {
+            self.remarks.add(entry.path, why);
+        }
     }
 
     /// Removes what the object's folder has and the object lacks.
@@ -193,6 +216,11 @@ impl Layout {
     }
 }
 
+/// Whether an open file is the one that was looked at.
+fn is_still(file: &File, stat: &Stat) -> bool {
+    fstat(file).is_ok_and(|now| sys::id(&now) == sys::id(stat))
+}
+
 /// Makes a folder its owner's to write, until it gets its own mode.
 fn open_up(folder: &OwnedFd) -> io::Result<()> {
     let mode = sys::bits(&fstat(folder)?);
@@ -224,14 +252,20 @@ fn give_name(
 }
 
 /// Whether a file that is there has the bytes of the staged one.
-fn is_same(staged: &OwnedFd, folder: &OwnedFd, name: &[u8], stat: &Stat) -> io::Result<bool> {
-    let open = |at: &OwnedFd| -> io::Result<File> { Ok(sys::open_file(at, name, How::Read)?) };
+pub(super) fn is_same(
+    staged: (&OwnedFd, &[u8]),
+    there: (&OwnedFd, &[u8]),
+    stat: &Stat,
+) -> io::Result<bool> {
+    let open = |(at, name): (&OwnedFd, &[u8])| -> io::Result<File> {
+        Ok(sys::open_file(at, name, How::Read)?)
+    };
     let came = open(staged)?;
     let length = came.metadata()?.len();
     if stat.st_size as u64 != length {
         return Ok(false);
     }
-    let here = match open(folder) {
+    let here = match open(there) {
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
         result => result?,
     };

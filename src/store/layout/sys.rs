@@ -187,7 +187,7 @@ pub(super) fn set_len(file: &File, length: u64) -> io::Result<()> {
     file.set_len(length)
 }
 
-pub(super) fn set_mode(fd: impl AsFd, mode: u32) -> Result<(), Errno> {
+pub(crate) fn set_mode(fd: impl AsFd, mode: u32) -> Result<(), Errno> {
     step()?;
     rustix::fs::fchmod(fd, mode_of(mode))
 }
@@ -234,6 +234,19 @@ pub(super) fn sync(folder: impl AsFd) -> Result<(), Errno> {
         rustix::fs::sync();
         Ok(())
     }
+}
+
+/// Permission bits that the user's umask leaves, where the system tells without being written to.
+pub(crate) fn allowed() -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let umask = status.lines().find_map(|l| l.strip_prefix("Umask:"))?;
+        let umask = u32::from_str_radix(umask.trim(), 8).ok()?;
+        Some(0o777 & !umask)
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
 }
 
 /// Where tests count steps, and let one and all after it fail, as if the process had been killed.

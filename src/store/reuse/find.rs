@@ -2,7 +2,7 @@
 //!
 //! Takes a file table and a folder. First every entry is looked at under its own path; that is all
 //! where nothing has changed. Only if files are lacking then, all others below the folder that have
-//! the size of one are hashed.
+//! the size of one are hashed, and those of an unfinished version before.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -34,8 +34,20 @@ pub(crate) struct Ask<'a> {
     /// Content id of the object, and the size of its blocks: what there is of a single file, whose
     /// table has no hash.
     pub(crate) object: (ContentId, u64),
-    /// Mode bits that would be set on what arrives.
-    pub(crate) modes: u32,
+    pub(crate) modes: Modes,
+    /// The object comes right into `place`, whose own time and mode are the receiver's.
+    pub(crate) inside: bool,
+    /// A folder beside the place whose files are of use as well, wherever in it they are.
+    pub(crate) leftovers: Option<&'a Path>,
+}
+
+/// The modes of what arrives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Modes {
+    /// Bits of the table's that are set here; the others are taken away.
+    pub(crate) left: u32,
+    /// Bits of which that is known.
+    pub(crate) known: u32,
 }
 
 /// A file under its own path, as large as it should be.
@@ -157,7 +169,11 @@ impl Search<'_> {
                     if meta.is_none() {
                         closed = Some(path);
                     }
+                    let is_receivers = self.ask.inside && path.is_empty();
                     meta.map_or(Here::No, |meta| {
+                        if is_receivers {
+                            return Here::Whole;
+                        }
                         let mtime = Stamp::of(&meta).mtime;
                         dressed(&entry, mtime, mode_of(&meta), self.ask.modes)
                     })
@@ -287,12 +303,19 @@ impl Search<'_> {
     fn elsewhere(&mut self, wanted: &Wanted, seen: &HashSet<(u64, u64)>) {
         let sizes: HashSet<u64> = wanted.iter().map(|(size, _, _)| *size).collect();
         let mut candidates = Vec::new();
-        walk(&self.place, |path, stamp| {
-            if sizes.contains(&stamp.size) && !seen.contains(&(stamp.device, stamp.inode)) {
-                candidates.push((path, stamp));
-            }
-            candidates.len() < MAX_CANDIDATES
-        });
+        let mut look = |root: &Path, is_place: bool| {
+            walk(root, |path, stamp| {
+                if sizes.contains(&stamp.size) && !seen.contains(&(stamp.device, stamp.inode)) {
+                    let path = if is_place { path } else { root.join(path) };
+                    candidates.push((path, stamp));
+                }
+                candidates.len() < MAX_CANDIDATES
+            });
+        };
+        if let Some(leftovers) = self.ask.leftovers.and_then(|l| std::path::absolute(l).ok()) {
+            look(&leftovers, false);
+        }
+        look(&self.place, true);
         let hashes: Vec<Option<Hash>> = candidates
             .par_iter()
             .map(|(path, stamp)| {
@@ -374,8 +397,14 @@ fn wanting(wanted: &Wanted, size: u64, hash: &Hash) -> impl Iterator<Item = usiz
 }
 
 /// How much of an entry is here whose content is.
-fn dressed(entry: &Entry<'_>, mtime: i64, mode: Option<u32>, modes: u32) -> Here {
-    let same_mode = mode.is_none_or(|mode| (mode ^ entry.mode) & modes == 0);
+fn dressed(entry: &Entry<'_>, mtime: i64, mode: Option<u32>, modes: Modes) -> Here {
+    // What is here can always be read by its owner, and folders entered.
+    let least = match entry.kind {
+        EntryKind::Folder => 0o500,
+        _ => 0o400,
+    };
+    let set = entry.mode & modes.left | least;
+    let same_mode = mode.is_none_or(|mode| (mode ^ set) & modes.known == 0);
     if mtime == entry.mtime && same_mode {
         Here::Whole
     } else {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use crate::ids::{ContentId, Hash};
 use crate::store::looks::{Looks, Stamp};
 
-pub(crate) use find::{Ask, find};
+pub(crate) use find::{Ask, Modes, find};
 pub(crate) use reader::Reader;
 
 /// A range of an object's content, and where its bytes can be had.

@@ -84,7 +84,12 @@ fn ask<'a>(table: &'a FileTable, dir: &'a TempDir) -> Ask<'a> {
         table,
         place: dir.path(),
         object: (Hash::default(), BLOCK),
-        modes: 0o777,
+        modes: Modes {
+            left: 0o777,
+            known: 0o777,
+        },
+        inside: false,
+        leftovers: None,
     }
 }
 
@@ -154,6 +159,56 @@ fn a_tree_that_has_not_changed_is_complete() {
         [3, 4, 5].map(|e| reuse.here(e)),
         [Here::Whole, Here::No, Here::No]
     );
+}
+
+#[test]
+fn modes_are_compared_with_those_that_would_be_set_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = bytes(500, 1);
+    put(dir.path(), "f", &content);
+    let table = table(&[
+        Entry {
+            mode: 0o1277,
+            ..folder("")
+        },
+        Entry {
+            mode: 0o4266,
+            ..file("f", &content, vec![])
+        },
+    ]);
+    let is_complete = |left, known, root, mode| {
+        settle(&dir.path().join("f"), mode);
+        settle(dir.path(), root);
+        let modes = Modes { left, known };
+        let ask = Ask {
+            modes,
+            ..ask(&table, &dir)
+        };
+        go(&ask, &KnownHashes::none()).is_complete()
+    };
+    assert!(is_complete(0o755, 0o777, 0o755, 0o644));
+    assert!(!is_complete(0o755, 0o777, 0o775, 0o644));
+    assert!(!is_complete(0o755, 0o777, 0o755, 0o664));
+    assert!(!is_complete(0o755, 0o777, 0o755, 0o640));
+    assert!(is_complete(0o777, 0o777, 0o777, 0o666));
+    // What the umask takes is not known.
+    assert!(is_complete(0o777, 0o700, 0o700, 0o600));
+    assert!(!is_complete(0o777, 0o700, 0o500, 0o600));
+}
+
+#[test]
+fn the_receivers_own_folder_has_its_own_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = bytes(500, 1);
+    put(dir.path(), "f", &content);
+    let table = table(&[folder(""), file("f", &content, vec![])]);
+    for inside in [false, true] {
+        let ask = Ask {
+            inside,
+            ..ask(&table, &dir)
+        };
+        assert_eq!(go(&ask, &KnownHashes::none()).is_complete(), inside);
+    }
 }
 
 #[test]

@@ -169,6 +169,11 @@ impl Sink {
                 .read(range, bytes)
                 .map_err(|e| SinkError::read(&self.path(), e)),
             (None, Some(place)) => place.read(range, bytes),
+            // Holes, of which nothing was written.
+            (None, None) if self.search.has_looked() => {
+                bytes.fill(0);
+                Ok(())
+            }
             (None, None) => {
                 let gone = std::io::ErrorKind::NotFound.into();
                 Err(SinkError::read(&self.path(), gone))

@@ -36,7 +36,7 @@ pub(crate) trait Existing: Send + Sync {
     /// Reads content that there is. What was changed meanwhile shows in the hashes of blocks.
     fn read(&self, content: Range<u64>, into: &mut [u8]) -> io::Result<()>;
 
-    /// Whether an entry of the table is there with all that it is.
+    /// Whether what an entry of the table is is under its name, with any time and mode.
     fn is_there(&self, entry: usize) -> bool {
         let _ = entry;
         false
@@ -75,7 +75,7 @@ pub(super) struct Search {
     phase: Phase,
     /// Where content goes, there may be other bytes than zeros where no block is.
     stained: bool,
-    /// Entries of the table that are there with all that they are.
+    /// Entries of the table that are there, with any time and mode.
     there: Bitmap,
 }
 
@@ -121,9 +121,9 @@ impl Search {
         )
     }
 
-    /// Whether an entry of the table is there with all that it is.
+    /// Whether an entry of the table is there, with any time and mode.
     pub(super) fn is_there(&self, entry: usize) -> bool {
-        self.there.contains(entry as u32)
+        self.there.contains(entry as u32) || self.whole().is_some()
     }
 
     /// What is there, if that is all of the object.
@@ -151,6 +151,10 @@ impl Sink {
             Phase::Looking(looking) => match looking.wait() {
                 None => Phase::Looking(looking),
                 Some(existing) if existing.is_complete() => Phase::Comparing(existing, Vec::new()),
+                // Bytes are all that counts of a file that keeps its name.
+                Some(existing) if existing.is_there(0) && self.another()?.is_some() => {
+                    Phase::Comparing(existing, Vec::new())
+                }
                 Some(existing) => self.start_filling(existing)?,
             },
             Phase::Comparing(existing, hashes) => self.compare(existing, hashes, &mut settled)?,
@@ -206,18 +210,28 @@ impl Sink {
         }
     }
 
-    /// Takes note of what need not be written, and begins with the first block.
+    /// Takes note of what need not be written, and begins with the first block; unless another file
+    /// keeps the object's name.
     fn start_filling(&mut self, existing: Box<dyn Existing>) -> Result<Phase, SinkError> {
+        if let Some(path) = self.another()? {
+            return Err(SinkError::Kept { path });
+        }
         let entries = self.table.as_ref().map_or(0, |table| table.len());
         let mut there = Bitmap::new(entries as u32);
         for entry in (0..entries).filter(|&entry| existing.is_there(entry)) {
             there.set(entry as u32, true);
         }
-        // One that was opened before knows nothing of that.
-        if there.ones() > 0 && self.description.kind != ObjectKind::File {
-            self.place = None;
-        }
+        let is_some = there.ones() > 0;
         self.search.there = there;
+        let is_tree = self.description.kind != ObjectKind::File;
+        if let Some(old) = self.place.take_if(|_| is_some && is_tree) {
+            // It knows nothing of that.
+            let opened = self.place().map(|_| ());
+            if opened.is_err() {
+                self.place = Some(old);
+            }
+            opened?;
+        }
         Ok(Phase::Filling(existing, 0))
     }
 
@@ -246,6 +260,8 @@ impl Sink {
             }
         }
         self.prove_all(settled)?;
+        // What is left of them is of no use, and goes at the end if it does not now.
+        let _ = self.clear_leftovers();
         Ok(Phase::Done(Some(existing)))
     }
 

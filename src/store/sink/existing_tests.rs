@@ -2,7 +2,7 @@
 
 use super::existing::Have;
 use super::fixture::{
-    Carrier, SIZE, TIME, There, blocks, bytes, names, offer, part_of, real, source,
+    Carrier, SIZE, TIME, There, blocks, bytes, names, offer, part_of, real, replacing, source,
     source_with_parity, with_existing,
 };
 use super::*;
@@ -195,7 +195,7 @@ fn blocks_of_an_old_version_are_used_as_their_pages_come() {
         old[50_000] ^= 1;
         old.truncate(90_000);
         let into = folder_with(&old);
-        let mut sink = Sink::open(into.path(), s.description()).unwrap();
+        let mut sink = Sink::open_with(into.path(), s.description(), replacing()).unwrap();
         let mut c = Carrier::new(&s);
         if pages_first {
             c.bring_kinds(&mut sink, &s, &["pages"], 1);

@@ -83,6 +83,15 @@ pub(super) fn real() -> Means {
     Means::real(KnownHashes::none(), super::TreeOptions::default())
 }
 
+/// The same, and what is there may be replaced.
+pub(super) fn replacing() -> Means {
+    let options = super::TreeOptions {
+        overwrite: true,
+        ..super::TreeOptions::default()
+    };
+    Means::real(KnownHashes::none(), options)
+}
+
 /// An object of any table, offered.
 pub(super) fn offer_table(table: &[u8], content: &[u8], kind: ObjectKind, codec: Codec) -> Memory {
     let name = SafeName::offered("file.bin").unwrap();

@@ -12,18 +12,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::TreeOptions;
 use super::existing::{Existing, Have};
 use crate::ids::{ContentId, Hash};
 use crate::object::table::FileTable;
 use crate::store::KnownHashes;
 use crate::store::disk::Disk;
-use crate::store::reuse::{Ask, Here, Origin, Reader, Reuse, find};
+use crate::store::reuse::{Ask, Here, Modes, Origin, Reader, Reuse, find};
 
 /// The longest that one step waits for the search.
 const PATIENCE: Duration = Duration::from_millis(20);
-
-/// Permissions that are compared with the table's: those that no usual umask takes away.
-const MODES: u32 = 0o700;
 
 /// A search that may still go on.
 pub(crate) struct Looking {
@@ -38,6 +36,29 @@ pub(crate) struct Where {
     pub(crate) place: PathBuf,
     /// Content id of the object, and the size of its blocks.
     pub(crate) object: (ContentId, u64),
+    /// The object comes right into the place.
+    pub(crate) inside: bool,
+    /// A folder with what was staged of other versions.
+    pub(crate) leftovers: Option<PathBuf>,
+}
+
+/// The modes of what arrives, as far as the system tells without being written to.
+fn modes(options: TreeOptions) -> Modes {
+    #[cfg(unix)]
+    let allowed = match options.owner {
+        true => Some(0o777),
+        false => crate::store::layout::allowed(),
+    };
+    #[cfg(not(unix))]
+    let allowed = options.owner.then_some(0o777);
+    match allowed {
+        Some(left) => Modes { left, known: 0o777 },
+        // No usual umask takes these.
+        None => Modes {
+            left: 0o777,
+            known: 0o700,
+        },
+    }
 }
 
 impl Looking {
@@ -52,8 +73,13 @@ impl Looking {
         }
     }
 
-    /// Starts to search.
-    pub(crate) fn start(at: Where, table: Arc<FileTable>, known: KnownHashes) -> Looking {
+    /// Starts to search for what would be applied with these options.
+    pub(crate) fn start(
+        at: Where,
+        table: Arc<FileTable>,
+        known: KnownHashes,
+        options: TreeOptions,
+    ) -> Looking {
         let (give, found) = channel::<Box<dyn Existing>>();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
@@ -62,7 +88,9 @@ impl Looking {
                 table: &table,
                 place: &at.place,
                 object: at.object,
-                modes: MODES,
+                modes: modes(options),
+                inside: at.inside,
+                leftovers: at.leftovers.as_deref(),
             };
             let go_on = |_| match stopped.load(Ordering::Relaxed) {
                 true => ControlFlow::Break(()),
@@ -177,7 +205,7 @@ impl Existing for OnDisk {
     }
 
     fn is_there(&self, entry: usize) -> bool {
-        self.reuse.here(entry) == Here::Whole
+        self.reuse.here(entry) >= Here::Content
     }
 
     fn disprove(&self, content: Range<u64>) {

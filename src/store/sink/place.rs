@@ -9,11 +9,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::kept::Replaces;
 use super::{Means, suffixed};
+use crate::object::SafeName;
 use crate::object::table::FileTable;
 use crate::store::disk::Disk;
 use crate::store::folder::{Folder, Kind, allocated};
-use crate::store::{MovedAside, Remarks, SinkError};
+#[cfg(unix)]
+use crate::store::layout::{self, Named, Single, dress};
+use crate::store::{MovedAside, Remarks, SinkError, TreeOptions};
+
+/// What became of a file that was to get a name.
+#[cfg(not(unix))]
+#[allow(dead_code, reason = "files are compared on Unix only")]
+enum Named {
+    Done,
+    Same,
+    Taken,
+}
 
 /// Where the bytes of an object's content are put.
 pub(crate) trait Place: Send + Sync {
@@ -37,11 +50,27 @@ pub(crate) trait Place: Send + Sync {
 
 /// The incomplete file of an object that is one file: `NAME.part`.
 pub(super) struct OneFile {
-    folder: Arc<Folder>,
-    name: String,
+    at: At,
     path: PathBuf,
     disk: Box<dyn Disk>,
     file: File,
+    options: TreeOptions,
+    replaces: Replaces,
+    remarks: Remarks,
+}
+
+/// Where a file is to be.
+pub(super) struct At {
+    pub(super) folder: Arc<Folder>,
+    /// The receiver's folder, and what the file's name has of folders in it.
+    pub(super) into: PathBuf,
+    pub(super) name: SafeName,
+}
+
+impl At {
+    fn part(&self) -> String {
+        suffixed(self.name.split().1, "part")
+    }
 }
 
 impl OneFile {
@@ -50,25 +79,51 @@ impl OneFile {
     /// Space is not reserved: where the file system can't do that cheaply it would write the whole
     /// file once more. The check of free space when the object is opened finds most of what a
     /// reservation would.
-    pub(super) fn open(
-        folder: &Arc<Folder>,
-        name: &str,
-        length: u64,
-        means: &Means,
-    ) -> Result<OneFile, SinkError> {
-        let part = suffixed(name, "part");
-        let path = folder.path_of(&part);
-        let file = folder.open_file(&part)?;
+    pub(super) fn open(at: At, length: u64, means: &Means) -> Result<OneFile, SinkError> {
+        let part = at.part();
+        let path = at.folder.path_of(&part);
+        let file = at.folder.open_file(&part)?;
         let fault = |e| SinkError::write(&path, e);
         file.set_len(length).map_err(fault)?;
         let handle = file.try_clone().map_err(fault)?;
         Ok(OneFile {
-            folder: folder.clone(),
-            name: name.to_owned(),
             disk: (means.wrap)(handle),
+            options: means.options,
+            replaces: means.replaces.clone(),
+            remarks: Remarks::default(),
+            at,
             file,
             path,
         })
+    }
+
+    /// Gives the file its name, in place of one that may be replaced.
+    fn name(&self) -> Result<Named, SinkError> {
+        let fault = |e| SinkError::write(&self.path, e);
+        let At { folder, into, name } = &self.at;
+        let (folders, name) = name.split();
+        let part = self.at.part();
+        if self.replaces.another(folder, name)?.is_none() {
+            // What may be replaced is there, or nothing.
+            if folder.kind(name).map_err(fault)?.is_some() {
+                folder.rename(&part, name).map_err(fault)?;
+                return Ok(Named::Done);
+            }
+        }
+        #[cfg(unix)]
+        {
+            let single = Single::open(into, &folders).map_err(fault)?;
+            single.name(&part, name).map_err(fault)
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = (into, folders);
+            if folder.kind(name).map_err(fault)?.is_some() {
+                return Ok(Named::Taken);
+            }
+            folder.rename(&part, name).map_err(fault)?;
+            Ok(Named::Done)
+        }
     }
 }
 
@@ -85,32 +140,56 @@ impl Place for OneFile {
             .map_err(|e| SinkError::read(&self.path, e))
     }
 
+    /// What has the name and may not be replaced stays; with the same bytes it is the object.
+    ///
     /// Of the mode, what the user's umask takes from new files is taken here too, and the owner can
     /// always read. A file system that can't keep times or modes does not keep a file from being
     /// complete.
     fn finish(&mut self, table: &FileTable) -> Result<(), SinkError> {
         let fault = |e| SinkError::write(&self.path, e);
-        check_target(&self.folder, &self.name)?;
+        let folder = &self.at.folder;
+        let name = self.at.name.split().1;
+        check_target(folder, name)?;
         let entry = table.entry(0);
+        self.remarks = Remarks::default();
         // Writable until it has its name, or a later run could not go on after a crash here.
-        set_mode(&self.file, entry.mode | 0o200);
+        #[cfg(unix)]
+        let (mode, refused) = dress(&self.file, &entry, self.options).map_err(fault)?;
+        #[cfg(not(unix))]
         if let Some(time) = system_time(entry.mtime) {
-            let _ = self.file.set_modified(time);
+            let _ = (self.file.set_modified(time), self.options);
         }
         self.file.sync_all().map_err(fault)?;
-        let part = suffixed(&self.name, "part");
-        self.folder.rename(&part, &self.name).map_err(fault)?;
-        set_mode(&self.file, entry.mode);
-        self.folder.sync().map_err(fault)
+        match self.name()? {
+            Named::Done => {}
+            Named::Same => return Ok(()),
+            Named::Taken => {
+                check_target(folder, name)?;
+                let path = folder.path_of(name);
+                return Err(SinkError::Kept { path });
+            }
+        }
+        #[cfg(unix)]
+        {
+            let _ = layout::set_mode(&self.file, mode);
+            if let Err(why) = refused {
+                self.remarks.add(&[], why);
+            }
+        }
+        self.replaces.finished(folder.path_of(name), &self.file);
+        folder.sync().map_err(fault)
+    }
+
+    fn remarks(&self) -> Remarks {
+        self.remarks.clone()
     }
 
     fn abandon(&mut self, keep: bool) -> Result<(), SinkError> {
         if keep {
             return Ok(());
         }
-        let part = suffixed(&self.name, "part");
         let fault = |e| SinkError::write(&self.path, e);
-        self.folder.remove(&part).map_err(fault)
+        self.at.folder.remove(&self.at.part()).map_err(fault)
     }
 }
 

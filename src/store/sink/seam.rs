@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Means, Sink, TreeOptions};
+use super::{Means, Replaces, Sink, TreeOptions};
 use crate::fault::StoreFault;
 use crate::ids::BlockNo;
 use crate::object::{BlockKind, Description};
@@ -18,6 +18,7 @@ pub struct FolderDestination {
     folder: PathBuf,
     known: KnownHashes,
     options: TreeOptions,
+    replaces: Replaces,
 }
 
 impl FolderDestination {
@@ -27,10 +28,11 @@ impl FolderDestination {
             folder: folder.into(),
             known: KnownHashes::none(),
             options: TreeOptions::default(),
+            replaces: Replaces::default(),
         }
     }
 
-    /// What of a tree is applied, and what may be done to what is there.
+    /// What of an object is applied, and what may be done to what is there.
     #[must_use]
     pub fn tree_options(mut self, options: TreeOptions) -> FolderDestination {
         self.options = options;
@@ -47,7 +49,10 @@ impl FolderDestination {
 
 impl Destination for FolderDestination {
     fn open(&mut self, description: &Description) -> Result<Opened, StoreFault> {
-        let means = Means::real(self.known.clone(), self.options);
+        let means = Means {
+            replaces: self.replaces.clone().all(self.options.overwrite),
+            ..Means::real(self.known.clone(), self.options)
+        };
         let sink = Sink::open_with(&self.folder, description, means)?;
         Ok(Opened {
             path: sink.path(),

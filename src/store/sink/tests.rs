@@ -2,7 +2,7 @@
 
 use super::fixture::{
     Carrier, K, SYMBOL, TIME, blocks, bytes, file, folder, names, offer, offer_table, part_of,
-    source, table, wrapping,
+    replacing, source, table, wrapping,
 };
 use super::*;
 use crate::fault::{FaultKind, StoreFault};
@@ -66,8 +66,8 @@ fn blocks_before_pages_are_settled_by_them() {
 #[test]
 fn time_and_mode_are_kept() {
     use std::os::unix::fs::PermissionsExt;
-    let into = tempfile::tempdir().unwrap();
     for (mode, kept, required) in [(0o6755, 0o755, 0o500), (0o440, 0o440, 0o400)] {
+        let into = tempfile::tempdir().unwrap();
         let s = offer(b"text", mode, Codec::None);
         let mut sink = Sink::open(into.path(), s.description()).unwrap();
         bring(&mut Carrier::new(&s), &mut sink, &s, ALL, 1);
@@ -278,7 +278,7 @@ fn a_finished_file_is_replaced_only_by_a_finished_one() {
     let into = tempfile::tempdir().unwrap();
     let path = into.path().join("file.bin");
     std::fs::write(&path, "before").unwrap();
-    let mut sink = Sink::open(into.path(), s.description()).unwrap();
+    let mut sink = Sink::open_with(into.path(), s.description(), replacing()).unwrap();
     bring(&mut Carrier::new(&s), &mut sink, &s, ALL, 1);
     assert_eq!(std::fs::read(&path).unwrap(), b"before");
     sink.finish().unwrap();

@@ -1,18 +1,35 @@
 //! The place of a tree: a layout in the receiver's folder.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(not(unix))]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Place;
+use crate::object::ObjectKind;
 use crate::object::table::FileTable;
-use crate::object::{Description, ObjectKind};
 use crate::store::{Remarks, SinkError};
 
 #[cfg(unix)]
 use crate::store::layout::Layout;
 #[cfg(unix)]
-pub use crate::store::layout::LayoutOptions as TreeOptions;
+pub(super) use crate::store::layout::Leftovers;
+
+/// What of an object is applied, and what may be done to what is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TreeOptions {
+    /// Files that are there with other bytes are replaced; else they are kept.
+    pub overwrite: bool,
+    /// What a folder has and the object lacks is removed.
+    pub delete: bool,
+    /// User and group are set, as far as that is permitted.
+    pub owner: bool,
+    /// Extended attributes are set, as far as that is permitted.
+    pub xattrs: bool,
+    /// Symbolic links that lead out of the object are made; else they are left out.
+    pub outside_links: bool,
+}
 
 /// A tree that needs a place.
 pub(crate) struct Tree<'a> {
@@ -21,7 +38,7 @@ pub(crate) struct Tree<'a> {
     pub(crate) name: &'a str,
     pub(crate) kind: ObjectKind,
     pub(crate) table: &'a Arc<FileTable>,
-    /// Entries that are under their names already, as they should be.
+    /// Entries that are under their names already, with any time and mode.
     pub(crate) is_there: &'a dyn Fn(usize) -> bool,
 }
 
@@ -38,14 +55,6 @@ pub(super) fn make(tree: &Tree<'_>, options: TreeOptions) -> Result<Box<dyn Plac
         tree.is_there,
     )?;
     Ok(Box::new(layout))
-}
-
-/// Where a tree is until it has its name.
-pub(super) fn staging(folder: &Path, name: &str, description: &Description) -> PathBuf {
-    match description.kind {
-        ObjectKind::Inside => folder.join(format!(".{name}.part")),
-        _ => folder.join(format!("{name}.part")),
-    }
 }
 
 #[cfg(unix)]
@@ -71,14 +80,48 @@ impl Place for Layout {
     }
 }
 
-/// What of a tree is applied, and what may be done to what is there.
-#[cfg(not(unix))]
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct TreeOptions {}
-
 /// Trees have a place on Unix only.
 #[cfg(not(unix))]
 pub(super) fn make(_: &Tree<'_>, _: TreeOptions) -> Result<Box<dyn Place>, SinkError> {
     let text = "it is of a folder, which is received on Unix only";
     Err(SinkError::BadTable(text.to_owned()))
+}
+
+/// Where no tree has a place, nothing is left of one.
+#[cfg(not(unix))]
+pub(super) struct Leftovers;
+
+#[cfg(not(unix))]
+impl Leftovers {
+    pub(super) fn new(_: &Path, _: &str, _: ObjectKind) -> Leftovers {
+        Leftovers
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        PathBuf::new()
+    }
+
+    pub(super) fn staging_path(&self) -> PathBuf {
+        PathBuf::new()
+    }
+
+    pub(super) fn is_staged(&self) -> Result<bool, SinkError> {
+        Ok(false)
+    }
+
+    pub(super) fn is_any(&self) -> Result<bool, SinkError> {
+        Ok(false)
+    }
+
+    pub(super) fn keep_staged(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    pub(super) fn clear(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    pub(super) fn clear_staged(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
 }
