@@ -27,6 +27,8 @@ pub struct Holdings {
     open: Option<(BlockNo, SymbolSet)>,
     /// The block completed last, and by which symbols, in case one is refused.
     last_completed: Option<(BlockNo, SymbolSet)>,
+    /// Blocks of which symbols are here that nobody has sent.
+    found: RangeSet,
     held: u64,
     /// Blocks from here on are not to be asked for yet.
     reach: BlockNo,
@@ -52,6 +54,7 @@ impl Holdings {
             partial: BTreeMap::new(),
             open: None,
             last_completed: None,
+            found: RangeSet::new(),
             held: 0,
             reach: geometry.blocks(),
         }
@@ -109,6 +112,21 @@ impl Holdings {
         self.last_completed = self.open.take();
         self.complete.insert(u64::from(block)..u64::from(block) + 1);
         Insert::Completed
+    }
+
+    /// A symbol of the object was here without having been sent.
+    pub fn insert_found(&mut self, block: BlockNo, symbol: SymbolNo) -> Insert {
+        let insert = self.insert(block, symbol);
+        if insert == Insert::New {
+            self.found.insert(u64::from(block)..u64::from(block) + 1);
+        }
+        insert
+    }
+
+    /// Symbols of the block are here that were not sent, so that the sender can't know which are
+    /// new.
+    pub fn is_found(&self, block: BlockNo) -> bool {
+        self.found.contains(u64::from(block))
     }
 
     /// The symbol is here.

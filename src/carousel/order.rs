@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::carousel::{Pending, Repairs, Ring, Surplus, Walk};
 use crate::ids::{BlockNo, SymbolNo};
-use crate::object::Geometry;
+use crate::object::{Geometry, Zeros};
 use crate::range_set::RangeSet;
 use crate::symbol_set::SymbolSet;
 use crate::wire::Position;
@@ -25,7 +25,7 @@ pub struct Carousel {
     missing: RangeSet,
     /// Missing blocks that somebody lacks.
     awaited: RangeSet,
-    /// Blocks that go out only when they are asked for by number.
+    /// Blocks of zeros, which go out only when they are asked for by number.
     unasked: RangeSet,
 }
 
@@ -51,16 +51,16 @@ pub struct NextRun {
 
 impl Carousel {
     /// A carousel of an object that nobody has asked anything of; `missing` blocks of it are not
-    /// here.
-    pub fn new(geometry: Geometry, surplus: Surplus, missing: RangeSet) -> Carousel {
+    /// here, and `zeros` go out only to who asks for them.
+    pub fn new(geometry: Geometry, surplus: Surplus, missing: RangeSet, zeros: Zeros) -> Carousel {
         Carousel {
             geometry,
-            walk: Walk::new(geometry, surplus),
+            walk: Walk::new(geometry, surplus, zeros.clone()),
+            unasked: zeros.blocks().clone(),
             repairs: Repairs::new(),
-            ring: Ring::new(geometry),
+            ring: Ring::new(geometry, zeros),
             ahead: 0,
             missing,
-            unasked: RangeSet::new(),
             awaited: RangeSet::new(),
         }
     }
@@ -72,7 +72,9 @@ impl Carousel {
 
     /// Which blocks the cycle has passed.
     pub fn position(&self) -> Position {
-        self.walk.position()
+        let position = self.walk.position();
+        let symbol = self.ring.symbol(position.block, position.symbol);
+        Position { symbol, ..position }
     }
 
     /// Windows from the next on get another surplus.
@@ -117,12 +119,6 @@ impl Carousel {
         }
     }
 
-    /// Blocks that go out only when they are asked for by number from now on: who has the table
-    /// knows them.
-    pub fn set_unasked(&mut self, blocks: RangeSet) {
-        self.unasked = blocks;
-    }
-
     /// A block that was missing is here.
     pub fn handle_block(&mut self, block: BlockNo) {
         let range = u64::from(block)..u64::from(block) + 1;
@@ -148,7 +144,8 @@ impl Carousel {
 
     /// The first symbol that the cycle will still bring of a block that is half sent.
     pub fn brings_from(&self, block: BlockNo) -> Option<SymbolNo> {
-        self.walk.brings_from(block)
+        let sent = self.walk.brings_from(block)?;
+        Some(self.ring.symbol(block, sent))
     }
 
     /// Begins the next cycle, if one is at its end and something is wanted.
@@ -183,10 +180,17 @@ impl Carousel {
         }
     }
 
-    /// Puts any `lacking` symbols of a block in line, or those named.
-    pub fn repair_lacking(&mut self, block: BlockNo, lacking: usize, named: Option<&SymbolSet>) {
+    /// Puts any `lacking` symbols of a block in line, or those named, and `more` that are new.
+    pub fn repair_lacking(
+        &mut self,
+        block: BlockNo,
+        (lacking, more): (usize, usize),
+        named: Option<&SymbolSet>,
+    ) {
         if !self.awaits(block) {
-            self.repairs.add_lacking(block, lacking, named);
+            let parity = usize::from(self.geometry.parity(block));
+            self.repairs
+                .add_lacking(block, (lacking, more), named, parity);
         }
     }
 
@@ -226,7 +230,7 @@ impl Carousel {
     /// A block with repairs, as many as wait.
     fn repair_of(&self, block: BlockNo) -> Piece {
         let any = self.repairs.pending(block).map_or(0, |p| p.any);
-        let parity = any > 0 && self.ring.brings_parity(block, any);
+        let parity = any > 0 && self.ring.brings_new_parity(block, any);
         Piece { block, parity }
     }
 
@@ -279,7 +283,7 @@ impl Carousel {
         if run.is_repair {
             self.repairs.take_named(block, max, symbols);
             let any = self.repairs.take_any(block, max - symbols.len());
-            self.ring.take(block, any, symbols);
+            self.ring.take_new(block, any, symbols);
             // At most a block more than makes them take turns: it is soon made up for.
             self.ahead = (self.ahead + symbols.len()).min(self.backlog() * 3 / 2);
         } else if let Some((_, count)) = self.walk.take(max) {
@@ -316,7 +320,7 @@ mod tests {
         let geometry = Geometry::new(20 * 1024, 1024, 4, 0, 64).unwrap();
         let mut missing = RangeSet::new();
         missing.insert(2..4);
-        let mut carousel = Carousel::new(geometry, Surplus::None, missing);
+        let mut carousel = Carousel::new(geometry, Surplus::None, missing, Zeros::default());
         let all: Vec<BlockNo> = (0..geometry.blocks()).collect();
         carousel.want_all();
         let here: Vec<BlockNo> = all

@@ -22,7 +22,7 @@ pub struct Repairs {
 pub struct Pending {
     /// Just these.
     pub named: SymbolSet,
-    /// So many more, any that are fresh.
+    /// So many beside them, any that are fresh.
     pub any: usize,
 }
 
@@ -60,25 +60,28 @@ impl Repairs {
         self.change(block, |p| p.named.union_with(missing))
     }
 
-    /// Somebody lacks `lacking` symbols of a block with parity; when only few, `missing` says which
-    /// source symbols would do. While all who ask name the same few, those go out; otherwise as
-    /// many fresh symbols as anyone lacks, which serve everybody.
+    /// Somebody lacks `lacking` symbols of a block that has so much `parity`, and is to be sent
+    /// `more` than that; `missing` may say which source symbols would do. While all who ask name
+    /// the same, or more than there is parity for, those go out; otherwise as many fresh symbols as
+    /// anyone lacks, which serve everybody.
     pub fn add_lacking(
         &mut self,
         block: BlockNo,
-        lacking: usize,
+        (lacking, more): (usize, usize),
         missing: Option<&SymbolSet>,
+        parity: usize,
     ) -> bool {
         self.change(block, |p| {
-            let most = p.len().max(lacking);
-            match missing {
-                Some(missing) if p.any == 0 => {
-                    p.named.union_with(missing);
-                    if p.named.len() <= most {
-                        return;
-                    }
+            let most = p.len().max(lacking + more);
+            if let Some(missing) = missing
+                && (p.any == 0 || !p.named.is_empty())
+            {
+                let before = p.named.len();
+                p.named.union_with(missing);
+                if p.named.len() <= before.max(lacking) || most > parity {
+                    p.any = p.any.max(more);
+                    return;
                 }
-                _ => {}
             }
             p.named.clear();
             p.any = most;
@@ -182,22 +185,34 @@ mod tests {
     #[test]
     fn few_of_the_same_go_by_name_and_all_else_by_number() {
         let mut r = Repairs::new();
-        r.add_lacking(1, 2, Some(&set(&[4, 9])));
-        r.add_lacking(1, 1, Some(&set(&[4])));
+        r.add_lacking(1, (2, 0), Some(&set(&[4, 9])), 9);
+        r.add_lacking(1, (1, 0), Some(&set(&[4])), 9);
         let named = Pending {
             named: set(&[4, 9]),
             any: 0,
         };
         assert_eq!((r.pending(1), r.len()), (Some(&named), 2));
-        r.add_lacking(1, 2, Some(&set(&[5, 6])));
+        r.add_lacking(1, (2, 0), Some(&set(&[5, 6])), 9);
         assert_eq!(
             (r.pending(1).map(|p| p.any), r.len()),
             (Some(2), 2),
             "two fresh ones serve both"
         );
-        r.add_lacking(1, 7, None);
+        r.add_lacking(1, (7, 0), None, 9);
         assert_eq!((r.take_any(1, 5), r.take_any(1, 5), r.len()), (5, 2, 0));
         assert!(r.pending(1).is_none());
+    }
+
+    #[test]
+    fn more_than_there_is_parity_for_goes_by_name() {
+        let mut r = Repairs::new();
+        r.add_lacking(1, (2, 1), Some(&set(&[4, 9])), 2);
+        r.add_lacking(1, (2, 1), Some(&set(&[4, 7])), 2);
+        let named = Pending {
+            named: set(&[4, 7, 9]),
+            any: 1,
+        };
+        assert_eq!((r.pending(1), r.len()), (Some(&named), 4));
     }
 
     #[test]

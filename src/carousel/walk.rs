@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::carousel::Surplus;
 use crate::ids::{BlockNo, SymbolNo};
-use crate::object::{Geometry, Part};
+use crate::object::{Geometry, Part, Zeros};
 use crate::range_set::RangeSet;
 use crate::wire::Position;
 
@@ -21,6 +21,7 @@ use crate::wire::Position;
 #[derive(Clone, Debug)]
 pub struct Walk {
     geometry: Geometry,
+    zeros: Zeros,
     surplus: Surplus,
     /// What the surplus adds to blocks of each length.
     extra: Extra,
@@ -45,9 +46,10 @@ pub struct Walk {
 
 impl Walk {
     /// A walk that nobody has asked anything of.
-    pub fn new(geometry: Geometry, surplus: Surplus) -> Walk {
+    pub fn new(geometry: Geometry, surplus: Surplus, zeros: Zeros) -> Walk {
         Walk {
             geometry,
+            zeros,
             surplus,
             extra: Extra::new(&geometry, surplus),
             extra_later: Extra::new(&geometry, surplus),
@@ -239,7 +241,7 @@ impl Walk {
 
     /// Symbols of a block in a cycle.
     pub fn symbols(&self, block: BlockNo) -> usize {
-        let source = self.geometry.symbols(block);
+        let source = self.zeros.sources(&self.geometry, block);
         if self.geometry.parity(block) == 0 {
             return source.into();
         }
@@ -281,7 +283,11 @@ impl Extra {
 
     fn of(&self, source: u16) -> u16 {
         let found = self.0.iter().find(|(symbols, _)| *symbols == source);
-        found.map_or(0, |&(_, extra)| extra)
+        // Of a block that is partly zeros: a share less than its own would be falls with the root.
+        let (most, extra) = self.0[0];
+        let share = (f64::from(source) / f64::from(most.max(1))).sqrt();
+        let less = || (f64::from(extra) * share).ceil() as u16;
+        found.map_or_else(less, |&(_, extra)| extra)
     }
 }
 
@@ -293,7 +299,7 @@ mod tests {
     fn walk(blocks: u64) -> Walk {
         // One table block and no more than one page block before the content.
         let g = Geometry::new(blocks * 4 * 1024, 1024, 4, 0, 64).unwrap();
-        Walk::new(g, Surplus::None)
+        Walk::new(g, Surplus::None, Zeros::default())
     }
 
     fn sent(w: &mut Walk, max: usize) -> Vec<(BlockNo, SymbolNo)> {
@@ -375,7 +381,7 @@ mod tests {
     #[test]
     fn content_brings_its_surplus() {
         let g = Geometry::new(8 * 1024, 1024, 4, 4, 64).unwrap();
-        let mut w = Walk::new(g, Surplus::Share(0.5));
+        let mut w = Walk::new(g, Surplus::Share(0.5), Zeros::default());
         w.want(0..g.blocks());
         w.begin_cycle();
         let got = sent(&mut w, 4);
@@ -387,7 +393,7 @@ mod tests {
     #[test]
     fn another_surplus_begins_with_a_block() {
         let g = Geometry::new(11 * 1024, 1024, 4, 4, 64).unwrap();
-        let mut w = Walk::new(g, Surplus::Share(1.0));
+        let mut w = Walk::new(g, Surplus::Share(1.0), Zeros::default());
         w.want(0..g.blocks());
         w.begin_cycle();
         while w.position().block < 2 {
@@ -418,7 +424,7 @@ mod tests {
             runs in prop::collection::vec(1_usize..9, 1..20),
         ) {
             let g = Geometry::new(blocks * 4 * 1024 - 1, 1024, 4, 4, 64).unwrap();
-            let mut w = Walk::new(g, Surplus::Share(0.5));
+            let mut w = Walk::new(g, Surplus::Share(0.5), Zeros::default());
             w.set_depth(depth);
             w.want(0..g.blocks());
             w.begin_cycle();

@@ -226,6 +226,8 @@ pub struct SenderObject {
     pub coding: CodingId,
     /// Passes begun over it.
     pub cycles: u32,
+    /// Paths in it that could not be read or have no form to be sent in.
+    pub left_out: u64,
     /// Why it was withdrawn, if it was.
     pub withdrawn: Option<String>,
 }

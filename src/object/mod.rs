@@ -10,6 +10,7 @@ mod pages;
 pub mod pattern;
 mod safe_name;
 pub mod table;
+mod zeros;
 
 pub use description::{Codec, Description, ObjectKind};
 pub use geometry::{BlockKind, Geometry, GeometryError, Part};
@@ -17,3 +18,4 @@ pub use pages::{BlockHashes, Checker, PageError, PageHashes, hash_of};
 pub use safe_name::{
     MAX_COMPONENT, MAX_DEPTH, MAX_OFFERED_NAME, MAX_TABLE_PATH, NameError, SafeName,
 };
+pub use zeros::Zeros;

@@ -74,6 +74,8 @@ pub struct Sink {
     /// Blocks that an earlier run of a tree put where only the file table can tell, which it lost.
     late: Bitmap,
     table: Option<Arc<FileTable>>,
+    /// Ranges of the content that are zeros and take no room, by the table.
+    holes: RangeSet,
     search: Search,
     decoder: Decoder,
     scratch: Vec<u8>,
@@ -189,6 +191,7 @@ impl Sink {
             bits: Bits::new(&g),
             late: Bitmap::new(g.blocks()),
             table: None,
+            holes: RangeSet::new(),
             search: Search::new(resumed),
             decoder: Decoder::new(),
             scratch: Vec::new(),
@@ -393,7 +396,7 @@ impl Sink {
                         name: self.name.clone(),
                     };
                     let length = self.description.geometry.length();
-                    Box::new(OneFile::open(at, length, &self.means)?)
+                    Box::new(OneFile::open(at, length, &self.holes, &self.means)?)
                 }
                 (_, Some(table)) => self.tree_place(table)?,
                 (_, None) => return Err(SinkError::Incomplete(lacking)),

@@ -52,8 +52,8 @@ pub struct Source {
     table: Vec<u8>,
     table_hashes: BlockHashes,
     content_hashes: BlockHashes,
-    /// Blocks that are holes.
-    zeros: RangeSet,
+    /// Ranges of the content that are holes.
+    holes: RangeSet,
     known: KnownHashes,
 }
 
@@ -180,7 +180,7 @@ impl Source {
                 geometry,
                 codec: cut.codec,
             },
-            zeros: zero_blocks(&geometry, &holes),
+            holes,
             reader: ContentReader::new(Arc::new(hashed.tree)),
             table,
             table_hashes,
@@ -242,8 +242,8 @@ impl Store for Source {
         all
     }
 
-    fn zeros(&self) -> RangeSet {
-        self.zeros.clone()
+    fn holes(&self) -> RangeSet {
+        self.holes.clone()
     }
 
     fn check(&self) -> Result<(), StoreFault> {
@@ -300,23 +300,6 @@ fn holes(hashed: &Hashed) -> RangeSet {
     table
         .map(|table| table.holes().collect())
         .unwrap_or_default()
-}
-
-/// Blocks of content that are in holes as a whole.
-fn zero_blocks(geometry: &Geometry, holes: &RangeSet) -> RangeSet {
-    let size = u64::from(geometry.block_size());
-    let mut blocks = RangeSet::new();
-    for hole in holes.iter() {
-        let end = match hole.end == geometry.length() {
-            true => hole.end.div_ceil(size),
-            false => hole.end / size,
-        };
-        for index in hole.start.div_ceil(size)..end {
-            let block = u64::from(geometry.data_block(Part::Content, index as u32));
-            blocks.insert(block..block + 1);
-        }
-    }
-    blocks
 }
 
 /// Blocks of an object of so many bytes where nothing else is said.

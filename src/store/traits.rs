@@ -30,8 +30,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// again, and can be read.
     fn held(&self) -> RangeSet;
 
-    /// Blocks that are zeros by the table, which need not be sent to who has that.
-    fn zeros(&self) -> RangeSet {
+    /// Ranges of the content that are zeros by the table, which need not be sent to who has that.
+    fn holes(&self) -> RangeSet {
         RangeSet::new()
     }
 

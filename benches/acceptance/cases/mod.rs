@@ -12,6 +12,7 @@ mod rates;
 mod relayed;
 mod scheduled;
 mod tiers;
+mod trees;
 mod unicast;
 
 use crate::bench::Bench;
@@ -52,6 +53,10 @@ pub(crate) const BY_NAME: &[&str] = &[
     "multicast_loss98",
     "random_schedules",
     "twenty_unicast",
+    "tree_of_3000_loss2",
+    "tree_of_100000",
+    "tree_of_empty_files",
+    "tree_damaged",
 ];
 
 /// Every case, in the order they run.
@@ -274,6 +279,44 @@ pub(crate) const ALL: &[Case] = &[
         name: "twenty_unicast",
         promise: "20 on unicast beside 2: Jain's index >= 0.95, the 2 <= 1.10 x alone (by name)",
         run: beside::twenty_unicast,
+    },
+    Case {
+        name: "tree_of_3000",
+        promise: "3,000 files, 17 MB, 4 receivers: <= 1.3 x one file of their bytes and local \
+                  copies, wire <= 1.10, again <= 1 %, 128 MB, 64 open files",
+        run: trees::tree_of_3000,
+    },
+    Case {
+        name: "tree_of_3000_loss2",
+        promise: "the same with 2 % lost (by name)",
+        run: trees::tree_of_3000_loss2,
+    },
+    Case {
+        name: "tree_of_100000",
+        promise: "the same of 100,000 files, 1 GB, nothing lost (by name)",
+        run: trees::tree_of_100000,
+    },
+    Case {
+        name: "tree_of_empty_files",
+        promise: "1,000,000 empty files: arrive, <= 512 MB of memory (by name)",
+        run: trees::tree_of_empty_files,
+    },
+    Case {
+        name: "sparse_image",
+        promise: "10 GB with 100 MB of data: <= hashing it + 1.3 x the time of 100 MB, as much \
+                  room on disk",
+        run: trees::sparse_image,
+    },
+    Case {
+        name: "tree_killed",
+        promise: "1 GB, a receiver killed at 50 moments of one transfer: right, received <= 1.2 x \
+                  bytes",
+        run: trees::tree_killed,
+    },
+    Case {
+        name: "tree_damaged",
+        promise: "the same, and bytes of what it left are changed each time: right (by name)",
+        run: trees::tree_damaged,
     },
     Case {
         name: "peers_speed",

@@ -41,6 +41,20 @@ fn fill(mut file: File, bytes: u64, seed: u64, mut seen: impl FnMut(&[u8])) -> i
     Ok(())
 }
 
+/// The BLAKE3 hash of a file, as one thread computes it.
+pub fn hash(path: &Path) -> Result<String, String> {
+    let fault = |e: io::Error| format!("{}: {e}", path.display());
+    let mut file = File::open(path).map_err(fault)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match file.read(&mut chunk).map_err(fault)? {
+            0 => return Ok(hasher.finalize().to_hex().to_string()),
+            length => hasher.update(&chunk[..length]),
+        };
+    }
+}
+
 /// Whether `copy` is there and holds exactly the bytes of `original`; else how they differ.
 pub fn compare(original: &Path, copy: &Path) -> Result<(), String> {
     let open = |p: &Path| File::open(p).map_err(|e| format!("{}: {e}", p.display()));

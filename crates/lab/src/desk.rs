@@ -22,7 +22,11 @@ impl Desk {
             .tempdir_in(parent);
         let folder = folder.map_err(|e| format!("{}: {e}", parent.display()))?;
         let scratch = folder.path().to_path_buf();
-        let loopcast = Loopcast { program, scratch };
+        let loopcast = Loopcast {
+            program,
+            scratch,
+            open_files: None,
+        };
         Ok(Desk { folder, loopcast })
     }
 

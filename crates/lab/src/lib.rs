@@ -6,7 +6,8 @@
 //! - [`process`], [`program`], [`desk`]: a child process and what it used; `loopcast send` and
 //!   `receive` as a script starts them; the files of a run
 //! - [`hex`]: bytes as tests write them down
-//! - [`content`], [`subject`]: files that a seed names, and comparison with their copies
+//! - [`content`], [`tree`], [`subject`]: files and trees that a seed names, and comparison with
+//!   their copies
 //! - [`relay`], [`attacker`], [`tcp`], [`bare`]: who else is in the network: a rough path, somebody
 //!   without keys, flows to compare with
 //! - [`schedule`], [`busy`], [`wait`]: steps that change a network at set times; load; waiting that
@@ -37,6 +38,7 @@ pub mod relay;
 pub mod schedule;
 pub mod subject;
 pub mod tcp;
+pub mod tree;
 pub mod wait;
 
 /// `3 files`, `1 file`.

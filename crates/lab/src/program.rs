@@ -23,6 +23,8 @@ pub struct Loopcast {
     pub program: PathBuf,
     /// A folder for statistics, the cache of hashes and the sender's key.
     pub scratch: PathBuf,
+    /// The most files that it may have open, if that is less than it would have.
+    pub open_files: Option<u32>,
 }
 
 impl Loopcast {
@@ -54,7 +56,14 @@ impl Loopcast {
         static RUNS: AtomicU32 = AtomicU32::new(0);
         let number = RUNS.fetch_add(1, Ordering::Relaxed);
         let stats = self.scratch.join(format!("stats-{number}.json"));
-        let mut command = host.command(&self.program);
+        let mut command = match self.open_files {
+            Some(most) => {
+                let mut command = host.command("prlimit");
+                command.arg(format!("--nofile={most}")).arg(&self.program);
+                command
+            }
+            None => host.command(&self.program),
+        };
         command.arg(verb).args(["--json", "--stats"]).arg(&stats);
         if !args.contains(&"--interface") {
             command.args(["--interface", "eth0"]);
@@ -143,6 +152,11 @@ impl Program {
     /// When it ended.
     pub fn ended_at(&self) -> Option<Instant> {
         Some(self.process.ended()?.at)
+    }
+
+    /// The most memory that it had at once, in bytes, once it has ended.
+    pub fn memory(&self) -> Option<u64> {
+        Some(self.process.ended()?.memory)
     }
 
     /// The events of that name so far, with their times.

@@ -183,7 +183,7 @@ pub(crate) struct Send {
     ///
     /// Its key is made with it and stays in a file here; receivers need it to unpack. The archive
     /// is a temporary file (set TMPDIR for another place) as large as all files together.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["include", "exclude", "owner", "xattrs"])]
     pub(crate) encrypt: bool,
 
     /// Where to keep the key of what --encrypt seals; it must not be there yet

@@ -505,6 +505,7 @@ fn a_senders_figures() {
         content: content(),
         coding: coding(),
         cycles: 2,
+        left_out: 1,
         withdrawn,
     };
     let summary = SenderSummary {

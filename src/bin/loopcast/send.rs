@@ -165,6 +165,13 @@ fn verdict(s: &SenderSummary) -> End {
             human::count(withdrawn as u64, "file")
         ));
     }
+    let left_out: u64 = s.objects.iter().map(|o| o.left_out).sum();
+    if left_out > 0 {
+        parts.push(format!(
+            "{} could not be sent; all else was (--exclude leaves out what is meant to be)",
+            human::count(left_out, "path")
+        ));
+    }
     End::error(
         exit,
         if parts.is_empty() {

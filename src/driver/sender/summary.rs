@@ -28,7 +28,10 @@ pub(super) fn summary(
         RunOutcome::Stopped
     } else if objects.iter().all(|o| o.withdrawn.is_some()) && !not_offered.is_empty() {
         RunOutcome::Failed
-    } else if !not_offered.is_empty() || roster.some_lack() {
+    } else if !not_offered.is_empty()
+        || roster.some_lack()
+        || objects.iter().any(|o| o.left_out > 0)
+    {
         RunOutcome::Partial
     } else {
         RunOutcome::Complete

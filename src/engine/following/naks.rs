@@ -82,6 +82,14 @@ impl Following {
         let mut blocks = Vec::new();
         rx.naks
             .take_due(cx.now, MAX_BLOCKS, timing, cx.rng, &mut blocks);
+        // What of the content is zeros only the table tells: all is asked for anew when it is here.
+        let reach = object.reach();
+        blocks.retain(|&b| {
+            if b >= reach {
+                rx.naks.filled(b);
+            }
+            b < reach
+        });
         let runs = blocks.iter().map(|&b| b..b + 1);
         let (entries, next) = needs_of(object.holdings(), runs, true);
         if let Some(next) = next {
@@ -116,7 +124,10 @@ impl Following {
                 continue;
             };
             let holdings = object.holdings();
-            let (entries, next) = needs_of(holdings, holdings.incomplete(), false);
+            let reach = object.reach();
+            let runs = holdings.incomplete().map(|r| r.start..r.end.min(reach));
+            let runs = runs.take_while(|r| !r.is_empty());
+            let (entries, next) = needs_of(holdings, runs, false);
             let coding = object.coding();
             let on_group = self.objects.get_mut(key).and_then(|rx| rx.channel);
             let number = channel.unwrap_or_else(|| on_group.map_or(0, |c| c.number));

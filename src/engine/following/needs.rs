@@ -12,7 +12,8 @@ const NAK_LEN: usize = 1_200;
 const FEW: usize = 3;
 
 /// What the blocks lack, as entries that fit a NAK, lowest first; and the first block that did not
-/// fit. Of blocks with parity it may be enough to say how many symbols, `by_number`.
+/// fit. Of blocks with parity it may be enough to say how many symbols, `by_number`; not where some
+/// were here before, as those that the sender takes for new need not be.
 pub(super) fn needs_of(
     holdings: &Holdings,
     runs: impl Iterator<Item = Range<BlockNo>>,
@@ -25,6 +26,7 @@ pub(super) fn needs_of(
         while block < run.end {
             let end = holdings.absent_until(block, run.end);
             let lacking = holdings.lacking(block);
+            let by_number = by_number && !holdings.is_found(block);
             let need = if end > block {
                 Need::Blocks {
                     first: block,

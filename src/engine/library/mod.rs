@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use crate::assemble::{Insert, SourceNo, Sources};
 use crate::engine::ObjectKey;
 use crate::ids::{BlockNo, ShortCodingId, SymbolNo};
-use crate::object::Description;
+use crate::object::{Description, Zeros};
 use crate::range_set::RangeSet;
 use crate::time::Time;
 use crate::wire::Outcome;
@@ -162,10 +162,10 @@ impl Library {
         }
     }
 
-    /// Blocks of an object that are zeros by its table.
-    pub fn set_zeros(&mut self, key: ObjectKey, blocks: RangeSet) {
+    /// Symbols of an object that are zeros by its table.
+    pub fn set_zeros(&mut self, key: ObjectKey, zeros: Zeros) {
         if let Some(object) = self.objects.get_mut(key.0 as usize) {
-            object.set_zeros(blocks);
+            object.set_zeros(zeros);
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::assemble::{Holdings, Insert, Origins, SourceNo, SourceSet};
 use crate::ids::{BlockNo, ShortCodingId, SymbolNo};
-use crate::object::{BlockKind, Description, Geometry, Part};
+use crate::object::{BlockKind, Description, Geometry, Part, Zeros};
 use crate::range_set::RangeSet;
 use crate::time::Time;
 use crate::wire::Outcome;
@@ -35,8 +35,8 @@ pub struct Object {
     state: ObjectState,
     opened: bool,
     looking: bool,
-    /// Blocks that are zeros by the table.
-    zeros: RangeSet,
+    /// Symbols that are zeros by the table.
+    zeros: Zeros,
 }
 
 impl Object {
@@ -51,7 +51,7 @@ impl Object {
             state: ObjectState::Lacking,
             opened: false,
             looking: false,
-            zeros: RangeSet::new(),
+            zeros: Zeros::default(),
             description: Arc::new(description),
         }
     }
@@ -127,13 +127,13 @@ impl Object {
         self.opened
     }
 
-    /// Blocks that are zeros by the table: who has that need not be sent them.
-    pub fn zeros(&self) -> &RangeSet {
+    /// Symbols that are zeros by the table: who has that need not be sent them.
+    pub fn zeros(&self) -> &Zeros {
         &self.zeros
     }
 
-    pub(super) fn set_zeros(&mut self, blocks: RangeSet) {
-        self.zeros = blocks;
+    pub(super) fn set_zeros(&mut self, zeros: Zeros) {
+        self.zeros = zeros;
     }
 
     /// What is here of it already is still being looked for.
@@ -151,6 +151,22 @@ impl Object {
             g.blocks()
         };
         self.holdings.set_reach(reach);
+    }
+
+    /// Blocks from here on are not to be asked for yet: nobody knows what they are before the table
+    /// is here, nor what of them is here already while that is looked for.
+    pub fn reach(&self) -> BlockNo {
+        let g = self.geometry();
+        match self.has_table() && !self.looking {
+            true => g.blocks(),
+            false => g.first_content_block(),
+        }
+    }
+
+    /// All of the table is here and holds.
+    pub fn has_table(&self) -> bool {
+        let table = 0..u64::from(self.geometry().first_content_block());
+        self.verified.contains_range(table)
     }
 
     /// Bytes of content that are verified.
@@ -242,7 +258,7 @@ impl Object {
 
     /// A symbol is here without having come; true if it completes its block.
     pub(super) fn add_symbol(&mut self, block: BlockNo, symbol: SymbolNo) -> bool {
-        self.holdings.insert(block, symbol) == Insert::Completed
+        self.holdings.insert_found(block, symbol) == Insert::Completed
     }
 
     /// Whether a block needs no check: each symbol of it was proved when it came.

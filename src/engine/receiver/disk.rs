@@ -90,6 +90,12 @@ impl Receiver {
                 for address in self.library.verify(now, object, block) {
                     self.out.event(ReceiverEvent::ShutOut { address });
                 }
+                let ends_table = self.library.get(object).is_some_and(|o| {
+                    block < o.geometry().first_content_block() && o.has_table() && !o.is_looking()
+                });
+                if ends_table {
+                    self.each(now, |following, cx| following.lack_all(cx, object));
+                }
                 self.finish_if_verified(object);
             }
             Err(fault) if fault.kind() == FaultKind::Mismatch => {

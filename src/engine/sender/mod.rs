@@ -62,7 +62,7 @@ use crate::engine::{
 use crate::envelope::Refused;
 use crate::fault::StoreFault;
 use crate::ids::{BlockNo, Cookie, ReceiverId};
-use crate::object::Description;
+use crate::object::{Description, Zeros};
 use crate::range_set::RangeSet;
 use crate::time::Time;
 use crate::wire::Outcome;
@@ -92,11 +92,11 @@ impl Sender {
     /// # Errors
     /// The object is on offer already, or too many are.
     pub fn offer(&mut self, now: Time, description: Description) -> Result<ObjectKey, SenderError> {
-        self.offer_sparse(now, description, RangeSet::new())
+        self.offer_sparse(now, description, &RangeSet::new())
     }
 
-    /// Offers an object of which the blocks in `zeros` are holes by its table: they go out only to
-    /// those who ask for them by number, as whoever has the table knows them.
+    /// Offers an object whose content has `holes` by its table: what lies in them goes out only to
+    /// those who ask for it, as whoever has the table knows it.
     ///
     /// # Errors
     /// The object is on offer already, or too many are.
@@ -104,9 +104,10 @@ impl Sender {
         &mut self,
         now: Time,
         description: Description,
-        zeros: RangeSet,
+        holes: &RangeSet,
     ) -> Result<ObjectKey, SenderError> {
         self.serving.check_offer(&description)?;
+        let zeros = Zeros::of(&description.geometry, holes);
         let object = self.library.add_whole(description);
         self.library.set_zeros(object, zeros);
         self.begin(now, object);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::engine::sender::config::SenderError;
 use crate::engine::{Object, ObjectKey};
 use crate::ids::{BlockNo, SessionId, ShortCodingId};
-use crate::object::{Description, Geometry};
+use crate::object::{Description, Geometry, Zeros};
 use crate::range_set::RangeSet;
 use crate::seal::SigningKey;
 use crate::time::Time;
@@ -25,8 +25,8 @@ pub(super) struct Offered {
     coding: ShortCodingId,
     /// Blocks that are not here yet, and can't be sent.
     missing: RangeSet,
-    /// Blocks that need not be sent unasked.
-    zeros: RangeSet,
+    /// What need not be sent unasked.
+    zeros: Zeros,
     /// Why it is no longer offered, if it is not.
     withdrawn: Option<String>,
 }
@@ -45,15 +45,15 @@ impl Offered {
         &self.missing
     }
 
-    /// Blocks that need not be sent unasked.
-    pub(super) fn zeros(&self) -> &RangeSet {
+    /// What need not be sent unasked.
+    pub(super) fn zeros(&self) -> &Zeros {
         &self.zeros
     }
 
     /// What who lacks everything is not sent: blocks that are not here, or that are zeros.
     pub(super) fn not_sent(&self) -> RangeSet {
         let mut blocks = self.missing.clone();
-        blocks.union_with(&self.zeros);
+        blocks.union_with(self.zeros.blocks());
         blocks
     }
 

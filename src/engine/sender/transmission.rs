@@ -11,15 +11,15 @@ use crate::engine::sender::passes::Passes;
 use crate::engine::sender::sync_timer::{Phase, SyncTerms, SyncTimer};
 use crate::ids::{BlockNo, PacketNo, ReceiverId, ShortCodingId, SymbolNo};
 use crate::nak::backoff::k_for;
-use crate::object::{Geometry, Part};
+use crate::object::{Geometry, Part, Zeros};
 use crate::range_set::RangeSet;
 use crate::rate::Mark;
 use crate::symbol_set::SymbolSet;
 use crate::time::Time;
 use crate::wire::{Need, Needs};
 
-/// This many source symbols at most go out by name when all who ask lack the same: nobody has to
-/// decode.
+/// This many symbols at most are named by who has lost them; who names more had the others from
+/// elsewhere.
 const FEW: usize = 3;
 
 /// An object that runs, or has run, on a channel.
@@ -70,10 +70,9 @@ impl Transmission {
         coding: ShortCodingId,
         geometry: Geometry,
         surplus: Surplus,
-        (missing, zeros): (RangeSet, RangeSet),
+        (missing, zeros): (RangeSet, Zeros),
     ) -> Transmission {
-        let mut carousel = Carousel::new(geometry, surplus, missing);
-        carousel.set_unasked(zeros);
+        let carousel = Carousel::new(geometry, surplus, missing, zeros);
         Transmission {
             coding,
             carousel,
@@ -327,15 +326,19 @@ impl Transmission {
         if lacking == 0 {
             return;
         }
-        let few = named.filter(|n| n.len() <= FEW && n.len() == lacking);
+        let named = named.map(|mut named| {
+            log.subtract_since(asked.seen_to, asked.object.0, block, &mut named);
+            named.iter().take(lacking).collect::<SymbolSet>()
+        });
         let more = if carousel.is_at_end() {
             let lacking = u16::try_from(lacking).unwrap_or(u16::MAX);
             usize::from(Surplus::for_last(asked.loss, self.listeners, lacking))
         } else {
             0
         };
-        let few = few.filter(|_| more == 0);
-        carousel.repair_lacking(block, lacking + more, few.as_ref());
+        // A few that are lost again are better served by new ones.
+        let named = named.filter(|n| n.len() == lacking && (more == 0 || n.len() > FEW));
+        carousel.repair_lacking(block, (lacking, more), named.as_ref());
         if self.listeners > 1 {
             self.confirms.add(block);
         }

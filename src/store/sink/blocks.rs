@@ -129,6 +129,7 @@ impl Sink {
     }
 
     fn put(&mut self, data: &Data, bytes: &[u8]) -> Result<(), SinkError> {
+        self.check_holes(data, bytes)?;
         self.io.written += bytes.len() as u64;
         if data.part == Part::Table {
             return self.sidecar.write_table(bytes, data.offset);

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::table::met;
 use super::{Sink, block_index, blocks::Data, look::Looking};
 use crate::ids::{BlockNo, Hash};
 use crate::object::{BlockHashes, ObjectKind, PageHashes, Part};
@@ -21,6 +22,9 @@ use crate::symbol_set::SymbolSet;
 
 /// Bytes that one step reads or writes.
 const STEP: u64 = 32 << 20;
+
+/// Zeros that one step hashes, by all processors: a tenth of a second's worth.
+const ZEROS: u64 = 256 << 20;
 
 /// What a block costs of a step of which nothing is here.
 const LOOK: u64 = 4 << 10;
@@ -249,6 +253,11 @@ impl Sink {
         }
         while at < g.data_blocks(Part::Content) {
             let block = g.data_block(Part::Content, at);
+            let zeros = self.zeros_from(&*existing, at);
+            if zeros > 0 {
+                self.fill_zeros(at..at + zeros, settled)?;
+                return Ok(Phase::Filling(existing, at + zeros));
+            }
             at += 1;
             let found = match self.data(block).filter(|_| !self.bits.whole(block)) {
                 Some(data) => self.fill_block(&*existing, &data, settled)?,
@@ -263,6 +272,59 @@ impl Sink {
         // What is left of them is of no use, and goes at the end if it does not now.
         let _ = self.clear_leftovers();
         Ok(Phase::Done(Some(existing)))
+    }
+
+    /// How many blocks from `index` on are zeros where nothing has been written, and lack nothing
+    /// else: up to a step's worth.
+    fn zeros_from(&self, existing: &dyn Existing, index: u32) -> u32 {
+        if self.search.stained {
+            return 0;
+        }
+        let g = self.description.geometry;
+        let most = (ZEROS / u64::from(g.block_size())).max(1);
+        let blocks = (index..g.data_blocks(Part::Content)).take(most as usize);
+        let zeros = blocks.take_while(|&index| {
+            let block = g.data_block(Part::Content, index);
+            let data = self.data(block).filter(|_| !self.bits.whole(block));
+            data.is_some_and(|data| {
+                let holes: Vec<Range<u64>> = met(&self.holes, data.range()).collect();
+                holes == [data.range()] && existing.old(index).is_none()
+            })
+        });
+        zeros.count() as u32
+    }
+
+    /// Takes blocks that are zeros as they are.
+    fn fill_zeros(&mut self, blocks: Range<u32>, settled: &mut Settled) -> Result<(), SinkError> {
+        let g = self.description.geometry;
+        let zeros = vec![0; g.block_size() as usize];
+        let hash = |index: u32| {
+            let data = self.data(g.data_block(Part::Content, index))?;
+            Some((data, self.checker.hash(data.block, &zeros[..data.len])))
+        };
+        let hashed: Vec<_> = blocks.into_par_iter().filter_map(hash).collect();
+        for (data, hash) in hashed {
+            let expected = self.expected(data.block)?;
+            if expected.is_none_or(|expected| expected == hash) {
+                let result = self.settle_one(data.block, expected.is_some(), &hash)?;
+                self.found_whole(&data, result, settled);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of a block that is here as a whole.
+    fn found_whole(&mut self, data: &Data, result: BlockResult, settled: &mut Settled) {
+        if self.bits.begun.set(data.block, false).is_some() {
+            self.spool.release(data.block);
+        }
+        match result {
+            BlockResult::Verified => settled.verified.push(data.block),
+            _ => {
+                let all = SymbolSet::full(self.description.geometry.symbols(data.block));
+                settled.here.push((data.block, all));
+            }
+        }
     }
 
     /// Takes what there is of a block that is not whole. Gives how many bytes that is.
@@ -374,16 +436,7 @@ impl Sink {
         if result == BlockResult::Bad {
             return Ok(false);
         }
-        if self.bits.begun.set(data.block, false).is_some() {
-            self.spool.release(data.block);
-        }
-        match result {
-            BlockResult::Verified => settled.verified.push(data.block),
-            _ => {
-                let all = SymbolSet::full(self.description.geometry.symbols(data.block));
-                settled.here.push((data.block, all));
-            }
-        }
+        self.found_whole(data, result, settled);
         Ok(true)
     }
 

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::kept::Replaces;
+use super::table::met;
 use super::{Means, suffixed};
 use crate::object::SafeName;
 use crate::object::table::FileTable;
+use crate::range_set::RangeSet;
 use crate::store::disk::Disk;
 use crate::store::folder::{Folder, Kind, allocated};
 #[cfg(unix)]
@@ -54,6 +56,9 @@ pub(super) struct OneFile {
     path: PathBuf,
     disk: Box<dyn Disk>,
     file: File,
+    holes: RangeSet,
+    /// Holes may have bytes: an earlier run's file is the user's as well.
+    found: bool,
     options: TreeOptions,
     replaces: Replaces,
     remarks: Remarks,
@@ -79,9 +84,16 @@ impl OneFile {
     /// Space is not reserved: where the file system can't do that cheaply it would write the whole
     /// file once more. The check of free space when the object is opened finds most of what a
     /// reservation would.
-    pub(super) fn open(at: At, length: u64, means: &Means) -> Result<OneFile, SinkError> {
+    pub(super) fn open(
+        at: At,
+        length: u64,
+        holes: &RangeSet,
+        means: &Means,
+    ) -> Result<OneFile, SinkError> {
         let part = at.part();
         let path = at.folder.path_of(&part);
+        let found = at.folder.kind(&part);
+        let found = found.map_err(|e| SinkError::write(&path, e))?.is_some();
         let file = at.folder.open_file(&part)?;
         let fault = |e| SinkError::write(&path, e);
         file.set_len(length).map_err(fault)?;
@@ -91,6 +103,8 @@ impl OneFile {
             options: means.options,
             replaces: means.replaces.clone(),
             remarks: Remarks::default(),
+            holes: holes.clone(),
+            found,
             at,
             file,
             path,
@@ -128,10 +142,27 @@ impl OneFile {
 }
 
 impl Place for OneFile {
+    /// Holes, whose bytes are zeros, take no room.
     fn write(&mut self, content: Range<u64>, bytes: &[u8]) -> Result<(), SinkError> {
-        self.disk
-            .write_at(bytes, content.start)
-            .map_err(|e| SinkError::write(&self.path, e))
+        let fault = |e| SinkError::write(&self.path, e);
+        let of = |range: &Range<u64>| {
+            let start = (range.start - content.start) as usize;
+            bytes.get(start..start + (range.end - range.start) as usize)
+        };
+        for range in self.holes.gaps(content.clone()) {
+            let bytes = of(&range).ok_or(std::io::ErrorKind::InvalidInput.into());
+            let written = bytes.and_then(|bytes| self.disk.write_at(bytes, range.start));
+            written.map_err(fault)?;
+        }
+        for hole in met(&self.holes, content.clone()).filter(|_| self.found) {
+            let mut there = vec![0; (hole.end - hole.start) as usize];
+            self.disk.read_at(&mut there, hole.start).map_err(fault)?;
+            if there.iter().any(|&b| b != 0) {
+                there.fill(0);
+                self.disk.write_at(&there, hole.start).map_err(fault)?;
+            }
+        }
+        Ok(())
     }
 
     fn read(&self, content: Range<u64>, into: &mut [u8]) -> Result<(), SinkError> {

@@ -214,6 +214,20 @@ impl Host {
         self.counter("rx_packets")
     }
 
+    /// Bytes of multicast that came in for groups somebody here was in, IP headers included.
+    pub fn heard_bytes(&self) -> Result<u64, String> {
+        let text = run(self.command("cat").arg("/proc/net/netstat"))?;
+        let rows: Vec<&str> = text.lines().filter(|l| l.starts_with("IpExt:")).collect();
+        let words = |row: &&str| row.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let rows: Vec<Vec<String>> = rows.iter().map(words).collect();
+        let [names, figures] = &rows[..] else {
+            return Err(format!("no IpExt of {}: {text}", self.namespace));
+        };
+        let at = names.iter().position(|n| n == "InMcastOctets");
+        let figure = at.and_then(|at| figures.get(at)?.parse().ok());
+        figure.ok_or_else(|| format!("no InMcastOctets of {}: {text}", self.namespace))
+    }
+
     fn counter(&self, name: &str) -> Result<u64, String> {
         // `ip netns exec` mounts the namespace's own /sys.
         let text = run(self

@@ -132,7 +132,7 @@ impl Offers {
     /// Puts a file that is ready on offer.
     pub(super) fn offer(&mut self, now: Time, prepared: Prepared, session: &mut Session) {
         let description = prepared.description.clone();
-        let zeros = prepared.source.zeros();
+        let holes = prepared.source.holes();
         let figures = SenderObject {
             name: description.name.clone(),
             path: prepared.path.path.clone(),
@@ -140,6 +140,7 @@ impl Offers {
             content: description.content,
             coding: description.coding(),
             cycles: 0,
+            left_out: prepared.skipped.len() as u64,
             withdrawn: None,
         };
         for (path, reason) in prepared.skipped.iter().cloned() {
@@ -147,7 +148,7 @@ impl Offers {
                 .outbox
                 .tell(SenderEvent::PathSkipped { path, reason });
         }
-        match session.engine.offer_sparse(now, description, zeros) {
+        match session.engine.offer_sparse(now, description, &holes) {
             Ok(key) => self.offered(now, key, figures, prepared, session),
             Err(error) => self.not_offered(prepared.path.path, error.to_string(), session),
         }
