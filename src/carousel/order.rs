@@ -93,7 +93,23 @@ impl Carousel {
     }
 
     /// Somebody lacks these blocks: they go out in a cycle. Gives whether all of them are here.
+    ///
+    /// The table does not wait for the next: without it nothing of a tree has its place.
     pub fn want(&mut self, blocks: Range<BlockNo>) -> bool {
+        let table = self.geometry.first_content_block();
+        if self.walk.current().is_some_and(|block| block >= table) {
+            let of_table = blocks.start..blocks.end.min(table);
+            let is_here = !of_table.clone().any(|b| self.missing.contains(b.into()));
+            for block in of_table {
+                self.repair(block, &SymbolSet::full(self.geometry.symbols(block)));
+            }
+            let content = blocks.start.max(table)..blocks.end;
+            return self.want_in_cycle(content) && is_here;
+        }
+        self.want_in_cycle(blocks)
+    }
+
+    fn want_in_cycle(&mut self, blocks: Range<BlockNo>) -> bool {
         if self.missing.is_empty() {
             self.walk.want(blocks);
             return true;

@@ -260,10 +260,8 @@ pub(crate) fn sparse_image(bench: &Bench) -> Result<Vec<Measure>, String> {
     let made = std::fs::File::create(&image).and_then(|file| {
         file.set_len(length)?;
         let apart = length / (data / PIECE);
-        let numbered = (0..).zip(pieces.chunks(PIECE as usize));
-        numbered
-            .map(|(number, piece)| file.write_all_at(piece, number * apart))
-            .collect::<Result<(), _>>()
+        let mut numbered = (0..).zip(pieces.chunks(PIECE as usize));
+        numbered.try_for_each(|(number, piece)| file.write_all_at(piece, number * apart))
     });
     made.map_err(|e| format!("{}: {e}", image.display()))?;
     let id = content::hash(&image)?;

@@ -82,13 +82,13 @@ impl Following {
         let mut blocks = Vec::new();
         rx.naks
             .take_due(cx.now, MAX_BLOCKS, timing, cx.rng, &mut blocks);
-        // What of the content is zeros only the table tells: all is asked for anew when it is here.
-        let reach = object.reach();
+        // All that is held back is asked for anew when the table is here.
         blocks.retain(|&b| {
-            if b >= reach {
+            let asks = object.may_ask_for(b);
+            if !asks {
                 rx.naks.filled(b);
             }
-            b < reach
+            asks
         });
         let runs = blocks.iter().map(|&b| b..b + 1);
         let (entries, next) = needs_of(object.holdings(), runs, true);
@@ -124,10 +124,7 @@ impl Following {
                 continue;
             };
             let holdings = object.holdings();
-            let reach = object.reach();
-            let runs = holdings.incomplete().map(|r| r.start..r.end.min(reach));
-            let runs = runs.take_while(|r| !r.is_empty());
-            let (entries, next) = needs_of(holdings, runs, false);
+            let (entries, next) = needs_of(holdings, holdings.incomplete(), false);
             let coding = object.coding();
             let on_group = self.objects.get_mut(key).and_then(|rx| rx.channel);
             let number = channel.unwrap_or_else(|| on_group.map_or(0, |c| c.number));

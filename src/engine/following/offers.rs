@@ -35,6 +35,8 @@ impl Following {
         let key = match cx.library.find(coding) {
             Some(key) => key,
             None if cx.library.len() >= MAX_OBJECTS => return,
+            // All that there was has ended: what is offered while it says goodbye comes too late.
+            None if self.joining.is_leaving() => return,
             // Each time takes a place for good: somebody else may withdraw it whenever it is
             // offered.
             None if was_withdrawn_of_late(cx.now, cx.library, coding) => return,

@@ -153,14 +153,12 @@ impl Object {
         self.holdings.set_reach(reach);
     }
 
-    /// Blocks from here on are not to be asked for yet: nobody knows what they are before the table
-    /// is here, nor what of them is here already while that is looked for.
-    pub fn reach(&self) -> BlockNo {
-        let g = self.geometry();
-        match self.has_table() && !self.looking {
-            true => g.blocks(),
-            false => g.first_content_block(),
-        }
+    /// Whether a block that is lacking may be asked for: while what is here already is looked for,
+    /// only if it is of the table; before that is here, not if nothing of it has come, as nobody
+    /// knows then whether it is zeros.
+    pub fn may_ask_for(&self, block: BlockNo) -> bool {
+        let in_table = block < self.geometry().first_content_block();
+        in_table || (!self.looking && (self.has_table() || !self.holdings.is_absent(block)))
     }
 
     /// All of the table is here and holds.
