@@ -195,6 +195,36 @@ fn a_folder_with_an_empty_file_arrives_with_its_paths() {
 }
 
 #[test]
+fn a_part_of_a_folder_comes_alone() {
+    let stage = Stage::new();
+    let two = stage.file("set/deep/two.bin", 300_000);
+    stage.file("set/one.bin", 4_000_000);
+    stage.file("set/deep/er/three.txt", 5_000);
+    let set = stage.text("set");
+    let mut sender = stage.send(&["--stay", &set]);
+    sender.lines().until("offered");
+    let stats = stage.text("part.json");
+    let url = format!("{}/set/deep", stage.url);
+    let r = stage.receive("out", &url, &["--exclude", "*.txt", "--stats", &stats]);
+    let r = r.finish();
+    assert_eq!(r.code, Some(0), "{r:?}");
+    assert!(fs::read(stage.path("out/set/deep/two.bin")).unwrap() == two);
+    assert_eq!(all_in(&stage.path("out")).len(), 1);
+    let figures = figures(Path::new(&stats));
+    let came = figures["received"]["total"]["bytes"].as_u64().unwrap();
+    assert!(came < 2_000_000, "{came}");
+
+    let url = format!("{}/set/dep", stage.url);
+    let r = stage.receive("none", &url, &[]).finish();
+    assert_eq!(r.code, Some(1), "{r:?}");
+    assert!(r.err.contains("nothing in it is"), "{r:?}");
+    let r = stage.receive("none", &format!("{}/set/[", stage.url), &[]);
+    let r = r.finish();
+    assert_eq!(r.code, Some(2), "{r:?}");
+    stop(sender);
+}
+
+#[test]
 fn unicast_when_told_and_when_deaf() {
     let stage = Stage::new();
     let film = stage.file("film.bin", 300_000);

@@ -326,6 +326,7 @@ pub struct ReceiverBuilder {
     pub(crate) trust: Option<Fingerprint>,
     pub(crate) group_key: Option<GroupKey>,
     pub(crate) trees: TreeOptions,
+    pub(crate) filter: Filter,
     pub(crate) hash_cache: Option<PathBuf>,
 }
 
@@ -349,6 +350,7 @@ impl Default for ReceiverBuilder {
             trust: None,
             group_key: None,
             trees: TreeOptions::default(),
+            filter: Filter::new(),
             hash_cache: None,
         }
     }
@@ -372,6 +374,13 @@ impl ReceiverBuilder {
     /// The folder to put files in; it is made if it isn't there. The current one by default.
     pub fn into_dir(mut self, folder: impl Into<PathBuf>) -> ReceiverBuilder {
         self.into = folder.into();
+        self
+    }
+
+    /// Which paths of folders are wanted; all by default. A name in the URL may choose too, by a
+    /// slash and a pattern behind the folder's name.
+    pub fn filter(mut self, filter: Filter) -> ReceiverBuilder {
+        self.filter = filter;
         self
     }
 

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::engine::SenderError;
 use crate::object::GeometryError;
+use crate::object::pattern::PatternError;
 use crate::rate::LadderError;
 use crate::seal::Fingerprint;
 use crate::store::KeyFileError;
@@ -55,6 +56,14 @@ pub enum StartError {
         first: PathBuf,
         /// The second.
         second: PathBuf,
+    },
+    /// What is behind a name in the URL is no pattern.
+    #[error("{name:?}: {source}")]
+    Pattern {
+        /// The name in the URL.
+        name: String,
+        /// What is wrong with it.
+        source: PatternError,
     },
     /// The folder can't be written.
     #[error("can't write into {}: {source}; choose another folder", path.display())]

@@ -17,6 +17,18 @@
 
 use thiserror::Error;
 
+/// What of an object of this name is asked for by a name that a receiver was given: all of it (an
+/// empty text), what a pattern in it means, or nothing (`None`).
+///
+/// An object is named as a whole or by the last part of its name; behind a whole name, a slash and
+/// a pattern may follow.
+pub fn part_of<'a>(asked: &'a str, name: &str) -> Option<&'a str> {
+    if name == asked || name.rsplit('/').next() == Some(asked) {
+        return Some("");
+    }
+    asked.strip_prefix(name)?.strip_prefix('/')
+}
+
 /// Most bytes in a pattern: as many as in a path.
 const MAX_LEN: usize = 4_096;
 

@@ -55,6 +55,8 @@ mod recover;
 #[cfg(feature = "store")]
 mod reuse;
 #[cfg(feature = "store")]
+mod selection;
+#[cfg(feature = "store")]
 mod sender_key;
 #[cfg(feature = "store")]
 mod sidecar;
@@ -81,6 +83,7 @@ pub use self::{
     archive::{ArchiveFile, LEVELS, Pack, PackError, Packed, Progress, Unpacked, is_archive},
     key_file::{KeyFileError, NewKey, read_key},
     known::KnownHashes,
+    selection::Selection,
     sender_key::{read_sender_key, sender_key, sender_key_path},
     sink::{FolderDestination, Io, Sink, TreeOptions},
     sink_error::SinkError,

@@ -33,6 +33,7 @@ use crate::store::bitmap::Bitmap;
 use crate::store::disk::Disk;
 use crate::store::folder::Folder;
 use crate::store::recover::Found;
+use crate::store::selection::{Chosen, Wanted};
 use crate::store::sidecar::{Sidecar, State, Whose};
 use crate::store::{KnownHashes, MovedAside, SinkError};
 
@@ -76,6 +77,8 @@ pub struct Sink {
     table: Option<Arc<FileTable>>,
     /// Ranges of the content that are zeros and take no room, by the table.
     holes: RangeSet,
+    /// What of it is wanted, where that is not all.
+    chosen: Option<Chosen>,
     search: Search,
     decoder: Decoder,
     scratch: Vec<u8>,
@@ -116,6 +119,8 @@ pub(crate) struct Means {
     pub(crate) existing: FindExisting,
     /// What is applied to a single file.
     pub(crate) options: TreeOptions,
+    /// What of it is wanted.
+    pub(crate) wanted: Wanted,
     /// What a single file may take its name from.
     pub(crate) replaces: Replaces,
 }
@@ -192,6 +197,7 @@ impl Sink {
             late: Bitmap::new(g.blocks()),
             table: None,
             holes: RangeSet::new(),
+            chosen: None,
             search: Search::new(resumed),
             decoder: Decoder::new(),
             scratch: Vec::new(),
@@ -298,9 +304,15 @@ impl Sink {
         }
     }
 
-    /// Blocks that are not verified yet.
+    /// Blocks that are not verified yet, and wanted.
     pub fn lacking(&self) -> u32 {
-        self.description.geometry.blocks() - self.bits.verified.ones()
+        let all = self.description.geometry.blocks();
+        all - self.bits.verified.ones() - self.unwanted().map_or(0, Bitmap::ones)
+    }
+
+    /// Blocks that are neither wanted nor verified.
+    fn unwanted(&self) -> Option<&Bitmap> {
+        self.chosen.as_ref().map(|chosen| &chosen.unwanted)
     }
 
     /// What this run has written, and read of that.
@@ -415,6 +427,10 @@ impl Sink {
             kind: self.description.kind,
             table,
             is_there: &|entry| self.search.is_there(entry),
+            is_wanted: &|entry| {
+                let chosen = self.chosen.as_ref();
+                chosen.is_none_or(|chosen| chosen.entries.contains(entry as u32))
+            },
         };
         let leftovers = self.leftovers.as_ref();
         match (self.means.tree)(&tree) {
@@ -489,6 +505,7 @@ impl Means {
             existing: Arc::new(move |at, table| {
                 Looking::start(at, table.clone(), known.clone(), options)
             }),
+            wanted: Wanted::default(),
             replaces: Replaces::default().all(options.overwrite),
             options,
         }

@@ -47,6 +47,9 @@ pub enum SinkError {
         /// The file, as it was.
         path: PathBuf,
     },
+    /// Nothing of the object is what was asked for.
+    #[error("nothing in it is {0:?}; look at the name behind the URL's, or receive all of it")]
+    NoSuchPart(String),
     /// Another receiver is writing the same file.
     #[error("{}: another receiver is writing this file; stop it or receive into another folder", path.display())]
     Busy {
@@ -138,6 +141,7 @@ impl SinkError {
             SinkError::Link { .. } | SinkError::Occupied { .. } | SinkError::Kept { .. } => {
                 FaultKind::Denied
             }
+            SinkError::NoSuchPart(_) => FaultKind::Gone,
             SinkError::Busy { .. } => FaultKind::Busy,
             SinkError::Folder { source, .. }
             | SinkError::Write { source, .. }

@@ -158,6 +158,9 @@ pub struct Opened {
     pub store: Box<dyn Store>,
     /// Where the object will be.
     pub path: PathBuf,
+    /// Some of it may be here, or not all of it is wanted:
+    /// [`after_table`](Store::after_table) tells, and until it has, only the table is asked for.
+    pub looks: bool,
     /// What became of an incomplete file of another content, if there was one.
     pub moved_aside: Option<MovedAside>,
 }
@@ -194,6 +197,8 @@ pub struct Settled {
     /// Symbols that are here now without having come. Of a block that has enough with them,
     /// [`finish_block`](Store::finish_block) is to be asked for.
     pub here: Vec<(BlockNo, SymbolSet)>,
+    /// Blocks that need not come, though they are not here: nobody wants what is in them.
+    pub unwanted: Vec<BlockNo>,
     /// [`after_table`](Store::after_table) is to be called again.
     pub more: bool,
 }

@@ -40,7 +40,7 @@ pub(crate) struct Case {
 }
 
 /// The cases that need other tools, and run only when asked for.
-pub(crate) const PEERS: &[&str] = &["peers_loss", "peers_speed"];
+pub(crate) const PEERS: &[&str] = &["peers_loss", "peers_speed", "tree_peers"];
 
 /// Cases that run only when named: those that take long; `group_beside_tcp`, whose figure (0.27 to
 /// 0.46) is too near to its limit of 0.25 for every run; and `many_objects_net`, where five
@@ -317,6 +317,12 @@ pub(crate) const ALL: &[Case] = &[
         name: "tree_damaged",
         promise: "the same, and bytes of what it left are changed each time: right (by name)",
         run: trees::tree_damaged,
+    },
+    Case {
+        name: "tree_peers",
+        promise: "3,000 and 100,000 files, 4 receivers: half of the time of the better of uftp and \
+                  tar | udp-sender (likewise)",
+        run: trees::tree_peers,
     },
     Case {
         name: "peers_speed",

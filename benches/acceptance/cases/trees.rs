@@ -8,9 +8,10 @@ use loopcast_lab::content;
 use loopcast_lab::desk::Desk;
 use loopcast_lab::measure::{Limit, Measure};
 use loopcast_lab::network::{Net, Traffic};
+use loopcast_lab::process::{Marks, Process};
 use loopcast_lab::program::Program;
 use loopcast_lab::tree::{self, Shape};
-use loopcast_lab::wait::pause;
+use loopcast_lab::wait::{pause, poll_until};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -383,4 +384,157 @@ pub(crate) fn tree_killed(bench: &Bench) -> Result<Vec<Measure>, String> {
 
 pub(crate) fn tree_damaged(bench: &Bench) -> Result<Vec<Measure>, String> {
     killed(bench, true)
+}
+
+/// Processes of another tool: those on hosts 1 and up first, then the sender's.
+struct Others {
+    receivers: Vec<Process>,
+    sender: Process,
+}
+
+impl Others {
+    /// How long it took from the sender's start until all that end by themselves have.
+    fn took(&self, name: &str) -> Result<Duration, String> {
+        let deadline = self.sender.started() + PATIENCE;
+        poll_until(deadline, || !self.sender.is_running())?;
+        let ended = self.sender.ended().filter(|e| e.status.success());
+        let ended = ended.ok_or_else(|| format!("{name}: {}", self.sender.last_words()))?;
+        let mut last = ended.at;
+        for receiver in &self.receivers {
+            poll_until(deadline, || !receiver.is_running())?;
+            last = last.max(receiver.ended().map_or(last, |e| e.at));
+        }
+        Ok(last.saturating_duration_since(self.sender.started()))
+    }
+}
+
+fn start(name: &str, command: &mut Command) -> Result<Process, String> {
+    let process = Process::start(name.to_owned(), command, Marks::default());
+    process.map_err(|e| format!("{name}: {e}"))
+}
+
+/// `uftp` on the tree. Its receivers are daemons, which have everything when the sender ends.
+fn by_uftp(ground: &Ground) -> Result<Duration, String> {
+    let Ground { net, desk } = ground;
+    let mut daemons = Vec::new();
+    let mut members = Vec::new();
+    for host in 1..net.hosts() {
+        let into = desk.path(&format!("uftp-{host}"));
+        std::fs::create_dir_all(&into).map_err(|e| e.to_string())?;
+        let id = format!("0x{:08X}", u32::from(net.host(host).address));
+        let mut daemon = net.host(host).command("uftpd");
+        daemon.args([
+            "-d",
+            "-q",
+            "-I",
+            "eth0",
+            "-M",
+            "239.192.8.1",
+            "-B",
+            "4194304",
+        ]);
+        daemon.args(["-U", &id, "-D"]).arg(&into);
+        daemons.push(start("uftpd", &mut daemon)?);
+        members.push(id);
+    }
+    // They say nothing when they are ready.
+    pause(Duration::from_millis(500))?;
+    let mut uftp = net.host(0).command("uftp");
+    uftp.args([
+        "-I",
+        "eth0",
+        "-M",
+        "239.192.8.1",
+        "-P",
+        "239.192.8.2",
+        "-R",
+        "-1",
+    ]);
+    uftp.args(["-B", "4194304", "-b", "1400", "-r", "0.05:0.01:15"]);
+    uftp.args(["-H", &members.join(",")]).arg(ground.tree());
+    let others = Others {
+        receivers: Vec::new(),
+        sender: start("uftp", &mut uftp)?,
+    };
+    let took = others.took("uftp")?;
+    for host in 1..net.hosts() {
+        let copy = desk.path(&format!("uftp-{host}")).join(TREE);
+        let (ours, theirs) = (tree::bytes(&ground.tree())?, tree::bytes(&copy)?);
+        if ours != theirs {
+            return Err(format!("uftp: {theirs} of {ours} bytes came"));
+        }
+    }
+    Ok(took)
+}
+
+/// `tar` through `udp-sender` and `udp-receiver`.
+fn by_udpcast(ground: &Ground) -> Result<Duration, String> {
+    let Ground { net, desk } = ground;
+    let mut receivers = Vec::new();
+    for host in 1..net.hosts() {
+        let into = desk.path(&format!("udpcast-{host}"));
+        std::fs::create_dir_all(&into).map_err(|e| e.to_string())?;
+        let mut receiver = net.host(host).command("sh");
+        receiver.arg("-c").arg(format!(
+            "udp-receiver --nokbd --no-progress --rcvbuf 4194304 --interface eth0 | \
+             tar x -C '{}'",
+            into.display()
+        ));
+        receivers.push(start("udp-receiver", &mut receiver)?);
+    }
+    let parent = ground.tree();
+    let parent = parent.parent().unwrap_or(Path::new("/"));
+    let mut sender = net.host(0).command("sh");
+    sender.arg("-c").arg(format!(
+        "tar c -C '{}' {TREE} | udp-sender --nokbd --no-progress --full-duplex --interface eth0 \
+         --min-receivers {} --rexmit-hello-interval 50",
+        parent.display(),
+        receivers.len()
+    ));
+    let others = Others {
+        sender: start("udp-sender", &mut sender)?,
+        receivers,
+    };
+    let took = others.took("udp-sender")?;
+    (1..net.hosts())
+        .try_for_each(|host| {
+            let copy = desk.path(&format!("udpcast-{host}")).join(TREE);
+            tree::compare(&ground.tree(), &copy)
+        })
+        .map(|()| took)
+}
+
+/// A tree beside the tools that users could pick instead, which lose its times and modes (uftp) or
+/// go on for an hour when one receiver is gone.
+pub(crate) fn tree_peers(bench: &Bench) -> Result<Vec<Measure>, String> {
+    let mut measures = Vec::new();
+    let shapes: &[(usize, u64)] = match bench.quick {
+        true => &[(3_000, 17_000_000)],
+        false => &[(3_000, 17_000_000), (100_000, 1_000_000_000)],
+    };
+    for &(files, bytes) in shapes {
+        let mut ground = Ground::new(bench, RECEIVERS)?;
+        tree::make(&ground.tree(), Shape { files, bytes }, 1)?;
+        let ours = ground.send(&ground.tree(), &[])?.took;
+        ground.compare()?;
+        ground.empty()?;
+        ground.desk.loopcast.open_files = None;
+        let (uftp, udpcast) = (by_uftp(&ground), by_udpcast(&ground));
+        let best = [&uftp, &udpcast].into_iter().flatten().min();
+        let best = *best.ok_or_else(|| format!("{uftp:?}, {udpcast:?}"))?;
+        measures.push(ratio(
+            format!("{files} files: time / best peer's"),
+            ours,
+            best,
+            0.5,
+        ));
+        measures.push(told(format!("{files} files: loopcast"), ours));
+        for (name, took) in [("uftp", uftp), ("tar | udp-sender", udpcast)] {
+            match took {
+                Ok(took) => measures.push(told(format!("{files} files: {name}"), took)),
+                Err(why) => eprintln!("{why}"),
+            }
+        }
+    }
+    Ok(measures)
 }

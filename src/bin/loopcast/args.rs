@@ -214,7 +214,8 @@ pub(crate) struct Receive {
     ///
     /// With a group, it listens there and, hearing nothing, multicasts its request to the group.
     /// With a host, it asks that host and is told the group. Without NAME it gets all that is
-    /// offered. With FINGERPRINT, which `send` prints, it takes what that sender has signed and
+    /// offered. NAME/PATTERN is a part of the folder NAME: photos/2024 that folder or file in it,
+    /// 'photos/**/*.jpg' what the pattern means, as --include has them. With FINGERPRINT, which `send` prints, it takes what that sender has signed and
     /// nothing else; without, it stays with the first sender it meets and says who that is.
     #[arg(value_name = "URL")]
     pub(crate) url: Url,
@@ -226,6 +227,9 @@ pub(crate) struct Receive {
     /// Folder to put files in
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) into: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) selection: Selection,
 
     /// Replace files that are there with other content; without, they are kept and named
     ///

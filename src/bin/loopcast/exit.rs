@@ -109,6 +109,7 @@ impl From<StartError> for End {
             E::NothingToSend
             | E::NameClash { .. }
             | E::Url(_)
+            | E::Pattern { .. }
             | E::SymbolSize(_)
             | E::NoRate
             | E::MinRate { .. }

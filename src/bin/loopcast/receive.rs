@@ -152,6 +152,7 @@ impl<'a> View<'a> {
                 xattrs: args.xattrs,
                 outside_links: args.outside_links,
             })
+            .filter(args.selection.0.clone())
             .via(args.via.into())
             .one_way(args.one_way)
             .no_join(args.no_join)

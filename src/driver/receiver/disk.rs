@@ -65,6 +65,11 @@ pub(crate) enum Answer {
     },
     /// The table is here: what else is is looked for now.
     Looking { object: ObjectKey },
+    /// Nobody wants what is in these blocks.
+    Unwanted {
+        object: ObjectKey,
+        blocks: Vec<BlockNo>,
+    },
     /// Symbols are here without having come; with `is_last` nothing more is looked for.
     Found {
         object: ObjectKey,
@@ -211,6 +216,7 @@ impl Disk {
             let store::Opened {
                 store,
                 path,
+                looks,
                 moved_aside,
             } = opened;
             let recovered = store.held();
@@ -223,8 +229,8 @@ impl Disk {
             held.for_each(|block| kept.verified(block as BlockNo));
             self.stores.insert(object, kept);
             Opened {
-                looks: std::fs::symlink_metadata(&path).is_ok(),
                 path,
+                looks,
                 recovered,
                 moved_aside,
             }
@@ -245,6 +251,10 @@ impl Disk {
         match settled {
             Ok(mut settled) => {
                 let symbols = std::mem::take(&mut settled.here);
+                let blocks = std::mem::take(&mut settled.unwanted);
+                if !blocks.is_empty() {
+                    self.answer(Answer::Unwanted { object, blocks });
+                }
                 self.settled(object, settled);
                 let is_last = !more;
                 self.answer(Answer::Found {

@@ -39,7 +39,7 @@ use crate::engine::{self, ReceiverConfig};
 use crate::envelope::ReceiverEnvelopes;
 use crate::ids::ReceiverId;
 use crate::rng::Rng;
-use crate::store::FolderDestination;
+use crate::store::{FolderDestination, Selection};
 use crate::time::Time;
 
 /// Receive buffer: bridges 60 ms at 1 Gbit/s, which is what a busy machine can keep a thread
@@ -85,7 +85,8 @@ pub(crate) fn start(builder: ReceiverBuilder) -> Result<Running, StartError> {
     let (to_net, answers) = channel::unbounded();
     let destination = FolderDestination::new(&builder.into)
         .known_hashes(builder.known_hashes())
-        .tree_options(builder.trees);
+        .tree_options(builder.trees)
+        .select(selection(&builder, &plan)?);
     let destination = Box::new(destination);
     let disk = Disk::new(destination, to_net, control.clone());
     let disk = spawn("loopcast-disk", move || disk.run(&jobs))?;
@@ -127,6 +128,16 @@ fn bind(
     })?;
     let small = unicast.want_receive_buffer(RECEIVE_BUFFER);
     Ok((unicast, small))
+}
+
+/// What of objects is wanted.
+fn selection(builder: &ReceiverBuilder, plan: &Plan) -> Result<Selection, StartError> {
+    let selection = Selection::new(builder.filter.clone());
+    let name = plan.url.name();
+    selection.asked(name).map_err(|source| StartError::Pattern {
+        name: name.unwrap_or_default().to_owned(),
+        source,
+    })
 }
 
 /// The engine's settings.

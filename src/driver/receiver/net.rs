@@ -122,6 +122,7 @@ impl Net {
                 self.engine.handle_checked(now, object, block, result);
             }
             Answer::Looking { object } => self.engine.handle_looking(object),
+            Answer::Unwanted { object, blocks } => self.engine.handle_unwanted(object, &blocks),
             Answer::Found {
                 object,
                 symbols,

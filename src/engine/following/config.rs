@@ -6,6 +6,7 @@ use core::time::Duration;
 use crate::config;
 use crate::engine::Via;
 use crate::ids::ReceiverId;
+use crate::object::pattern::part_of;
 use crate::seal::Fingerprint;
 use crate::units::Rate;
 
@@ -86,7 +87,7 @@ impl ReceiverConfig {
     pub(super) fn wants(&self, name: &str) -> bool {
         match &self.name {
             None => true,
-            Some(wanted) => name == wanted || name.rsplit('/').next() == Some(wanted),
+            Some(wanted) => part_of(wanted, name).is_some(),
         }
     }
 

@@ -169,6 +169,13 @@ impl Library {
         }
     }
 
+    /// Nobody wants what is in these blocks of an object.
+    pub fn set_unwanted(&mut self, key: ObjectKey, blocks: &[BlockNo]) {
+        if let Some(object) = self.lacking_mut(key) {
+            object.set_unwanted(blocks);
+        }
+    }
+
     /// What is here of an object already is being looked for, or no more; true if that is new.
     pub fn set_looking(&mut self, key: ObjectKey, looking: bool) -> bool {
         let object = self.lacking_mut(key).filter(|o| o.is_looking() != looking);

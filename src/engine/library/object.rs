@@ -35,6 +35,8 @@ pub struct Object {
     state: ObjectState,
     opened: bool,
     looking: bool,
+    /// Blocks that are not here and need not come.
+    unwanted: RangeSet,
     /// Symbols that are zeros by the table.
     zeros: Zeros,
 }
@@ -51,6 +53,7 @@ impl Object {
             state: ObjectState::Lacking,
             opened: false,
             looking: false,
+            unwanted: RangeSet::new(),
             zeros: Zeros::default(),
             description: Arc::new(description),
         }
@@ -204,10 +207,23 @@ impl Object {
         u64::from(self.geometry().blocks()) - self.verified.total()
     }
 
-    /// Every block is verified.
+    /// Every block is verified, or nobody wants it.
     pub fn is_all_verified(&self) -> bool {
-        self.verified
-            .contains_range(0..u64::from(self.geometry().blocks()))
+        let all = 0..u64::from(self.geometry().blocks());
+        let lacking = self.verified.gaps(all);
+        lacking
+            .into_iter()
+            .all(|gap| self.unwanted.contains_range(gap))
+    }
+
+    /// Nobody wants what is in these blocks: they are not asked for.
+    pub(super) fn set_unwanted(&mut self, blocks: &[BlockNo]) {
+        for &block in blocks {
+            if !self.is_verified(block) {
+                self.holdings.insert_block(block);
+                self.unwanted.insert(u64::from(block)..u64::from(block) + 1);
+            }
+        }
     }
 
     /// Blocks in doubt, and blocks whose origin is kept, are within their caps.

@@ -45,6 +45,17 @@ impl Receiver {
         self.library.set_looking(object, true);
     }
 
+    /// Blocks of an object need not come: nobody wants what is in them.
+    pub fn handle_unwanted(&mut self, object: ObjectKey, blocks: &[BlockNo]) {
+        self.library.set_unwanted(object, blocks);
+        for following in &mut self.followings {
+            for &block in blocks {
+                following.filled(object, block);
+            }
+        }
+        self.finish_if_verified(object);
+    }
+
     /// Symbols of an object's blocks that are here without having come, taken from elsewhere on the
     /// disk; with `is_last` nothing more is looked for, and what is lacking is asked for.
     pub fn handle_found(

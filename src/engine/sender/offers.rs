@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::engine::sender::config::SenderError;
 use crate::engine::{Object, ObjectKey};
 use crate::ids::{BlockNo, SessionId, ShortCodingId};
+use crate::object::pattern::part_of;
 use crate::object::{Description, Geometry, Zeros};
 use crate::range_set::RangeSet;
 use crate::seal::SigningKey;
@@ -187,7 +188,7 @@ impl Offers {
         match wanted {
             Wanted::All { .. } => self.live().map(|(key, _)| key).collect(),
             Wanted::Name(name) => {
-                let named = |full: &str| full == name || full.rsplit('/').next() == Some(name);
+                let named = |full: &str| part_of(name, full).is_some();
                 self.live()
                     .filter(|(_, o)| named(&o.description.name))
                     .map(|(key, _)| key)

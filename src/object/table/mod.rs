@@ -177,6 +177,11 @@ impl FileTable {
         self.offset(index + 1) - self.offset(index)
     }
 
+    /// Whether an entry is a folder.
+    pub fn is_folder(&self, index: usize) -> bool {
+        self.entry(index).kind == EntryKind::Folder
+    }
+
     /// The entry of a path.
     pub fn find(&self, path: &[u8]) -> Option<usize> {
         let (mut low, mut high) = (0, self.len());

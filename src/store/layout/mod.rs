@@ -91,6 +91,8 @@ pub(crate) struct Layout {
     open: Mutex<Open>,
     /// Files that are there already, with any time and mode.
     there: Bitmap,
+    /// Entries that nobody asked for.
+    unwanted: Bitmap,
     /// Files that have their bytes, mode and time.
     dressed: Bitmap,
     left_out: LeftOut,
@@ -143,8 +145,8 @@ fn fault(root: &Path, path: &[u8], error: io::Error) -> SinkError {
 }
 
 impl Layout {
-    /// Makes the staging folder of an object that comes into `into`, or finds it again. `is_there`
-    /// says of which files the right bytes are under their name already.
+    /// A layout of all that is in the table.
+    #[cfg(test)]
     pub(crate) fn open(
         into: &Path,
         name: &str,
@@ -152,6 +154,21 @@ impl Layout {
         table: Arc<FileTable>,
         options: LayoutOptions,
         is_there: &dyn Fn(usize) -> bool,
+    ) -> Result<Layout, SinkError> {
+        Layout::open_part(into, name, kind, table, options, is_there, &|_| true)
+    }
+
+    /// Makes the staging folder of an object that comes into `into`, or finds it again. `is_there`
+    /// says of which files the right bytes are under their name already, `is_wanted` which entries
+    /// are to come.
+    pub(crate) fn open_part(
+        into: &Path,
+        name: &str,
+        kind: ObjectKind,
+        table: Arc<FileTable>,
+        options: LayoutOptions,
+        is_there: &dyn Fn(usize) -> bool,
+        is_wanted: &dyn Fn(usize) -> bool,
     ) -> Result<Layout, SinkError> {
         let base = open_base(into).map_err(|source| SinkError::Folder {
             path: into.to_path_buf(),
@@ -172,9 +189,15 @@ impl Layout {
         for index in (0..table.len()).filter(|&i| table.length(i) > 0 && is_there(i)) {
             there.set(index as u32, true);
         }
+        let mut unwanted = Bitmap::new(there.len());
+        let mut need_no_room = there.clone();
+        for index in (0..table.len()).filter(|&i| !is_wanted(i)) {
+            unwanted.set(index as u32, true);
+            need_no_room.set(index as u32, true);
+        }
         let mut files = Files::new(staged);
         let left = found.then_some(&mut files);
-        room::check(&path, &base, left, &table, &there)?;
+        room::check(&path, &base, left, &table, &need_no_room)?;
         Ok(Layout {
             dressed: Bitmap::new(there.len()),
             left_out: LeftOut::by_name(&table, folds, options.outside_links),
@@ -193,6 +216,7 @@ impl Layout {
             found,
             folds,
             there,
+            unwanted,
             options,
             kind,
             table,
@@ -221,7 +245,7 @@ impl Layout {
     }
 
     fn is_left_out(&self, index: usize) -> bool {
-        self.left_out.why(&self.table, index).is_some()
+        self.unwanted.contains(index as u32) || self.left_out.why(&self.table, index).is_some()
     }
 
     fn leave_out(&mut self, index: usize, why: impl Into<String>) {

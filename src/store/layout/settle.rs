@@ -110,7 +110,8 @@ impl Layout {
     }
 
     fn tell_left_out(&mut self) {
-        for (index, why) in self.left_out.iter() {
+        let wanted = |&(index, _): &(usize, _)| !self.unwanted.contains(index as u32);
+        for (index, why) in self.left_out.iter().filter(wanted) {
             self.remarks.add(self.table.path(index), why);
         }
     }

@@ -149,6 +149,8 @@ impl Sink {
         };
         let next = match std::mem::replace(&mut self.search.phase, Phase::Done(None)) {
             Phase::Waiting => {
+                let unwanted = self.unwanted().into_iter().flat_map(Bitmap::iter);
+                settled.unwanted = unwanted.collect();
                 let look = self.means.existing.clone();
                 Phase::Looking(look(self.looks_where(), &table))
             }
@@ -259,7 +261,11 @@ impl Sink {
                 return Ok(Phase::Filling(existing, at + zeros));
             }
             at += 1;
-            let found = match self.data(block).filter(|_| !self.bits.whole(block)) {
+            let is_lacking = |data: &Data| {
+                let unwanted = self.unwanted();
+                !self.bits.whole(data.block) && !unwanted.is_some_and(|u| u.contains(block))
+            };
+            let found = match self.data(block).filter(is_lacking) {
                 Some(data) => self.fill_block(&*existing, &data, settled)?,
                 None => 0,
             };
@@ -277,7 +283,7 @@ impl Sink {
     /// How many blocks from `index` on are zeros where nothing has been written, and lack nothing
     /// else: up to a step's worth.
     fn zeros_from(&self, existing: &dyn Existing, index: u32) -> u32 {
-        if self.search.stained {
+        if self.search.stained || self.chosen.is_some() {
             return 0;
         }
         let g = self.description.geometry;

@@ -9,7 +9,7 @@ use crate::object::{BlockKind, Description};
 use crate::range_set::RangeSet;
 use crate::store::traits::{content_blocks, fitting, not_held, source_len};
 use crate::store::{
-    BlockBuf, BlockResult, Destination, KnownHashes, Opened, Remarks, Settled, Store,
+    BlockBuf, BlockResult, Destination, KnownHashes, Opened, Remarks, Selection, Settled, Store,
 };
 
 /// A folder that objects come into, each as a file or folder of the name that it is offered under.
@@ -19,6 +19,7 @@ pub struct FolderDestination {
     known: KnownHashes,
     options: TreeOptions,
     replaces: Replaces,
+    selection: Selection,
 }
 
 impl FolderDestination {
@@ -29,6 +30,7 @@ impl FolderDestination {
             known: KnownHashes::none(),
             options: TreeOptions::default(),
             replaces: Replaces::default(),
+            selection: Selection::default(),
         }
     }
 
@@ -36,6 +38,13 @@ impl FolderDestination {
     #[must_use]
     pub fn tree_options(mut self, options: TreeOptions) -> FolderDestination {
         self.options = options;
+        self
+    }
+
+    /// What of objects is wanted.
+    #[must_use]
+    pub fn select(mut self, selection: Selection) -> FolderDestination {
+        self.selection = selection;
         self
     }
 
@@ -49,12 +58,16 @@ impl FolderDestination {
 
 impl Destination for FolderDestination {
     fn open(&mut self, description: &Description) -> Result<Opened, StoreFault> {
+        let wanted = self.selection.of(description)?;
+        let is_part = !wanted.is_all();
         let means = Means {
+            wanted,
             replaces: self.replaces.clone().all(self.options.overwrite),
             ..Means::real(self.known.clone(), self.options)
         };
         let sink = Sink::open_with(&self.folder, description, means)?;
         Ok(Opened {
+            looks: is_part || std::fs::symlink_metadata(sink.path()).is_ok(),
             path: sink.path(),
             moved_aside: sink.moved_aside().cloned(),
             store: Box::new(sink),

@@ -32,6 +32,12 @@ impl Sink {
             };
             return Err(SinkError::BadTable(what.to_owned()));
         }
+        self.chosen = self.means.wanted.by(&table, &g)?;
+        if let Some(chosen) = &mut self.chosen {
+            for block in self.bits.verified.iter() {
+                chosen.unwanted.set(block, false);
+            }
+        }
         self.holes = table.holes().collect();
         if is_file && !self.holes.is_empty() {
             // One that was opened before knows nothing of holes.

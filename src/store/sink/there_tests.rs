@@ -4,8 +4,9 @@ use super::fixture::{buffer, bytes, file, folder, names, offer_table, symbols};
 use super::*;
 use crate::ids::Hash;
 use crate::object::Codec;
+use crate::object::pattern::{Filter, Pattern};
 use crate::object::table::{Entry, EntryKind, TableWriter};
-use crate::store::{BlockResult, Destination, Memory, Store};
+use crate::store::{BlockResult, Destination, Memory, Selection, Store};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{Duration, SystemTime};
 
@@ -389,4 +390,109 @@ fn held_blocks_of_holes_are_read_before_any_file_is_made() {
     let root = into.path().join("file.bin");
     assert!(std::fs::read(root.join("all")).unwrap() == content[..30_000]);
     assert!(std::fs::read(root.join("some")).unwrap() == content[30_000..]);
+}
+
+#[test]
+fn of_a_selection_only_its_blocks_come() {
+    let content = bytes(60_000, 5);
+    let entries = [
+        folder(""),
+        file("a.txt", 20_000, 0o644),
+        folder("b"),
+        file("b/c.bin", 20_000, 0o644),
+        folder("b/d"),
+        file("b/d/e.txt", 10_000, 0o600),
+        file("f.bin", 10_000, 0o644),
+    ];
+    let s = object(ObjectKind::Folder, &entries, &content);
+    let g = s.description().geometry;
+    type Case<'a> = (&'a [&'a str], Option<&'a str>, &'a [&'a str], usize);
+    let cases: [Case<'_>; 5] = [
+        (&["*.txt"], None, &["a.txt", "b", "b/d", "b/d/e.txt"], 9),
+        (&[], Some("file.bin/b/d"), &["b", "b/d", "b/d/e.txt"], 4),
+        (&["*.bin"], Some("file.bin/b/**"), &["b", "b/c.bin"], 6),
+        (&[], Some("file.bin/*.bin/"), &["f.bin"], 3),
+        (
+            &[],
+            Some("file.bin/"),
+            &["a.txt", "b", "b/c.bin", "b/d", "b/d/e.txt", "f.bin"],
+            15,
+        ),
+    ];
+    for (include, asked, there, blocks) in cases {
+        let mut filter = Filter::new();
+        for pattern in include {
+            filter.include(Pattern::new(pattern.as_bytes()).unwrap());
+        }
+        let selection = Selection::new(filter).asked(asked).unwrap();
+        let into = tempfile::tempdir().unwrap();
+        // Once interrupted, once from the start, once where it is all.
+        for round in 0..3 {
+            let mut to = FolderDestination::new(into.path()).select(selection.clone());
+            let opened = to.open(s.description()).unwrap();
+            assert!(opened.looks || asked == Some("file.bin/"));
+            let mut store = opened.store;
+            bring(&mut *store, &s, false).unwrap();
+            let mut need: Vec<BlockNo> = (g.first_content_block()..g.blocks()).collect();
+            let mut again = FolderDestination::new(into.path()).select(selection.clone());
+            drop(store);
+            let mut store = again.open(s.description()).unwrap().store;
+            loop {
+                let settled = store.after_table().unwrap();
+                need.retain(|b| !settled.unwanted.contains(b));
+                if !settled.more {
+                    break;
+                }
+            }
+            need.retain(|&b| !store.held().contains(b.into()));
+            let data = need.iter().filter(|&&b| !g.is_page(b)).count();
+            assert!(
+                round > 0 || data == blocks,
+                "{include:?} {asked:?}: {need:?}"
+            );
+            for &block in need.iter().take(if round == 0 { 3 } else { usize::MAX }) {
+                let symbols = symbols(&s, block);
+                if g.is_page(block) {
+                    store.store_page(block, &symbols[0]).unwrap();
+                    continue;
+                }
+                let which: Vec<u16> = (0..g.symbols(block)).collect();
+                let mut buf = buffer(&g, block, &symbols, &which);
+                let came = store.finish_block(block, Some(&mut buf)).unwrap();
+                assert_ne!(came, BlockResult::Bad);
+            }
+            match round {
+                0 => store.abandon(true).unwrap(),
+                _ => store.finish().unwrap(),
+            }
+            assert_eq!(store.remarks().count, 0);
+        }
+        let root = into.path().join("file.bin");
+        let found: Vec<String> = looks(&root)
+            .iter()
+            .map(|l| {
+                l.0.strip_prefix(&root)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect();
+        assert_eq!(found, there, "{include:?} {asked:?}");
+        assert_eq!(names(into.path()), ["file.bin"]);
+        for (path, range) in [("a.txt", 0..20_000), ("b/d/e.txt", 40_000..50_000)] {
+            if there.contains(&path) {
+                assert!(std::fs::read(root.join(path)).unwrap() == content[range]);
+            }
+        }
+    }
+    for asked in ["file.bin/nothing", "file.bin/a.txt/x"] {
+        let selection = Selection::default().asked(Some(asked)).unwrap();
+        let into = tempfile::tempdir().unwrap();
+        let mut to = FolderDestination::new(into.path()).select(selection);
+        let mut store = to.open(s.description()).unwrap().store;
+        let refused = bring(&mut *store, &s, false).unwrap_err().to_string();
+        assert!(refused.contains("nothing in it is"), "{refused}");
+    }
+    assert!(Selection::default().asked(Some("file.bin/[")).is_err());
 }

@@ -40,19 +40,22 @@ pub(crate) struct Tree<'a> {
     pub(crate) table: &'a Arc<FileTable>,
     /// Entries that are under their names already, with any time and mode.
     pub(crate) is_there: &'a dyn Fn(usize) -> bool,
+    /// Entries that are wanted.
+    pub(crate) is_wanted: &'a dyn Fn(usize) -> bool,
 }
 
 /// Makes the place of a tree, or finds what an earlier run left of it.
 #[cfg(unix)]
 pub(super) fn make(tree: &Tree<'_>, options: TreeOptions) -> Result<Box<dyn Place>, SinkError> {
     let table = tree.table.clone();
-    let layout = Layout::open(
+    let layout = Layout::open_part(
         tree.folder,
         tree.name,
         tree.kind,
         table,
         options,
         tree.is_there,
+        tree.is_wanted,
     )?;
     Ok(Box::new(layout))
 }
