@@ -457,14 +457,21 @@ fn by_uftp(ground: &Ground) -> Result<Duration, String> {
         sender: start("uftp", &mut uftp)?,
     };
     let took = others.took("uftp")?;
-    for host in 1..net.hosts() {
-        let copy = desk.path(&format!("uftp-{host}")).join(TREE);
-        let (ours, theirs) = (tree::bytes(&ground.tree())?, tree::bytes(&copy)?);
+    all_came(ground, "uftp")?;
+    Ok(took)
+}
+
+/// As many bytes are here as were sent. `tar` keeps no parts of a second, and `uftp` no modes.
+fn all_came(ground: &Ground, name: &str) -> Result<(), String> {
+    let ours = tree::bytes(&ground.tree())?;
+    for host in 1..ground.net.hosts() {
+        let copy = ground.desk.path(&format!("{name}-{host}")).join(TREE);
+        let theirs = tree::bytes(&copy)?;
         if ours != theirs {
-            return Err(format!("uftp: {theirs} of {ours} bytes came"));
+            return Err(format!("{name}: {theirs} of {ours} bytes came"));
         }
     }
-    Ok(took)
+    Ok(())
 }
 
 /// `tar` through `udp-sender` and `udp-receiver`.
@@ -496,16 +503,11 @@ fn by_udpcast(ground: &Ground) -> Result<Duration, String> {
         receivers,
     };
     let took = others.took("udp-sender")?;
-    (1..net.hosts())
-        .try_for_each(|host| {
-            let copy = desk.path(&format!("udpcast-{host}")).join(TREE);
-            tree::compare(&ground.tree(), &copy)
-        })
-        .map(|()| took)
+    all_came(ground, "udpcast")?;
+    Ok(took)
 }
 
-/// A tree beside the tools that users could pick instead, which lose its times and modes (uftp) or
-/// go on for an hour when one receiver is gone.
+/// A tree beside the tools that users could pick instead.
 pub(crate) fn tree_peers(bench: &Bench) -> Result<Vec<Measure>, String> {
     let mut measures = Vec::new();
     let shapes: &[(usize, u64)] = match bench.quick {
@@ -519,7 +521,7 @@ pub(crate) fn tree_peers(bench: &Bench) -> Result<Vec<Measure>, String> {
         ground.compare()?;
         ground.empty()?;
         ground.desk.loopcast.open_files = None;
-        let (uftp, udpcast) = (by_uftp(&ground), by_udpcast(&ground));
+        let (udpcast, uftp) = (by_udpcast(&ground), by_uftp(&ground));
         let best = [&uftp, &udpcast].into_iter().flatten().min();
         let best = *best.ok_or_else(|| format!("{uftp:?}, {udpcast:?}"))?;
         measures.push(ratio(
