@@ -56,6 +56,7 @@ pub(crate) const BY_NAME: &[&str] = &[
     "tree_of_3000_loss2",
     "tree_of_100000",
     "tree_of_empty_files",
+    "tree_killed",
     "tree_damaged",
 ];
 
@@ -309,8 +310,8 @@ pub(crate) const ALL: &[Case] = &[
     },
     Case {
         name: "tree_killed",
-        promise: "1 GB, a receiver killed at 50 moments of one transfer: right, received <= 1.2 x \
-                  bytes",
+        promise: "1 GB, a receiver killed at 50 moments of it: right, received <= 1.2 x the bytes \
+                  (by name)",
         run: trees::tree_killed,
     },
     Case {
