@@ -217,7 +217,7 @@ fn a_part_of_a_folder_comes_alone() {
     let url = format!("{}/set/dep", stage.url);
     let r = stage.receive("none", &url, &[]).finish();
     assert_eq!(r.code, Some(1), "{r:?}");
-    assert!(r.err.contains("nothing in it is"), "{r:?}");
+    assert!(r.err.contains("nothing in it matches"), "{r:?}");
     let r = stage.receive("none", &format!("{}/set/[", stage.url), &[]);
     let r = r.finish();
     assert_eq!(r.code, Some(2), "{r:?}");

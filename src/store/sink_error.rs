@@ -48,7 +48,7 @@ pub enum SinkError {
         path: PathBuf,
     },
     /// Nothing of the object is what was asked for.
-    #[error("nothing in it is {0:?}; look at the name behind the URL's, or receive all of it")]
+    #[error("nothing in it matches {0:?}; check what follows its name in the URL")]
     NoSuchPart(String),
     /// Another receiver is writing the same file.
     #[error("{}: another receiver is writing this file; stop it or receive into another folder", path.display())]

@@ -492,7 +492,7 @@ fn of_a_selection_only_its_blocks_come() {
         let mut to = FolderDestination::new(into.path()).select(selection);
         let mut store = to.open(s.description()).unwrap().store;
         let refused = bring(&mut *store, &s, false).unwrap_err().to_string();
-        assert!(refused.contains("nothing in it is"), "{refused}");
+        assert!(refused.contains("nothing in it matches"), "{refused}");
     }
     assert!(Selection::default().asked(Some("file.bin/[")).is_err());
 }
