@@ -79,7 +79,7 @@ impl Ring {
         self.take(block, count, symbols);
     }
 
-    /// Nothing of a block with parity has left.
+    /// Whether a block with parity has not begun to leave.
     fn begins(&self, block: BlockNo) -> bool {
         self.next(block) == 0 && self.geometry.parity(block) > 0
     }

@@ -384,7 +384,7 @@ impl ReceiverBuilder {
         self
     }
 
-    /// What of folders is applied here, and what may be done to files that are there: nothing is
+    /// Options: what is applied here, and what may be done to files that are there: nothing is
     /// replaced or removed by default.
     pub fn trees(mut self, trees: TreeOptions) -> ReceiverBuilder {
         self.trees = trees;

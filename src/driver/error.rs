@@ -57,12 +57,12 @@ pub enum StartError {
         /// The second.
         second: PathBuf,
     },
-    /// What is behind a name in the URL is no pattern.
+    /// A name in the URL is followed by something that is no pattern.
     #[error("{name:?}: {source}")]
     Pattern {
         /// The name in the URL.
         name: String,
-        /// What is wrong with it.
+        /// The pattern's fault.
         source: PatternError,
     },
     /// The folder can't be written.

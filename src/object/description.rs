@@ -4,7 +4,7 @@ use crate::config;
 use crate::ids::{CodingId, ContentId, Hash};
 use crate::object::{Geometry, GeometryError};
 
-/// What an object is at a receiver.
+/// Kind of an object at a receiver.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum ObjectKind {
     /// A file of the object's name.
@@ -12,7 +12,7 @@ pub enum ObjectKind {
     File,
     /// A folder of the object's name.
     Folder,
-    /// What is in a folder, which comes into the receiver's own.
+    /// The content of a folder, which comes into the receiver's own.
     Inside,
 }
 
@@ -91,7 +91,7 @@ pub struct Description {
     /// The name it is offered under, as the sender gave it; not a path until
     /// [`SafeName`](crate::object::SafeName) says so. 1 to 255 bytes.
     pub name: String,
-    /// What it is at a receiver.
+    /// Its kind at a receiver.
     pub kind: ObjectKind,
     /// BLAKE3 of the content, which is the root of the tree that its pages lead to.
     pub content: ContentId,

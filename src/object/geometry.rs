@@ -323,7 +323,7 @@ impl Geometry {
         block < self.blocks() && matches!(self.kind(block), BlockKind::Page { .. })
     }
 
-    /// What a block holds. One that is not there has no bytes.
+    /// The kind of a block. One that is not there has no bytes.
     pub fn kind(&self, block: BlockNo) -> BlockKind {
         let first = self.first_content_block();
         if block < first {

@@ -98,7 +98,7 @@ impl BlockHashes {
         self.hashes.get(index as usize)
     }
 
-    /// All of them.
+    /// The hashes of all blocks.
     pub fn hashes(&self) -> &[Hash] {
         &self.hashes
     }

@@ -17,8 +17,8 @@
 
 use thiserror::Error;
 
-/// What of an object of this name is asked for by a name that a receiver was given: all of it (an
-/// empty text), what a pattern in it means, or nothing (`None`).
+/// The part of an object of this name that a receiver asks for by a name it was given: all of it
+/// (an empty text), what a pattern in it means, or nothing (`None`).
 ///
 /// An object is named as a whole or by the last part of its name; behind a whole name, a slash and
 /// a pattern may follow.
@@ -258,7 +258,7 @@ impl Filter {
         self.rules.is_empty()
     }
 
-    /// What the first rule that means this path says, whatever is said about its folders.
+    /// The verdict of the first rule that means this path, whatever is said about its folders.
     pub fn verdict(&self, path: &[u8], folder: bool) -> Option<bool> {
         let rule = self.rules.iter().find(|(p, _)| p.matches(path, folder));
         rule.map(|(_, taken)| *taken)

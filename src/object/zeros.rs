@@ -20,7 +20,7 @@ pub struct Zeros {
 }
 
 impl Zeros {
-    /// Those of holes, as ranges of the content.
+    /// Symbols in these holes, which are ranges of the content.
     pub fn of(geometry: &Geometry, holes: &RangeSet) -> Zeros {
         let size = u64::from(geometry.block_size());
         let symbol = u64::from(geometry.symbol_size());

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::ids::Hash;
 
-/// What tells whether a file is still the one that was hashed.
+/// Signs by which a file is still the one that was hashed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Looks {
     /// Hash of its absolute path.

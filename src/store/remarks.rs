@@ -8,16 +8,16 @@ const MOST: usize = 1_000;
 pub struct Remark {
     /// The path in the object; empty for the object itself.
     pub path: Vec<u8>,
-    /// What is so, and why.
+    /// Remark, and its reason.
     pub reason: String,
 }
 
-/// What there is to tell of an object that was finished.
+/// Remarks about an object that was finished.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Remarks {
     /// Remarks on the first thousand paths.
     pub named: Vec<Remark>,
-    /// All of them.
+    /// Number of all.
     pub count: u64,
     /// Paths that were removed because the object lacks them.
     pub deleted: u64,

@@ -15,7 +15,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// What these rules take, of every tree.
+    /// A selection by these rules, of every tree.
     pub fn new(filter: Filter) -> Selection {
         Selection {
             filter,
@@ -23,8 +23,8 @@ impl Selection {
         }
     }
 
-    /// Of that, what was asked for by a name: that of an object, or one that is followed by a slash
-    /// and a pattern for paths in it.
+    /// The same, of what was asked for by a name: that of an object, or one that is followed by a
+    /// slash and a pattern for paths in it.
     ///
     /// # Errors
     /// The name is no pattern.
@@ -38,7 +38,7 @@ impl Selection {
         Ok(self)
     }
 
-    /// What of one object is wanted.
+    /// The part of one object that is wanted.
     pub(crate) fn of(&self, description: &Description) -> Result<Wanted, SinkError> {
         let asked = self.asked.as_deref();
         let part = asked.and_then(|asked| part_of(asked, &description.name));
@@ -62,7 +62,7 @@ impl Selection {
     }
 }
 
-/// What of one object is wanted.
+/// The part of one object that is wanted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
     /// A path is wanted if all take it.
@@ -71,7 +71,7 @@ pub(crate) struct Wanted {
     named: Option<String>,
 }
 
-/// What is wanted of an object whose table is known.
+/// The wanted part of an object whose table is known.
 pub(crate) struct Chosen {
     /// Entries that are wanted, and the folders that they are in.
     pub(crate) entries: Bitmap,
@@ -80,12 +80,12 @@ pub(crate) struct Chosen {
 }
 
 impl Wanted {
-    /// Nothing is left out.
+    /// Whether nothing is left out.
     pub(crate) fn is_all(&self) -> bool {
         self.filters.is_empty()
     }
 
-    /// What that is by a table; `None` if it is everything.
+    /// Entries and blocks of it, by the table; `None` if it is everything.
     pub(crate) fn by(&self, table: &FileTable, g: &Geometry) -> Result<Option<Chosen>, SinkError> {
         if self.is_all() {
             return Ok(None);

@@ -77,7 +77,7 @@ pub struct Sink {
     table: Option<Arc<FileTable>>,
     /// Ranges of the content that are zeros and take no room, by the table.
     holes: RangeSet,
-    /// What of it is wanted, where that is not all.
+    /// The wanted part, where that is not all.
     chosen: Option<Chosen>,
     search: Search,
     decoder: Decoder,
@@ -108,7 +108,7 @@ pub struct Io {
     pub written: u64,
 }
 
-/// What a sink works with; tests put something else in.
+/// Means of a sink; tests put others in.
 #[derive(Clone)]
 pub(crate) struct Means {
     /// Puts something between a file and its writer.
@@ -117,11 +117,11 @@ pub(crate) struct Means {
     pub(crate) tree: MakeTree,
     /// Looks for what is there already of an object.
     pub(crate) existing: FindExisting,
-    /// What is applied to a single file.
+    /// Options for a single file.
     pub(crate) options: TreeOptions,
-    /// What of it is wanted.
+    /// The part of the object that is wanted.
     pub(crate) wanted: Wanted,
-    /// What a single file may take its name from.
+    /// Files that a single file may take its name from.
     pub(crate) replaces: Replaces,
 }
 
@@ -315,7 +315,7 @@ impl Sink {
         self.chosen.as_ref().map(|chosen| &chosen.unwanted)
     }
 
-    /// What this run has written, and read of that.
+    /// Bytes that this run has written, and read of that.
     pub fn io(&self) -> Io {
         self.io
     }

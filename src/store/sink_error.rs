@@ -47,7 +47,7 @@ pub enum SinkError {
         /// The file, as it was.
         path: PathBuf,
     },
-    /// Nothing of the object is what was asked for.
+    /// The part that was asked for is not in the object.
     #[error("nothing in it matches {0:?}; check what follows its name in the URL")]
     NoSuchPart(String),
     /// Another receiver is writing the same file.

@@ -194,7 +194,7 @@ impl Source {
         self.reader.tree().root()
     }
 
-    /// What of a folder is not sent, and why.
+    /// Paths of a folder that are not sent, and why.
     pub fn skipped(&self) -> &[Skipped] {
         self.reader.tree().skipped()
     }

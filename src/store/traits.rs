@@ -120,8 +120,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Uses what else is here of the object: files of an earlier version, places that are zeros.
     ///
     /// Called when every block of the table is held, and again as long as the answer says that
-    /// there is [`more`](Settled::more); a call reads or writes some 32 MiB. Blocks may come in
-    /// between.
+    /// there is [`more`](Settled::more); a call reads or writes some 32 MiB, or hashes some 256 MiB
+    /// of zeros. Blocks may come in between.
     fn after_table(&mut self) -> Result<Settled, StoreFault> {
         Ok(Settled::default())
     }

@@ -23,10 +23,20 @@ const RECEIVERS: usize = 4;
 const OPEN_FILES: u32 = 64;
 /// The most that one transfer may take, whatever its figures.
 const PATIENCE: Duration = Duration::from_secs(400);
+/// A tree of many small files.
+const SMALL: Shape = Shape {
+    files: 3_000,
+    bytes: 17_000_000,
+};
+/// A tree of a hundred thousand.
+const LARGE: Shape = Shape {
+    files: 100_000,
+    bytes: 1_000_000_000,
+};
 /// Name of the tree.
 const TREE: &str = "tree";
 
-/// What became of a transfer in which all went well.
+/// A transfer in which all went well.
 struct Went {
     /// From the sender's start to the last copy.
     took: Duration,
@@ -191,27 +201,15 @@ fn whole(bench: &Bench, shape: Shape, loss: u32) -> Result<Vec<Measure>, String>
 }
 
 pub(crate) fn tree_of_3000(bench: &Bench) -> Result<Vec<Measure>, String> {
-    let shape = Shape {
-        files: 3_000,
-        bytes: 17_000_000,
-    };
-    whole(bench, shape, 0)
+    whole(bench, SMALL, 0)
 }
 
 pub(crate) fn tree_of_3000_loss2(bench: &Bench) -> Result<Vec<Measure>, String> {
-    let shape = Shape {
-        files: 3_000,
-        bytes: 17_000_000,
-    };
-    whole(bench, shape, 20)
+    whole(bench, SMALL, 20)
 }
 
 pub(crate) fn tree_of_100000(bench: &Bench) -> Result<Vec<Measure>, String> {
-    let shape = Shape {
-        files: 100_000,
-        bytes: 1_000_000_000,
-    };
-    whole(bench, shape, 0)
+    whole(bench, LARGE, 0)
 }
 
 /// A million empty files to one receiver.
@@ -524,13 +522,14 @@ fn by_udpcast(ground: &Ground) -> Result<Duration, String> {
 /// A tree beside the tools that users could pick instead.
 pub(crate) fn tree_peers(bench: &Bench) -> Result<Vec<Measure>, String> {
     let mut measures = Vec::new();
-    let shapes: &[(usize, u64)] = match bench.quick {
-        true => &[(3_000, 17_000_000)],
-        false => &[(3_000, 17_000_000), (100_000, 1_000_000_000)],
+    let shapes: &[Shape] = match bench.quick {
+        true => &[SMALL],
+        false => &[SMALL, LARGE],
     };
-    for &(files, bytes) in shapes {
+    for &shape in shapes {
+        let files = shape.files;
         let mut ground = Ground::new(bench, RECEIVERS)?;
-        tree::make(&ground.tree(), Shape { files, bytes }, 1)?;
+        tree::make(&ground.tree(), shape, 1)?;
         let ours = ground.send(&ground.tree(), &[])?.took;
         ground.compare()?;
         ground.empty()?;

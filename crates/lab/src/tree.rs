@@ -131,7 +131,7 @@ pub fn bytes(root: &Path) -> Result<u64, String> {
         .sum())
 }
 
-/// What shows that something below a folder was written to, made or taken away.
+/// Traces of everything below a folder: they change when it is written to, made or taken away.
 pub fn traces(root: &Path) -> Result<Vec<(PathBuf, u64, i64, i64)>, String> {
     let all = list(root)?.into_iter();
     Ok(all

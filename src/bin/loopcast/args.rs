@@ -215,8 +215,9 @@ pub(crate) struct Receive {
     /// With a group, it listens there and, hearing nothing, multicasts its request to the group.
     /// With a host, it asks that host and is told the group. Without NAME it gets all that is
     /// offered. NAME/PATTERN is a part of the folder NAME: photos/2024 that folder or file in it,
-    /// 'photos/**/*.jpg' what the pattern means, as --include has them. With FINGERPRINT, which `send` prints, it takes what that sender has signed and
-    /// nothing else; without, it stays with the first sender it meets and says who that is.
+    /// 'photos/**/*.jpg' what the pattern means, as --include has them. With FINGERPRINT, which
+    /// `send` prints, it takes what that sender has signed and nothing else; without, it stays with
+    /// the first sender it meets and says who that is.
     #[arg(value_name = "URL")]
     pub(crate) url: Url,
 

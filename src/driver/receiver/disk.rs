@@ -65,7 +65,7 @@ pub(crate) enum Answer {
     },
     /// The table is here: what else is is looked for now.
     Looking { object: ObjectKey },
-    /// Nobody wants what is in these blocks.
+    /// Blocks of an object that nobody wants.
     Unwanted {
         object: ObjectKey,
         blocks: Vec<BlockNo>,
@@ -102,14 +102,14 @@ struct Kept {
     stage: Stage,
 }
 
-/// What was done about what is here already.
+/// Progress of the search for what is here already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
     /// The table has not come.
     Table,
-    /// What is here is looked for.
+    /// The search goes on.
     Looking,
-    /// What is here was looked for.
+    /// The search is over.
     Looked,
 }
 

@@ -130,7 +130,7 @@ fn bind(
     Ok((unicast, small))
 }
 
-/// What of objects is wanted.
+/// The part of objects that is wanted.
 fn selection(builder: &ReceiverBuilder, plan: &Plan) -> Result<Selection, StartError> {
     let selection = Selection::new(builder.filter.clone());
     let name = plan.url.name();

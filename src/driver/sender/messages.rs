@@ -78,6 +78,6 @@ pub(crate) struct Prepared {
     pub(crate) description: Description,
     /// The hashes were known.
     pub(crate) cached: bool,
-    /// What of a folder is not sent.
+    /// Paths of a folder that are not sent.
     pub(crate) skipped: Vec<(PathBuf, String)>,
 }

@@ -18,9 +18,9 @@ const MAX_OBJECTS: usize = 10_000;
 pub(crate) struct PathToOffer {
     /// Where it is.
     pub(crate) path: PathBuf,
-    /// What receivers call it.
+    /// Name that receivers know it by.
     pub(crate) name: SafeName,
-    /// What it is for them.
+    /// Kind of object that it is for them.
     pub(crate) kind: ObjectKind,
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn name_paths(paths: &[PathBuf]) -> Result<Vec<PathToOffer>, StartErr
     Ok(named)
 }
 
-/// What one path is offered as.
+/// Name and kind that one path is offered by.
 pub(crate) fn name_path(path: &Path) -> Result<PathToOffer, StartError> {
     let unreadable = |source| StartError::Unreadable {
         path: path.to_owned(),

@@ -169,7 +169,7 @@ impl Library {
         }
     }
 
-    /// Nobody wants what is in these blocks of an object.
+    /// Takes note of blocks of an object that nobody wants.
     pub fn set_unwanted(&mut self, key: ObjectKey, blocks: &[BlockNo]) {
         if let Some(object) = self.lacking_mut(key) {
             object.set_unwanted(blocks);

@@ -164,7 +164,7 @@ impl Object {
         in_table || (!self.looking && (self.has_table() || !self.holdings.is_absent(block)))
     }
 
-    /// All of the table is here and holds.
+    /// Whether all of the table is here and holds.
     pub fn has_table(&self) -> bool {
         let table = 0..u64::from(self.geometry().first_content_block());
         self.verified.contains_range(table)
@@ -216,7 +216,7 @@ impl Object {
             .all(|gap| self.unwanted.contains_range(gap))
     }
 
-    /// Nobody wants what is in these blocks: they are not asked for.
+    /// Takes note of blocks that nobody wants: they are not asked for.
     pub(super) fn set_unwanted(&mut self, blocks: &[BlockNo]) {
         for &block in blocks {
             if !self.is_verified(block) {

@@ -26,7 +26,7 @@ pub(super) struct Offered {
     coding: ShortCodingId,
     /// Blocks that are not here yet, and can't be sent.
     missing: RangeSet,
-    /// What need not be sent unasked.
+    /// Symbols that need not be sent unasked.
     zeros: Zeros,
     /// Why it is no longer offered, if it is not.
     withdrawn: Option<String>,
@@ -46,12 +46,12 @@ impl Offered {
         &self.missing
     }
 
-    /// What need not be sent unasked.
+    /// Symbols that need not be sent unasked.
     pub(super) fn zeros(&self) -> &Zeros {
         &self.zeros
     }
 
-    /// What who lacks everything is not sent: blocks that are not here, or that are zeros.
+    /// Blocks that who lacks everything is not sent: those that are not here, or that are zeros.
     pub(super) fn not_sent(&self) -> RangeSet {
         let mut blocks = self.missing.clone();
         blocks.union_with(self.zeros.blocks());

@@ -18,7 +18,7 @@ use crate::symbol_set::SymbolSet;
 use crate::time::Time;
 use crate::wire::{Need, Needs};
 
-/// This many symbols at most are named by who has lost them; who names more had the others from
+/// Symbols, at most, that are named by who has lost them; who names more had the others from
 /// elsewhere.
 const FEW: usize = 3;
 

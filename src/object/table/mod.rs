@@ -66,12 +66,12 @@ pub struct FileTable {
     content_len: u64,
 }
 
-/// What a table has of one path.
+/// An entry of a table: one path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry<'a> {
     /// The path in the object, `/` between components; empty for the object's own folder.
     pub path: &'a [u8],
-    /// What it is.
+    /// Its kind.
     pub kind: EntryKind<'a>,
     /// When it was last modified, in ns since 1970-01-01 UTC.
     pub mtime: i64,
@@ -83,7 +83,7 @@ pub struct Entry<'a> {
     pub xattrs: Vec<(&'a [u8], &'a [u8])>,
 }
 
-/// What is under a path.
+/// The kind of a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EntryKind<'a> {
     /// A plain file.
@@ -100,7 +100,7 @@ pub enum EntryKind<'a> {
     Folder,
     /// A symbolic link.
     Link {
-        /// What it points at, as it was.
+        /// Target, as it was.
         target: &'a [u8],
     },
 }

@@ -36,7 +36,7 @@ const SUM: usize = 56;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Key(pub(super) [u8; 16]);
 
-/// What a record says.
+/// Content of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     File = 1,

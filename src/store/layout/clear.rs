@@ -10,7 +10,7 @@ use super::files::{Files, enter, split};
 use super::sys;
 use crate::object::table::MAX_COMPONENTS;
 
-/// What becomes of a name.
+/// Fate of a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
     /// What is there stays, with all that is in it.

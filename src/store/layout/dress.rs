@@ -12,7 +12,7 @@ use rustix::fs::{Gid, Timespec, Timestamps, UTIME_OMIT, Uid, fstat};
 use super::sys;
 use crate::object::table::Entry;
 
-/// What is applied.
+/// Modes, times and attributes that are applied.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dress {
     /// Permission bits that the user's umask leaves.

@@ -26,7 +26,7 @@ pub(crate) struct Leftovers {
 }
 
 impl Leftovers {
-    /// Those of an object that comes into `into`.
+    /// Leftovers of an object that comes into `into`.
     pub(crate) fn new(into: &Path, name: &str, kind: ObjectKind) -> Leftovers {
         Leftovers {
             into: into.to_path_buf(),
@@ -93,7 +93,7 @@ impl Leftovers {
         open_base(&self.into)
     }
 
-    /// What is no folder is nothing of a tree's.
+    /// Whether a folder has the name: anything else is nothing of a tree's.
     fn has(&self, name: &str) -> Result<bool, SinkError> {
         let look = || -> io::Result<bool> {
             let stat = sys::look(self.base()?, name.as_bytes())?;

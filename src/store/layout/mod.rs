@@ -252,7 +252,7 @@ impl Layout {
         self.left_out.add(&self.table, index, why);
     }
 
-    /// What there is to tell, once it is finished.
+    /// Remarks, once it is finished.
     pub(crate) fn remarks(&self) -> &Remarks {
         &self.remarks
     }

@@ -55,7 +55,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// What is staged of a table.
+/// Size of what is staged of a table.
 #[allow(
     clippy::unnecessary_cast,
     reason = "the field's type differs between systems"

@@ -14,7 +14,7 @@ use super::{files, open_base, sys};
 use crate::object::table::Entry;
 use crate::store::TreeOptions;
 
-/// What became of a file that was to get a name.
+/// Fate of a file that was to get a name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Named {
     /// It has the name.

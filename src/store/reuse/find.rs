@@ -25,7 +25,7 @@ const MAX_CANDIDATES: usize = 1 << 20;
 /// No file: there are fewer.
 const NONE: u32 = u32::MAX;
 
-/// What is looked for, and where.
+/// Object that is looked for, and where.
 #[derive(Clone, Copy)]
 pub(crate) struct Ask<'a> {
     pub(crate) table: &'a FileTable,
@@ -256,7 +256,7 @@ impl Search<'_> {
         found
     }
 
-    /// What no file was found for, sorted.
+    /// Entries that no file was found for, sorted.
     fn wanted(&self) -> Wanted {
         let mut wanted = Vec::new();
         for (index, serves) in self.serves.iter().enumerate() {

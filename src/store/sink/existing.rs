@@ -26,7 +26,7 @@ const STEP: u64 = 32 << 20;
 /// Zeros that one step hashes, by all processors: a tenth of a second's worth.
 const ZEROS: u64 = 256 << 20;
 
-/// What a block costs of a step of which nothing is here.
+/// Cost, in a step, of a block of which nothing is here.
 const LOOK: u64 = 4 << 10;
 
 /// What there is already of an object's content.

@@ -11,8 +11,8 @@ use crate::store::SinkError;
 use crate::store::folder::{Folder, Kind};
 use crate::store::looks::Stamp;
 
-/// What may be replaced: everything, or what this run has finished itself and nobody has written to
-/// since (a sender offers a new version of its file). What one copy finishes all know.
+/// Files that may be replaced: all, or those that this run has finished itself and nobody has
+/// written to since (a sender offers a new version of its file). What one copy finishes all know.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Replaces {
     all: bool,

@@ -110,7 +110,7 @@ impl Looking {
         }
     }
 
-    /// What was found, waiting for a moment; `None` if the search goes on.
+    /// The result, waiting for a moment; `None` if the search goes on.
     pub(super) fn wait(&self) -> Option<Box<dyn Existing>> {
         let found = match self.found.lock() {
             Ok(found) => found.recv_timeout(PATIENCE),
@@ -147,7 +147,7 @@ impl Existing for Nothing {
     }
 }
 
-/// What was found in the folder.
+/// Files that were found in the folder.
 struct OnDisk {
     reuse: Arc<Reuse>,
     reader: Mutex<Reader>,

@@ -21,7 +21,7 @@ use crate::store::folder::{Folder, Kind, allocated};
 use crate::store::layout::{self, Named, Single, dress};
 use crate::store::{MovedAside, Remarks, SinkError, TreeOptions};
 
-/// What became of a file that was to get a name.
+/// Fate of a file that was to get a name.
 #[cfg(not(unix))]
 #[allow(dead_code, reason = "files are compared on Unix only")]
 enum Named {
@@ -41,7 +41,7 @@ pub(crate) trait Place: Send + Sync {
     /// Makes everything last and gives it its name.
     fn finish(&mut self, table: &FileTable) -> Result<(), SinkError>;
 
-    /// What is not as the object has it, once it is finished.
+    /// Remarks about what is not as the object has it, once it is finished.
     fn remarks(&self) -> Remarks {
         Remarks::default()
     }

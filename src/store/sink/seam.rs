@@ -34,14 +34,14 @@ impl FolderDestination {
         }
     }
 
-    /// What of an object is applied, and what may be done to what is there.
+    /// Options: what of an object is applied, and what may be done to what is there.
     #[must_use]
     pub fn tree_options(mut self, options: TreeOptions) -> FolderDestination {
         self.options = options;
         self
     }
 
-    /// What of objects is wanted.
+    /// The part of objects that is wanted.
     #[must_use]
     pub fn select(mut self, selection: Selection) -> FolderDestination {
         self.selection = selection;

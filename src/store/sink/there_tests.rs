@@ -94,6 +94,14 @@ fn looks(folder: &Path) -> Vec<(PathBuf, u64, i64, i64, i64)> {
     all
 }
 
+/// Options by which what is there is replaced, or not.
+fn replacing(overwrite: bool) -> TreeOptions {
+    TreeOptions {
+        overwrite,
+        ..TreeOptions::default()
+    }
+}
+
 const KINDS: [ObjectKind; 3] = [ObjectKind::File, ObjectKind::Folder, ObjectKind::Inside];
 
 #[test]
@@ -102,10 +110,7 @@ fn of_an_object_that_is_there_nothing_is_written() {
         for overwrite in [false, true] {
             let (s, content) = some(kind);
             let into = tempfile::tempdir().unwrap();
-            let options = TreeOptions {
-                overwrite,
-                ..TreeOptions::default()
-            };
+            let options = replacing(overwrite);
             receive(into.path(), &s, options);
             let before = looks(into.path());
             assert!(before.iter().all(|(path, ..)| {
@@ -134,10 +139,7 @@ fn files_with_the_right_bytes_get_time_and_mode_and_are_not_written() {
         for overwrite in [false, true] {
             let (s, content) = some(kind);
             let into = tempfile::tempdir().unwrap();
-            let options = TreeOptions {
-                overwrite,
-                ..TreeOptions::default()
-            };
+            let options = replacing(overwrite);
             receive(into.path(), &s, options);
             let before = looks(into.path());
             let root = match kind {

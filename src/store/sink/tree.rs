@@ -16,12 +16,12 @@ use crate::store::layout::Layout;
 #[cfg(unix)]
 pub(super) use crate::store::layout::Leftovers;
 
-/// What of an object is applied, and what may be done to what is there.
+/// Options: what of an object is applied, and what may be done to what is there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TreeOptions {
     /// Files that are there with other bytes are replaced; else they are kept.
     pub overwrite: bool,
-    /// What a folder has and the object lacks is removed.
+    /// Paths that a folder has and the object lacks are removed.
     pub delete: bool,
     /// User and group are set, as far as that is permitted.
     pub owner: bool,

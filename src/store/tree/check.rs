@@ -15,7 +15,7 @@ use crate::store::tree::reader::single_difference;
 use crate::store::tree::scan::is_reserved;
 use crate::store::tree::system::{self, Kind};
 
-/// What has changed in a tree.
+/// Changes in a tree.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Changes {
     /// The first changes, as many as were asked for.

@@ -140,7 +140,7 @@ pub fn hash(
     })
 }
 
-/// What has been hashed.
+/// Hashes so far.
 struct Work {
     block: usize,
     /// Buffers that are free; the one that was used last is most likely still in a cache.

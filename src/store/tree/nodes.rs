@@ -149,7 +149,7 @@ impl Tree {
         !self.holes.is_empty()
     }
 
-    /// What was found and is not sent.
+    /// Paths that were found and are not sent.
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
     }

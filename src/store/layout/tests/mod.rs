@@ -2,7 +2,6 @@
 
 mod attacks;
 mod crashes;
-mod speed;
 mod there;
 mod trees;
 
